@@ -1,0 +1,182 @@
+//! What the operator decided: deadlines, margins, backoff, and what each audience asks for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::name::Audience;
+use crate::scope::ScopeSet;
+
+/// The policies a session acts under; replaced as a whole when the configuration is reloaded.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// Deadlines of an exchange, by the provider's reuse window.
+    pub deadlines: Deadlines,
+    /// How to wait after a failure.
+    pub backoff: Backoff,
+    /// The audiences that are known.
+    pub audiences: BTreeMap<Audience, AudiencePolicy>,
+}
+
+impl Policies {
+    /// Returns the policy of `audience`, the default one where it is not configured.
+    pub fn audience(&self, audience: &Audience) -> AudiencePolicy {
+        self.audiences.get(audience).cloned().unwrap_or_default()
+    }
+}
+
+/// What an audience asks for and how fresh its access token must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudiencePolicy {
+    /// The scopes to ask for where the caller names none.
+    pub scopes: ScopeSet,
+    /// When to exchange and until when to serve.
+    pub margins: Margins,
+    /// Whether to refresh ahead without traffic.
+    pub keep_fresh: KeepFresh,
+}
+
+impl Default for AudiencePolicy {
+    fn default() -> Self {
+        Self {
+            scopes: ScopeSet::default(),
+            margins: Margins::default(),
+            keep_fresh: KeepFresh::WhileUsed,
+        }
+    }
+}
+
+/// Whether an audience's access token is refreshed ahead of need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepFresh {
+    /// For as long as the session lives, with or without traffic.
+    Always,
+    /// Only if the present access token was used.
+    WhileUsed,
+}
+
+/// The two margins before an access token's end (law L6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Margins {
+    /// How long before its end a token is refreshed in the background.
+    pub refresh_ahead: Duration,
+    /// How long before its end a token is no longer handed out: the time a call may travel.
+    pub serve: Duration,
+}
+
+impl Default for Margins {
+    fn default() -> Self {
+        Self {
+            refresh_ahead: Duration::from_secs(60),
+            serve: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Margins {
+    /// Returns the margins for a token that lives for `lifetime`.
+    ///
+    /// Each is capped at a share of the lifetime, so that ten-second tokens are refreshed at half
+    /// time and served for nine: a fixed margin longer than the life would exchange on every call.
+    pub fn capped(self, lifetime: Duration) -> Margins {
+        Margins {
+            refresh_ahead: self.refresh_ahead.min(lifetime / 2),
+            serve: self.serve.min(lifetime / 10),
+        }
+    }
+}
+
+/// The deadlines of an exchange (law L3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// How long one token request may take before its connection is cut.
+    pub hard: Duration,
+    /// How long a lease lasts: longer than `hard`, so that the holder is done before it ends.
+    pub lease: Duration,
+    /// How long a caller waits before it is told to come back.
+    pub soft: Duration,
+    /// How much of the lease must be left for a request to be sent at all.
+    pub send_margin: Duration,
+    /// How long the provider takes the previous refresh token after a rotation.
+    pub reuse_window: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self::for_reuse_window(Duration::from_secs(60))
+    }
+}
+
+impl Deadlines {
+    /// Returns the profile for a provider's reuse window.
+    ///
+    /// - 30 s and more: a lost call is waited out for 13 s and its retry still falls inside the
+    ///   window, which the simulation shows to lose nothing.
+    /// - less: the call is given up earlier, so that the retry has a chance to fall inside.
+    /// - none: no retry is safe; a long deadline makes it likely that the reply arrives.
+    pub fn for_reuse_window(reuse_window: Duration) -> Self {
+        let seconds = Duration::from_secs;
+        let (hard, lease, soft) = if reuse_window >= seconds(30) || reuse_window.is_zero() {
+            (seconds(13), seconds(15), seconds(8))
+        } else {
+            (seconds(3), Duration::from_millis(4500), seconds(3))
+        };
+        // What is left of the lease after the hard deadline is the time a commit may take.
+        Self {
+            hard,
+            lease,
+            soft,
+            send_margin: hard,
+            reuse_window,
+        }
+    }
+}
+
+/// How to wait after a failure: full jitter under an exponential ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The ceiling after the first failure.
+    pub first: Duration,
+    /// The highest ceiling.
+    pub most: Duration,
+    /// How long an operator's fault is left alone before it is looked at again.
+    pub operator_fault: Duration,
+    /// How often a held audience is probed without a person; `None` never.
+    pub hold_probe: Option<Duration>,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            most: Duration::from_secs(30),
+            operator_fault: Duration::from_secs(60),
+            hold_probe: Some(Duration::from_secs(6 * 3600)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l6_margins_never_eat_a_short_token() {
+        let seconds = Duration::from_secs;
+        let margins = Margins::default();
+        for (lifetime, ahead, serve) in [(3600, 60, 5.0), (10, 5, 1.0), (2, 1, 0.2)] {
+            let capped = margins.capped(seconds(lifetime));
+            assert_eq!(capped.refresh_ahead, seconds(ahead), "{lifetime} s");
+            assert_eq!(capped.serve, Duration::from_secs_f64(serve), "{lifetime} s");
+        }
+    }
+
+    #[test]
+    fn l3_the_retry_of_a_lost_call_falls_inside_the_window() {
+        for window in [5, 10, 29, 30, 60, 600] {
+            let deadlines = Deadlines::for_reuse_window(Duration::from_secs(window));
+            assert!(deadlines.hard < deadlines.lease);
+            assert!(deadlines.soft <= deadlines.hard);
+            assert!(deadlines.lease < deadlines.reuse_window, "{window} s");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Secrets that cannot be printed by accident.
+//!
+//! None of these types has a text: `Debug` names the kind only, there is no `Display`, no
+//! conversion and no serialisation. What leaves goes through [`RefreshToken::spend`],
+//! [`RefreshToken::seal`], [`AccessToken::expose`] or [`IdToken::expose`], so that every such
+//! place can be found by name. The memory is wiped when the last clone goes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+/// A refresh token: worth a whole session, spent once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(Text);
+
+impl RefreshToken {
+    /// Takes a refresh token as the provider wrote it.
+    pub fn new(text: &str) -> Self {
+        Self(Text::new(text))
+    }
+
+    /// Gives out the token to be sent to the provider that issued it.
+    pub fn spend(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// Gives out the token to be sealed for storage.
+    pub fn seal(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// An access token: opens one audience until it expires.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(Text);
+
+impl AccessToken {
+    /// Takes an access token as the provider wrote it.
+    pub fn new(text: &str) -> Self {
+        Self(Text::new(text))
+    }
+
+    /// Gives out the token to be injected into a call or sealed for storage.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// An ID token: who signed in, as the provider signed it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdToken(Text);
+
+impl IdToken {
+    /// Takes an ID token as the provider wrote it.
+    pub fn new(text: &str) -> Self {
+        Self(Text::new(text))
+    }
+
+    /// Gives out the token to be verified, sealed, or sent as a logout hint.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[refresh token]")
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[access token]")
+    }
+}
+
+impl fmt::Debug for IdToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[ID token]")
+    }
+}
+
+#[derive(Clone)]
+struct Text(Arc<Zeroizing<Box<str>>>);
+
+impl Text {
+    fn new(text: &str) -> Self {
+        Self(Arc::new(Zeroizing::new(Box::from(text))))
+    }
+
+    fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        // Every byte is looked at, so that the time taken says nothing about where they differ.
+        let (a, b) = (self.expose().as_bytes(), other.expose().as_bytes());
+        a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+    }
+}
+
+impl Eq for Text {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l13_no_secret_shows_in_debug_output() {
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            RefreshToken::new("s3cret"),
+            AccessToken::new("s3cret"),
+            IdToken::new("s3cret")
+        );
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn equality_is_by_content() {
+        assert_eq!(RefreshToken::new("a"), RefreshToken::new("a"));
+        assert_ne!(RefreshToken::new("a"), RefreshToken::new("b"));
+        assert_ne!(RefreshToken::new("a"), RefreshToken::new("aa"));
+    }
+}

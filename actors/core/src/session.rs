@@ -1,0 +1,427 @@
+//! A session: everything that can happen to it, and what follows.
+//!
+//! One entry ([`Session::handle`]), one exit ([`Session::next_effect`]), one alarm
+//! ([`Session::wake_at`]). After each input the effects are drained before the next input.
+//!
+//! There is one refresh token and therefore at most one exchange at a time, for all audiences and
+//! callers together (law L1): a [`exchange::Flight`] is launched only while none is in the air.
+
+pub mod backoff;
+pub mod exchange;
+pub mod rotation;
+pub mod step_up;
+
+mod answers;
+mod landing;
+mod waiting;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::answers::{Answer, Offer, due_at};
+use self::backoff::Dice;
+use self::exchange::{Flight, Landing};
+use self::waiting::{Parked, Waiting};
+use crate::event::{EndReason, Event, Trigger};
+use crate::name::{Audience, Epoch, WaiterId};
+use crate::policy::{KeepFresh, Policies};
+use crate::refusal::OperatorFault;
+use crate::scope::ScopeSet;
+use crate::secret::RefreshToken;
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+
+/// One session in memory.
+#[derive(Debug)]
+pub struct Session {
+    snapshot: Snapshot,
+    policies: Arc<Policies>,
+    state: State,
+    ceiling_at: Option<Instant>,
+    waiting: Waiting,
+    parked: Vec<Parked>,
+    ahead: VecDeque<Need>,
+    forced: BTreeMap<Audience, Instant>,
+    failures: u32,
+    dice: Dice,
+    effects: VecDeque<Effect>,
+}
+
+/// Where a session stands. What is held is held per audience and listed in the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is under way.
+    Fresh,
+    /// A flight is in the air.
+    Exchanging {
+        /// What it is to bring.
+        need: Need,
+        /// What set it off.
+        trigger: Trigger,
+        /// When it was launched.
+        since: Instant,
+        /// Whether the old access token had ended by then.
+        late: bool,
+    },
+    /// Nobody knows whether the refresh token was spent; no flight may be launched before.
+    InDoubt {
+        /// The intent that is unresolved.
+        epoch: Epoch,
+        /// When the token may be sent once more.
+        retry_at: Instant,
+    },
+    /// The provider or the store is ill; no flight may be launched before.
+    Backoff {
+        /// When to try again.
+        until: Instant,
+    },
+    /// The configuration is wrong; no flight may be launched before.
+    OperatorFault {
+        /// What is wrong.
+        fault: OperatorFault,
+        /// When to look again.
+        until: Instant,
+    },
+    /// It is over.
+    Ended(EndReason),
+}
+
+/// What an exchange is to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The API.
+    pub audience: Audience,
+    /// The scopes; empty for the provider's default.
+    pub scopes: ScopeSet,
+}
+
+/// Everything that can happen to a session.
+#[derive(Debug)]
+pub enum Input {
+    /// When the moment named by [`Session::wake_at`] has come, or at any other time.
+    Alarm,
+    /// When somebody ends the session.
+    End(EndReason),
+    /// When a caller went away.
+    Forget(WaiterId),
+    /// When a flight is over.
+    Landed(Box<Landing>),
+    /// When a reader met an access token that should be refreshed soon.
+    Nudged(Need),
+    /// When the configuration was reloaded.
+    PoliciesReplaced(Arc<Policies>),
+    /// When an operator asks to try again at once whatever waits or is held.
+    Retry,
+    /// When a caller wants an access token.
+    Want(Want),
+}
+
+/// A caller's wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Who asks.
+    pub waiter: WaiterId,
+    /// What for.
+    pub need: Need,
+    /// The access token that the API has just refused: only a newer one will do.
+    pub replaces: Option<Epoch>,
+    /// When the caller must be told to come back.
+    pub deadline: Instant,
+}
+
+/// What the shell must do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Tell a caller.
+    Answer(WaiterId, Answer),
+    /// Tell everybody who listens.
+    Emit(Event),
+    /// Write the tombstone until it is durable, then revoke the token.
+    End {
+        /// Why the session ended.
+        reason: EndReason,
+        /// The refresh token to revoke; `None` where the provider knows already.
+        revoke: Option<RefreshToken>,
+    },
+    /// Run this flight in a task that nothing cancels.
+    Launch(Box<Flight>),
+    /// Show readers these access tokens and no others.
+    Publish(Vec<Offer>),
+}
+
+/// Why [`Session::wake_at`] names a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// When an audience that is kept fresh nears its end.
+    Ahead,
+    /// When the session reaches the longest time the provider allows.
+    Ceiling,
+    /// When a held audience may be asked for once more.
+    Probe,
+    /// When a failure has been waited out.
+    Retry,
+    /// When the first caller must be told to come back.
+    Waiter,
+}
+
+impl Need {
+    /// Reports whether this is the need for `audience` and `scopes`.
+    pub fn is_for(&self, audience: &Audience, scopes: &ScopeSet) -> bool {
+        self.audience == *audience && self.scopes == *scopes
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Brings a stored session to life at `now`.
+    ///
+    /// An intent left in the snapshot puts it in doubt until the intent's own deadline;
+    /// [`Session::orphaned`] shortens that. `seed` makes its jitter differ from its neighbours'.
+    pub fn new(snapshot: Snapshot, policies: Arc<Policies>, seed: u64, now: Instant) -> Self {
+        let mut session = Self {
+            snapshot,
+            policies,
+            state: State::Fresh,
+            ceiling_at: None,
+            waiting: Waiting::default(),
+            parked: Vec::new(),
+            ahead: VecDeque::new(),
+            forced: BTreeMap::new(),
+            failures: 0,
+            dice: Dice::new(seed),
+            effects: VecDeque::new(),
+        };
+        if let Some(intent) = session.snapshot.head.intent {
+            let deadline = now + session.policies.deadlines.lease;
+            let retry_at = intent.until.unwrap_or(deadline).min(deadline);
+            session.fall_in_doubt(intent.epoch, None, retry_at, now);
+        }
+        session.publish();
+        session
+    }
+
+    /// Tells the session that whoever wrote its unresolved intent is dead and its connection with
+    /// it: the provider needs no more than its settling time.
+    pub fn orphaned(mut self, now: Instant) -> Self {
+        if let (State::InDoubt { retry_at, .. }, Some(intent)) =
+            (&mut self.state, self.snapshot.head.intent)
+        {
+            *retry_at = (*retry_at).min(now + intent.settle);
+        }
+        self
+    }
+
+    /// Tells the session when the longest time that the provider allows is over.
+    pub fn ending_at(mut self, ceiling_at: Option<Instant>) -> Self {
+        self.ceiling_at = ceiling_at;
+        self
+    }
+
+    /// Takes what happened at `now`.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        if let State::Ended(reason) = self.state {
+            if let Input::Want(want) = input {
+                self.answer(want.waiter, Answer::Ended(reason));
+            }
+            return;
+        }
+        match input {
+            Input::Alarm => {}
+            Input::End(reason) => self.end(reason, now),
+            Input::Forget(waiter) => self.waiting.forget(waiter),
+            Input::Landed(landing) => self.land(*landing, now),
+            Input::Nudged(need) => self.nudge(need, now),
+            Input::PoliciesReplaced(policies) => {
+                self.policies = policies;
+                self.publish();
+            }
+            Input::Retry => self.forgive(now),
+            Input::Want(want) => self.want(want, now),
+        }
+        self.proceed(now);
+    }
+
+    /// Returns the next thing to do; `None` when all is done.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Returns when to call [`Session::handle`] with [`Input::Alarm`], and why.
+    pub fn wake_at(&self) -> Option<(Instant, Why)> {
+        let retry = match self.state {
+            State::InDoubt { retry_at, .. } => Some(retry_at),
+            State::Backoff { until } => self.has_work().then_some(until),
+            State::OperatorFault { until, .. } => self.has_work().then_some(until),
+            State::Ended(_) => return None,
+            State::Exchanging { .. } | State::Fresh => None,
+        };
+        let busy = matches!(self.state, State::Exchanging { .. });
+        let probe = self
+            .snapshot
+            .holds
+            .iter()
+            .filter_map(|hold| hold.probe_at)
+            .min();
+        [
+            (retry, Why::Retry),
+            (self.waiting.first_deadline(), Why::Waiter),
+            (self.ceiling_at, Why::Ceiling),
+            (probe.filter(|_| self.may_launch()), Why::Probe),
+            (
+                self.ahead_at().filter(|_| !busy && self.may_launch()),
+                Why::Ahead,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(at, why)| at.map(|at| (at, why)))
+        .min()
+    }
+
+    /// Returns where the session stands.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns what is durable of the session.
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Reports whether nothing would be missed if the session were put back into the store.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Fresh | State::Ended(_))
+            && self.waiting.is_empty()
+            && self.ahead.is_empty()
+            && self.effects.is_empty()
+    }
+
+    fn want(&mut self, want: Want, now: Instant) {
+        if let Some(answer) = self.judge(&want.need, want.replaces, now) {
+            self.answer(want.waiter, answer);
+        } else if let Some(answer) = self.hopeless(&want, now) {
+            self.answer(want.waiter, answer);
+        } else if let Err(want) = self.waiting.push(want) {
+            self.answer(want.waiter, Answer::Busy);
+        }
+    }
+
+    fn nudge(&mut self, need: Need, now: Instant) {
+        let known = self
+            .ahead
+            .iter()
+            .any(|own| own.is_for(&need.audience, &need.scopes));
+        let parked = self.parked_answer(&need, now).is_some();
+        if !known && !parked && self.ahead.len() < AHEAD_MAX && self.refresh_due(&need, now) {
+            self.ahead.push_back(need);
+        }
+    }
+
+    fn forgive(&mut self, now: Instant) {
+        self.parked.clear();
+        for hold in &mut self.snapshot.holds {
+            hold.probe_at = Some(now);
+        }
+        if matches!(
+            self.state,
+            State::Backoff { .. } | State::OperatorFault { .. }
+        ) {
+            self.state = State::Fresh;
+        }
+    }
+
+    /// Moves on whatever time has made possible.
+    fn proceed(&mut self, now: Instant) {
+        if self.ceiling_at.is_some_and(|at| at <= now) {
+            return self.end(EndReason::Ceiling, now);
+        }
+        self.dismiss_late(now);
+        let takes_over = match self.state {
+            State::Fresh => None,
+            State::Backoff { until } | State::OperatorFault { until, .. } if until <= now => {
+                self.state = State::Fresh;
+                self.publish();
+                None
+            }
+            State::InDoubt { epoch, retry_at } if retry_at <= now => Some(epoch),
+            State::Backoff { .. }
+            | State::Ended(_)
+            | State::Exchanging { .. }
+            | State::InDoubt { .. }
+            | State::OperatorFault { .. } => return,
+        };
+        let work = match takes_over {
+            Some(_) => Some(self.doubt_work()),
+            None => self.next_work(now),
+        };
+        if let Some((need, trigger)) = work {
+            self.launch(need, trigger, takes_over, now);
+        }
+    }
+
+    fn launch(&mut self, need: Need, trigger: Trigger, takes_over: Option<Epoch>, now: Instant) {
+        if trigger == Trigger::Forced {
+            self.forced.insert(need.audience.clone(), now);
+        }
+        let late = self.judge(&need, None, now).is_none();
+        self.state = State::Exchanging {
+            need: need.clone(),
+            trigger,
+            since: now,
+            late,
+        };
+        self.emit(Event::ExchangeStarted {
+            audience: need.audience.clone(),
+            trigger,
+        });
+        let policy = (self.policies.deadlines, self.policies.backoff);
+        let flight = Flight::plan(
+            self.snapshot.clone(),
+            need,
+            trigger,
+            takes_over,
+            policy,
+            now,
+        );
+        self.effects.push_back(Effect::Launch(Box::new(flight)));
+    }
+
+    fn end(&mut self, reason: EndReason, now: Instant) {
+        self.state = State::Ended(reason);
+        let revoke = match reason {
+            EndReason::Refused(_) => None,
+            EndReason::Ceiling
+            | EndReason::LoggedOut(_)
+            | EndReason::NoRefreshToken
+            | EndReason::SubjectChanged => self.snapshot.refresh_token.clone(),
+        };
+        self.emit(Event::Ended { reason });
+        self.effects.push_back(Effect::Publish(Vec::new()));
+        self.effects.push_back(Effect::End { reason, revoke });
+        self.settle_waiters(now);
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.effects.push_back(Effect::Emit(event));
+    }
+
+    fn answer(&mut self, waiter: WaiterId, answer: Answer) {
+        self.effects.push_back(Effect::Answer(waiter, answer));
+    }
+}
+
+/// The most audiences that may wait for a background refresh of one session.
+pub const AHEAD_MAX: usize = 64;
+
+/// How long an API that refuses every access token is spared another forced exchange.
+pub const FORCED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long an audience that the provider denied or rejected is not asked for again.
+pub const PARKED_FOR: Duration = Duration::from_secs(60);
+
+impl KeepFresh {
+    const fn is_always(self) -> bool {
+        matches!(self, Self::Always)
+    }
+}

@@ -1,0 +1,370 @@
+//! What callers and readers are told, and what is worth an exchange.
+
+use std::time::Duration;
+
+use super::{FORCED_PAUSE, Need, Session, State, Want};
+use crate::event::{EndReason, Trigger};
+use crate::name::{Audience, Epoch};
+use crate::policy::{KeepFresh, Margins, Policies};
+use crate::refusal::OperatorFault;
+use crate::scope::ScopeSet;
+use crate::snapshot::{Entry, Hold, Lookup, Snapshot, lookup};
+use crate::time::Instant;
+
+use super::Effect;
+
+/// What a caller is told.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Too many callers wait for this session.
+    Busy,
+    /// The provider decided against it; the code is the provider's `error`.
+    Denied(String),
+    /// The provider grants no more than the session has.
+    Downscoped {
+        /// What is lacking.
+        missing: ScopeSet,
+    },
+    /// The session is over: a new sign-in is needed.
+    Ended(EndReason),
+    /// Here it is.
+    Granted(Offer),
+    /// A person must show another factor.
+    MfaRequired(Box<Hold>),
+    /// Not within the caller's time.
+    NotNow {
+        /// When it may be worth asking again.
+        retry_after: Duration,
+        /// The reason code of what is waited for.
+        why: &'static str,
+    },
+    /// The configuration is wrong: the operator must act.
+    OperatorFault(OperatorFault),
+    /// The audience or the scopes were refused; the code is the provider's `error`.
+    Rejected(String),
+    /// The API has just refused the newest access token there is; another is not asked for yet.
+    Unchanged,
+    /// The provider's reply was of no use; the code says how.
+    Unusable(&'static str),
+}
+
+/// An access token as readers see it.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The token with what it grants.
+    pub entry: Entry,
+    /// From when a reader should nudge the session.
+    pub refresh_from: Instant,
+    /// Until when it may be handed out.
+    pub serve_until: Instant,
+}
+
+/// Returns when a stored session should be woken to be kept fresh without traffic; `None` where no
+/// audience asks for it.
+pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<Instant> {
+    let kept = policies
+        .audiences
+        .iter()
+        .filter(|(_, policy)| policy.keep_fresh.is_always());
+    kept.filter(|(audience, policy)| !is_held(snapshot, audience, &policy.scopes))
+        .map(|(audience, policy)| {
+            match lookup(
+                &snapshot.entries,
+                audience,
+                &policy.scopes,
+                policy.margins,
+                now,
+            ) {
+                Lookup::Hit(entry) | Lookup::Downscoped { entry, .. } => {
+                    entry.refresh_from(policy.margins)
+                }
+                Lookup::Miss => now,
+            }
+        })
+        .min()
+        .filter(|_| snapshot.refresh_token.is_some())
+}
+
+fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSet) -> bool {
+    snapshot
+        .holds
+        .iter()
+        .any(|hold| hold.audience == *audience && hold.scopes == *scopes)
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Decides what a caller can be told at once; `None` where an exchange is worth waiting for.
+    pub(super) fn judge(
+        &self,
+        need: &Need,
+        replaces: Option<Epoch>,
+        now: Instant,
+    ) -> Option<Answer> {
+        if let State::Ended(reason) = self.state {
+            return Some(Answer::Ended(reason));
+        }
+        let margins = self.margins(&need.audience);
+        match lookup(
+            &self.snapshot.entries,
+            &need.audience,
+            &need.scopes,
+            margins,
+            now,
+        ) {
+            Lookup::Hit(entry) if replaces.is_none_or(|refused| entry.born_in > refused) => {
+                return Some(Answer::Granted(self.offer(entry)));
+            }
+            Lookup::Hit(_) if self.forced_lately(&need.audience, now) => {
+                return Some(Answer::Unchanged);
+            }
+            Lookup::Downscoped { missing, .. } => return Some(Answer::Downscoped { missing }),
+            Lookup::Hit(_) | Lookup::Miss => {}
+        }
+        let hold = self
+            .snapshot
+            .holds
+            .iter()
+            .find(|hold| need.is_for(&hold.audience, &hold.scopes));
+        if let Some(hold) = hold {
+            return Some(Answer::MfaRequired(Box::new(hold.clone())));
+        }
+        if self.snapshot.refresh_token.is_none() {
+            return Some(Answer::Ended(EndReason::NoRefreshToken));
+        }
+        self.parked_answer(need, now)
+    }
+
+    /// Decides whether `want` cannot be met before its deadline.
+    pub(super) fn hopeless(&self, want: &Want, now: Instant) -> Option<Answer> {
+        let (until, why) = match self.state {
+            State::OperatorFault { fault, until } if now < until => {
+                return Some(Answer::OperatorFault(fault));
+            }
+            State::Backoff { until } => (until, "backoff"),
+            State::InDoubt { retry_at, .. } => (retry_at, "in_doubt"),
+            State::Ended(_)
+            | State::Exchanging { .. }
+            | State::Fresh
+            | State::OperatorFault { .. } => return None,
+        };
+        (until > want.deadline).then(|| not_now(until.left_at(now), why))
+    }
+
+    /// Answers every caller who can be told something.
+    pub(super) fn settle_waiters(&mut self, now: Instant) -> u32 {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let answered = waiting.answered(|want| {
+            self.judge(&want.need, want.replaces, now)
+                .or_else(|| self.hopeless(want, now))
+        });
+        self.waiting = waiting;
+        let count = u32::try_from(answered.len()).unwrap_or(u32::MAX);
+        for (waiter, answer) in answered {
+            self.answer(waiter, answer);
+        }
+        count
+    }
+
+    /// Tells the callers whose time is over to come back.
+    pub(super) fn dismiss_late(&mut self, now: Instant) {
+        if self.waiting.first_deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        let (until, why) = match self.state {
+            State::Backoff { until } | State::OperatorFault { until, .. } => (until, "backoff"),
+            State::InDoubt { retry_at, .. } => (retry_at, "in_doubt"),
+            State::Ended(_) | State::Exchanging { .. } | State::Fresh => (now, "exchanging"),
+        };
+        let wait = until.left_at(now);
+        let late = self
+            .waiting
+            .answered(|want| (want.deadline <= now).then(|| not_now(wait, why)));
+        for (waiter, answer) in late {
+            self.answer(waiter, answer);
+        }
+    }
+
+    /// Shows readers what may be handed out.
+    pub(super) fn publish(&mut self) {
+        let offers = self
+            .snapshot
+            .entries
+            .iter()
+            .map(|entry| self.offer(entry))
+            .collect();
+        self.effects.push_back(Effect::Publish(offers));
+    }
+
+    pub(super) fn parked_answer(&self, need: &Need, now: Instant) -> Option<Answer> {
+        let parked = self
+            .parked
+            .iter()
+            .find(|parked| parked.need == *need && now < parked.until);
+        parked.map(|parked| parked.answer.clone())
+    }
+
+    /// Returns what the next flight is to bring: callers first, then what nears its end.
+    pub(super) fn next_work(&mut self, now: Instant) -> Option<(Need, Trigger)> {
+        if let Some(want) = self.waiting.first() {
+            let trigger = want.replaces.map_or(Trigger::Demand, |_| Trigger::Forced);
+            return Some((want.need.clone(), trigger));
+        }
+        self.snapshot.refresh_token.as_ref()?;
+        while let Some(need) = self.ahead.pop_front() {
+            if self.refresh_due(&need, now) {
+                return Some((need, Trigger::Ahead));
+            }
+        }
+        let probe = self
+            .snapshot
+            .holds
+            .iter()
+            .find(|hold| hold.probe_at.is_some_and(|at| at <= now));
+        if let Some(hold) = probe {
+            let need = Need {
+                audience: hold.audience.clone(),
+                scopes: hold.scopes.clone(),
+            };
+            return Some((need, Trigger::Ahead));
+        }
+        let due = self
+            .kept_fresh()
+            .find(|(need, at)| *at <= now && self.parked_answer(need, now).is_none());
+        due.map(|(need, _)| (need, Trigger::Ahead))
+    }
+
+    /// Returns what to ask for when the purpose is to learn whether the refresh token lives.
+    pub(super) fn doubt_work(&self) -> (Need, Trigger) {
+        let need = self
+            .waiting
+            .first()
+            .map(|want| want.need.clone())
+            .unwrap_or_else(|| {
+                let audience = self.snapshot.primary.clone();
+                let scopes = self.policies.audience(&audience).scopes;
+                Need { audience, scopes }
+            });
+        (need, Trigger::Doubt)
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        let probes = self.snapshot.holds.iter().any(|hold| hold.probe_at.is_some());
+        !self.waiting.is_empty() || !self.ahead.is_empty() || self.ahead_at().is_some() || probes
+    }
+
+    pub(super) fn ahead_at(&self) -> Option<Instant> {
+        self.snapshot.refresh_token.as_ref()?;
+        self.kept_fresh().map(|(_, at)| at).min()
+    }
+
+    pub(super) fn may_launch(&self) -> bool {
+        matches!(self.state, State::Fresh)
+    }
+
+    /// Reports whether the access token for `need` has reached its refresh-ahead margin.
+    pub(super) fn refresh_due(&self, need: &Need, now: Instant) -> bool {
+        let margins = self.margins(&need.audience);
+        match lookup(
+            &self.snapshot.entries,
+            &need.audience,
+            &need.scopes,
+            margins,
+            now,
+        ) {
+            Lookup::Hit(entry) => self.offer(entry).refresh_from <= now,
+            Lookup::Downscoped { .. } => false,
+            Lookup::Miss => true,
+        }
+    }
+
+    /// The audiences that are kept fresh without traffic, and when each is due.
+    fn kept_fresh(&self) -> impl Iterator<Item = (Need, Instant)> + '_ {
+        let always = |keep: KeepFresh| keep.is_always();
+        self.policies
+            .audiences
+            .iter()
+            .filter(move |(_, policy)| always(policy.keep_fresh))
+            .filter_map(|(audience, policy)| {
+                let need = Need {
+                    audience: audience.clone(),
+                    scopes: policy.scopes.clone(),
+                };
+                if is_held(&self.snapshot, audience, &policy.scopes) {
+                    return None;
+                }
+                let parked = self.parked.iter().find(|parked| parked.need == need);
+                let parked_until = parked.map_or(Instant::ZERO, |parked| parked.until);
+                let at = self
+                    .newest(&need)
+                    .map_or(Instant::ZERO, |offer| offer.refresh_from);
+                Some((need, at.max(parked_until)))
+            })
+    }
+
+    fn newest(&self, need: &Need) -> Option<Offer> {
+        let wanted = need.scopes.resource();
+        let asked = |entry: &&Entry| {
+            entry.audience == need.audience && entry.requested.resource() == wanted
+        };
+        let newest = self
+            .snapshot
+            .entries
+            .iter()
+            .filter(asked)
+            .max_by_key(|entry| entry.born_in);
+        newest.map(|entry| self.offer(entry))
+    }
+
+    fn offer(&self, entry: &Entry) -> Offer {
+        let margins = self.margins(&entry.audience);
+        let refresh_from = match self.state {
+            // Where refreshing just failed, readers are not to nudge again before it may be tried.
+            State::Backoff { until } | State::OperatorFault { until, .. } => {
+                until.max(self.jittered(entry, margins))
+            }
+            State::Ended(_) | State::Exchanging { .. } | State::Fresh | State::InDoubt { .. } => {
+                self.jittered(entry, margins)
+            }
+        };
+        Offer {
+            entry: entry.clone(),
+            refresh_from,
+            serve_until: entry.serve_until(margins),
+        }
+    }
+
+    /// Up to a tenth of the margin earlier, different for each token, so that sessions which signed
+    /// in together do not refresh together.
+    fn jittered(&self, entry: &Entry, margins: Margins) -> Instant {
+        let most = margins.capped(entry.lifetime).refresh_ahead / 10;
+        let seed = entry.received_at.as_nanos() ^ entry.born_in.0.rotate_left(32);
+        entry.refresh_from(margins) - super::Dice::new(seed).up_to(most)
+    }
+
+    /// Without a refresh token nothing better will come, so a token is served to its very end.
+    fn margins(&self, audience: &Audience) -> Margins {
+        match self.snapshot.refresh_token {
+            Some(_) => self.policies.audience(audience).margins,
+            None => Margins {
+                refresh_ahead: Duration::ZERO,
+                serve: Duration::ZERO,
+            },
+        }
+    }
+
+    fn forced_lately(&self, audience: &Audience, now: Instant) -> bool {
+        self.forced
+            .get(audience)
+            .is_some_and(|at| now.since(*at) < FORCED_PAUSE)
+    }
+}
+
+/// At least a second: a smaller `Retry-After` cannot be said in HTTP.
+fn not_now(wait: Duration, why: &'static str) -> Answer {
+    Answer::NotNow {
+        retry_after: wait.max(Duration::from_secs(1)),
+        why,
+    }
+}

@@ -1,0 +1,202 @@
+//! One trip that spends the refresh token: journal, call, save, then answer (law L2).
+//!
+//! A [`Flight`] is the whole trip as a machine of its own. The shell runs it in a task that
+//! nothing cancels, step by step: do what [`Flight::step`] says, tell the flight what came of it,
+//! until it has landed. The flight and not the session decides about the write, so that a reply is
+//! saved even if the session's actor dies while the provider is thinking.
+//!
+//! ```text
+//! Journal ──► Send ──► Save ──► Land(Saved)         what everybody hopes for
+//!    │          │        ├────► Pause ──► Save      the store is ill: kept in memory, tried again
+//!    │          │        ├────► Revoke ──► Land     the session ended meanwhile
+//!    │          │        └────► Load ──► Land       a newer token is there already
+//!    │          ├─────────────► Land(Doubt)         no answer: the intent stays
+//!    ├──► Load ──► Land(Moved)                      somebody else was faster
+//!    └──► Land(Busy), Land(StoreDown)
+//! ```
+
+mod flight;
+
+use std::time::Duration;
+
+use super::Need;
+use super::rotation::Turn;
+use crate::event::{EndReason, Trigger};
+use crate::grant::{NotSent, Unheard};
+use crate::lease::{Commit, Intent};
+use crate::name::Epoch;
+use crate::policy::{Backoff, Deadlines};
+use crate::refusal::{Fate, Refusal};
+use crate::secret::RefreshToken;
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+
+/// How long to wait before the first repetition of a failed save; doubled up to
+/// [`SAVE_PAUSE_MAX`].
+pub const SAVE_PAUSE_FIRST: Duration = Duration::from_millis(50);
+
+/// The longest wait between two tries to save. There is no last try: giving up would lose the
+/// session, and a flight is one task and a few kilobytes.
+pub const SAVE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// One trip to the provider.
+#[derive(Debug)]
+pub struct Flight {
+    /// What is asked for.
+    pub need: Need,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// When it was decided.
+    pub decided_at: Instant,
+    /// The deadlines it keeps.
+    pub deadlines: Deadlines,
+    backoff: Backoff,
+    before: Snapshot,
+    takes_over: Option<Epoch>,
+    intent: Option<Intent>,
+    sent_at: Option<Instant>,
+    saving: Option<Saving>,
+    save_failures: u32,
+    step: Step,
+}
+
+/// A write that is under way, and what the flight lands with once it is durable.
+#[derive(Clone, Debug)]
+struct Saving {
+    commit: Commit,
+    snapshot: Box<Snapshot>,
+    then: Then,
+}
+
+/// What a durable write stands for.
+#[derive(Clone, Debug)]
+enum Then {
+    Arrive(Outcome),
+    Refuse(Refusal, Fate),
+    TurnBack(NotSent),
+}
+
+/// What the shell must do next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Ask the store for the lease with [`Flight::ask`]; then [`Flight::journalled`].
+    Journal,
+    /// Ask the provider with what [`Flight::send`] returns; then [`Flight::replied`].
+    Send,
+    /// Write this; then [`Flight::saved`].
+    Save {
+        /// What the write is judged by.
+        commit: Commit,
+        /// What is written.
+        snapshot: Box<Snapshot>,
+    },
+    /// Read the session again; then [`Flight::loaded`].
+    Load,
+    /// Revoke this token at the provider, once and without insisting; then [`Flight::revoked`].
+    Revoke(RefreshToken),
+    /// Wait until this moment; then [`Flight::paused`].
+    Pause(Instant),
+    /// Give the session what came of it: the flight is over.
+    Land(Box<Landing>),
+}
+
+/// A request to the token endpoint.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The token to spend.
+    pub refresh_token: RefreshToken,
+    /// What to ask for.
+    pub need: Need,
+    /// How long it may take; the connection is cut then.
+    pub deadline: Duration,
+}
+
+/// What came of a flight.
+#[derive(Clone, Debug)]
+pub enum Landing {
+    /// Somebody else has spent the token and may still be waiting for the reply.
+    Busy(Intent),
+    /// Nobody knows whether the token was spent.
+    Doubt {
+        /// The intent that stays.
+        epoch: Epoch,
+        /// How the answer was lost; `None` where the doubt is older than this flight.
+        how: Option<Unheard>,
+        /// When the token may be sent once more.
+        retry_at: Instant,
+    },
+    /// The session was ended meanwhile.
+    Ended(EndReason),
+    /// The record is gone: nothing is left to keep.
+    Gone,
+    /// Another machine has moved the session on.
+    Moved(Box<Snapshot>),
+    /// Nothing was sent and nothing spent; the intent is resolved.
+    NotSent {
+        /// What kept it.
+        not_sent: NotSent,
+        /// The session as it is stored.
+        snapshot: Box<Snapshot>,
+    },
+    /// The provider said no; the intent is resolved, unless the session is to end.
+    Refused {
+        /// What it said.
+        refusal: Refusal,
+        /// What that means.
+        fate: Fate,
+        /// The session as it is stored.
+        snapshot: Box<Snapshot>,
+    },
+    /// The reply is durable.
+    Saved(Receipt),
+    /// The store did not take the intent: nothing was sent.
+    StoreDown,
+}
+
+/// Evidence that a reply is durable: only a flight whose write was accepted can make one, and only
+/// a receipt makes a session answer with new tokens.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    snapshot: Box<Snapshot>,
+    outcome: Outcome,
+    rotated: bool,
+}
+
+/// What a durable reply was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A 200 with or without use.
+    Turned(Turn),
+    /// A 200 that broke the protocol; its refresh token was salvaged.
+    Malformed(&'static str),
+}
+
+impl Receipt {
+    /// Returns the session as it is stored.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Returns what the reply was worth.
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Reports whether the provider gave a new refresh token.
+    pub const fn rotated(&self) -> bool {
+        self.rotated
+    }
+}
+
+/// What a store read back.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// The session.
+    Living(Box<Snapshot>),
+    /// Its tombstone.
+    Ended(EndReason),
+    /// Nothing.
+    Absent,
+    /// The store could not be asked.
+    Failed,
+}

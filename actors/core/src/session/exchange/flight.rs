@@ -1,0 +1,319 @@
+//! The steps of a flight, in the order in which they happen.
+
+use std::time::Duration;
+
+use super::{
+    Flight, Landing, Outcome, Reading, Receipt, SAVE_PAUSE_FIRST, SAVE_PAUSE_MAX, Saving, Step,
+    Then, TokenRequest,
+};
+use crate::event::Trigger;
+use crate::grant::{Grant, Malformed, NotSent, NotSentCause, Reply, Unheard};
+use crate::lease::{Begin, Begun, Commit, Verdict};
+use crate::name::{Epoch, Owner};
+use crate::policy::{Backoff, Deadlines};
+use crate::refusal::{Fate, Refusal};
+use crate::session::{Need, rotation, step_up};
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+
+impl Flight {
+    /// Plans a trip for `need` that spends the refresh token of `before`.
+    ///
+    /// `takes_over` is the unresolved intent that was waited out.
+    pub fn plan(
+        before: Snapshot,
+        need: Need,
+        trigger: Trigger,
+        takes_over: Option<Epoch>,
+        policy: (Deadlines, Backoff),
+        now: Instant,
+    ) -> Self {
+        Self {
+            need,
+            trigger,
+            decided_at: now,
+            deadlines: policy.0,
+            backoff: policy.1,
+            before,
+            takes_over,
+            intent: None,
+            sent_at: None,
+            saving: None,
+            save_failures: 0,
+            step: Step::Journal,
+        }
+    }
+
+    /// Returns what to do next.
+    pub fn step(&self) -> Step {
+        self.step.clone()
+    }
+
+    /// Returns how often the save has failed so far.
+    pub const fn save_failures(&self) -> u32 {
+        self.save_failures
+    }
+
+    /// Returns the request for the lease.
+    pub const fn ask(&self, owner: Owner, settle: Duration) -> Begin {
+        Begin {
+            owner,
+            consumes: self.before.head.generation,
+            lease: self.deadlines.lease,
+            settle,
+            takes_over: self.takes_over,
+        }
+    }
+
+    /// Takes the store's answer to [`Flight::ask`]; `None` where it could not be asked.
+    pub fn journalled(&mut self, begun: Option<Begun>) {
+        self.step = match begun {
+            Some(Begun::Leased(intent)) => {
+                self.before.head.epoch = intent.epoch;
+                self.before.head.intent = Some(intent);
+                self.intent = Some(intent);
+                Step::Send
+            }
+            Some(Begun::Busy(intent)) => land(Landing::Busy(intent)),
+            Some(Begun::Moved | Begun::Ended) => Step::Load,
+            None => land(Landing::StoreDown),
+        };
+    }
+
+    /// Gives out the request, as late as possible; `None` where too little of the lease is left
+    /// for it, and the flight turns back.
+    pub fn send(&mut self, now: Instant) -> Option<TokenRequest> {
+        let left = self
+            .intent
+            .and_then(|intent| intent.until)
+            .map(|until| until.left_at(now));
+        let in_time = left.is_some_and(|left| left >= self.deadlines.send_margin);
+        match self.before.refresh_token.clone() {
+            Some(refresh_token) if in_time => {
+                self.sent_at = Some(now);
+                let (need, deadline) = (self.need.clone(), self.deadlines.hard);
+                Some(TokenRequest {
+                    refresh_token,
+                    need,
+                    deadline,
+                })
+            }
+            Some(_) | None => {
+                self.turn_back(NotSent {
+                    cause: NotSentCause::Queue,
+                    wait: None,
+                });
+                None
+            }
+        }
+    }
+
+    /// Takes the provider's reply to [`Flight::send`], received at `now`.
+    pub fn replied(&mut self, now: Instant, reply: Reply) {
+        match reply {
+            Reply::Granted(grant) => self.granted(now, &grant),
+            Reply::Malformed(malformed) => self.malformed(now, &malformed),
+            Reply::Refused(refusal) => self.refused(now, refusal),
+            Reply::Unheard(how) => self.unheard(now, how),
+            Reply::NotSent(not_sent) => self.turn_back(not_sent),
+        }
+    }
+
+    /// Takes the store's answer to [`Step::Save`]; `None` where it failed, with or without effect.
+    pub fn saved(&mut self, now: Instant, verdict: Option<Verdict>) {
+        let Some(mut saving) = self.saving.take() else {
+            return;
+        };
+        self.step = match verdict {
+            Some(Verdict::Accept(head)) => {
+                saving.snapshot.head = head;
+                land(saving.landing())
+            }
+            Some(Verdict::Superseded) => Step::Load,
+            Some(Verdict::Ended) => match &saving.snapshot.refresh_token {
+                Some(late) if saving.commit.rotated => Step::Revoke(late.clone()),
+                Some(_) | None => Step::Load,
+            },
+            None => {
+                self.save_failures += 1;
+                let pause = SAVE_PAUSE_FIRST * (1 << (self.save_failures - 1).min(8));
+                self.saving = Some(saving);
+                Step::Pause(now + pause.min(SAVE_PAUSE_MAX))
+            }
+        };
+    }
+
+    /// Takes the end of a [`Step::Pause`].
+    pub fn paused(&mut self) {
+        self.step = match &self.saving {
+            Some(saving) => saving.step(),
+            None => Step::Load,
+        };
+    }
+
+    /// Takes the end of a [`Step::Revoke`], whatever the provider said.
+    pub fn revoked(&mut self) {
+        self.step = Step::Load;
+    }
+
+    /// Takes what the store read back for [`Step::Load`].
+    pub fn loaded(&mut self, reading: Reading) {
+        self.step = land(match reading {
+            Reading::Living(snapshot) => Landing::Moved(snapshot),
+            Reading::Ended(reason) => Landing::Ended(reason),
+            Reading::Absent => Landing::Gone,
+            Reading::Failed => Landing::StoreDown,
+        });
+    }
+
+    fn granted(&mut self, now: Instant, grant: &Grant) {
+        let (after, turn) = rotation::turn(&self.before, &self.need, grant, self.epoch(), now);
+        self.save(
+            after,
+            grant.refresh_token.is_some(),
+            Then::Arrive(Outcome::Turned(turn)),
+        );
+    }
+
+    fn malformed(&mut self, now: Instant, malformed: &Malformed) {
+        if malformed.refresh_token.is_some() {
+            let after = rotation::salvage(&self.before, malformed);
+            self.save(after, true, Then::Arrive(Outcome::Malformed(malformed.why)));
+        } else {
+            // The provider may have rotated and failed to say to what. Nothing is on its way any
+            // more, so the token can be sent again as soon as the provider has settled.
+            let retry_at = now + self.settle();
+            self.doubt(None, retry_at);
+        }
+    }
+
+    fn refused(&mut self, now: Instant, refusal: Refusal) {
+        let fate = refusal.fate();
+        match fate {
+            Fate::Ends(_) => {
+                let snapshot = Box::new(self.before.clone());
+                self.step = land(Landing::Refused {
+                    refusal,
+                    fate,
+                    snapshot,
+                });
+            }
+            Fate::Holds => {
+                let demand = refusal.mfa.clone();
+                let after = step_up::hold(&self.before, &self.need, demand, &self.backoff, now);
+                self.save(after, false, Then::Refuse(refusal, fate));
+            }
+            Fate::Doubts => self.unheard(now, Unheard::GatewayTimeout),
+            // A busy provider has not looked at the token, so an older doubt stays a doubt.
+            Fate::Waits if self.in_doubt_before() => {
+                let wait = refusal
+                    .wait
+                    .unwrap_or(self.backoff.first)
+                    .max(self.settle());
+                self.doubt(None, now + wait);
+            }
+            Fate::Denies | Fate::Faults(_) | Fate::Rejects | Fate::Waits => {
+                self.save(self.before.clone(), false, Then::Refuse(refusal, fate));
+            }
+        }
+    }
+
+    fn unheard(&mut self, now: Instant, how: Unheard) {
+        let given_up = self
+            .sent_at
+            .map_or(now, |sent_at| sent_at + self.deadlines.hard);
+        let retry_at = match how {
+            Unheard::ConnectionLost => (now + self.settle()).min(given_up.max(now)),
+            Unheard::Deadline | Unheard::GatewayTimeout => given_up.max(now),
+        };
+        self.doubt(Some(how), retry_at);
+    }
+
+    fn turn_back(&mut self, not_sent: NotSent) {
+        if self.in_doubt_before() {
+            let wait = not_sent
+                .wait
+                .unwrap_or(self.backoff.first)
+                .max(self.settle());
+            let since = self
+                .intent
+                .and_then(|intent| intent.since)
+                .unwrap_or(self.decided_at);
+            self.doubt(None, since + wait);
+        } else {
+            self.save(self.before.clone(), false, Then::TurnBack(not_sent));
+        }
+    }
+
+    fn save(&mut self, snapshot: Snapshot, rotated: bool, then: Then) {
+        let consumed = self.before.head.generation;
+        let commit = Commit {
+            consumed,
+            epoch: self.epoch(),
+            rotated,
+        };
+        let saving = Saving {
+            commit,
+            snapshot: Box::new(snapshot),
+            then,
+        };
+        self.step = saving.step();
+        self.saving = Some(saving);
+    }
+
+    fn doubt(&mut self, how: Option<Unheard>, retry_at: Instant) {
+        self.step = land(Landing::Doubt {
+            epoch: self.epoch(),
+            how,
+            retry_at,
+        });
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.before.head.epoch
+    }
+
+    fn settle(&self) -> Duration {
+        self.intent
+            .map_or(self.deadlines.hard, |intent| intent.settle)
+            .min(self.deadlines.hard)
+    }
+
+    fn in_doubt_before(&self) -> bool {
+        self.intent.is_some_and(|intent| intent.again)
+    }
+}
+
+impl Saving {
+    fn step(&self) -> Step {
+        Step::Save {
+            commit: self.commit,
+            snapshot: self.snapshot.clone(),
+        }
+    }
+
+    fn landing(self) -> Landing {
+        let Self {
+            commit,
+            snapshot,
+            then,
+        } = self;
+        match then {
+            Then::Arrive(outcome) => Landing::Saved(Receipt {
+                snapshot,
+                outcome,
+                rotated: commit.rotated,
+            }),
+            Then::Refuse(refusal, fate) => Landing::Refused {
+                refusal,
+                fate,
+                snapshot,
+            },
+            Then::TurnBack(not_sent) => Landing::NotSent { not_sent, snapshot },
+        }
+    }
+}
+
+fn land(landing: Landing) -> Step {
+    Step::Land(Box::new(landing))
+}

@@ -1,0 +1,251 @@
+//! What a finished flight makes of the session.
+
+use std::time::Duration;
+
+use super::exchange::{Landing, Outcome, Receipt};
+use super::rotation::Turn;
+use super::waiting::Parked;
+use super::{Answer, Need, PARKED_FOR, Session, State, backoff};
+use crate::event::{EndReason, Event, Trigger};
+use crate::grant::{NotSent, Unheard};
+use crate::name::Epoch;
+use crate::refusal::{Fate, Refusal};
+use crate::snapshot::{Lookup, Snapshot, lookup};
+use crate::time::Instant;
+
+impl Session {
+    pub(super) fn land(&mut self, landing: Landing, now: Instant) {
+        let State::Exchanging {
+            need,
+            trigger,
+            since,
+            late,
+        } = self.state.clone()
+        else {
+            return;
+        };
+        self.state = State::Fresh;
+        match landing {
+            Landing::Busy(intent) => {
+                self.emit(Event::ReusePrevented {
+                    audience: need.audience,
+                });
+                let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
+                self.fall_in_doubt(intent.epoch, None, until, now);
+            }
+            Landing::Doubt {
+                epoch,
+                how,
+                retry_at,
+            } => {
+                self.failures += 1;
+                let patience = match self.failures {
+                    // The first retry must fall inside the provider's reuse window.
+                    1 => Duration::ZERO,
+                    failures => self.wait(failures, None),
+                };
+                self.fall_in_doubt(epoch, how, retry_at + patience, now);
+            }
+            Landing::Ended(reason) => self.end(reason, now),
+            Landing::Gone => self.end(EndReason::NoRefreshToken, now),
+            Landing::Moved(snapshot) => {
+                self.emit(Event::Superseded);
+                self.adopt(*snapshot, now);
+            }
+            Landing::NotSent { not_sent, snapshot } => {
+                self.snapshot = *snapshot;
+                self.not_sent(&need, &not_sent, now);
+            }
+            Landing::Refused {
+                refusal,
+                fate,
+                snapshot,
+            } => {
+                self.snapshot = *snapshot;
+                self.refused(&need, &refusal, fate, now);
+            }
+            Landing::Saved(receipt) => {
+                let flown = Flown {
+                    need,
+                    trigger,
+                    since,
+                    late,
+                };
+                self.saved(&receipt, &flown, now);
+            }
+            Landing::StoreDown => {
+                let wait = self.back_off(None, now);
+                self.emit(Event::StoreFailed { wait });
+            }
+        }
+        self.settle_waiters(now);
+    }
+
+    pub(super) fn fall_in_doubt(
+        &mut self,
+        epoch: Epoch,
+        how: Option<Unheard>,
+        retry_at: Instant,
+        now: Instant,
+    ) {
+        self.state = State::InDoubt { epoch, retry_at };
+        self.emit(Event::InDoubt {
+            how,
+            wait: retry_at.left_at(now),
+        });
+    }
+
+    fn adopt(&mut self, snapshot: Snapshot, now: Instant) {
+        let intent = snapshot.head.intent;
+        self.snapshot = snapshot;
+        self.publish();
+        if let Some(intent) = intent {
+            let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
+            self.fall_in_doubt(intent.epoch, None, until, now);
+        }
+    }
+
+    fn saved(&mut self, receipt: &Receipt, flown: &Flown, now: Instant) {
+        let audience = flown.need.audience.clone();
+        let was_held = self.snapshot.holds.len() > receipt.snapshot().holds.len();
+        self.snapshot = receipt.snapshot().clone();
+        match receipt.outcome() {
+            Outcome::Turned(Turn::Kept) => {
+                self.failures = 0;
+                self.parked.retain(|parked| parked.need != flown.need);
+                self.publish();
+                if was_held {
+                    self.emit(Event::Released {
+                        audience: audience.clone(),
+                    });
+                }
+                self.refreshed(receipt, flown, now);
+            }
+            Outcome::Turned(Turn::AudienceMismatched) => {
+                self.failures = 0;
+                self.park(&flown.need, Answer::Unusable("audience_mismatched"), now);
+                self.emit(Event::AudienceMismatched { audience });
+            }
+            Outcome::Turned(Turn::SubjectChanged) => self.end(EndReason::SubjectChanged, now),
+            Outcome::Malformed(why) => {
+                self.back_off(None, now);
+                self.emit(Event::Malformed {
+                    audience,
+                    why,
+                    salvaged: true,
+                });
+            }
+        }
+    }
+
+    fn refreshed(&mut self, receipt: &Receipt, flown: &Flown, now: Instant) {
+        let need = &flown.need;
+        let margins = self.policies.audience(&need.audience).margins;
+        let missing = match lookup(
+            &self.snapshot.entries,
+            &need.audience,
+            &need.scopes,
+            margins,
+            now,
+        ) {
+            Lookup::Downscoped { missing, .. } => Some(missing),
+            Lookup::Hit(_) => None,
+            // A token that is born too short to be served would be exchanged for ever.
+            Lookup::Miss => {
+                self.park(need, Answer::Unusable("lifetime_too_short"), now);
+                None
+            }
+        };
+        if let Some(missing) = missing {
+            self.emit(Event::Downscoped {
+                audience: need.audience.clone(),
+                missing,
+            });
+        }
+        let waiters = self.settle_waiters(now);
+        self.emit(Event::Refreshed {
+            audience: need.audience.clone(),
+            trigger: flown.trigger,
+            generation: self.snapshot.head.generation,
+            rotated: receipt.rotated(),
+            late: flown.late,
+            waiters,
+            took: now.since(flown.since),
+        });
+    }
+
+    fn refused(&mut self, need: &Need, refusal: &Refusal, fate: Fate, now: Instant) {
+        let (audience, code) = (need.audience.clone(), refusal.code());
+        match fate {
+            Fate::Ends(cause) => self.end(EndReason::Refused(cause), now),
+            Fate::Denies => {
+                self.park(need, Answer::Denied(code.clone()), now);
+                self.emit(Event::Denied { audience, code });
+            }
+            Fate::Rejects => {
+                self.park(need, Answer::Rejected(code.clone()), now);
+                self.emit(Event::Rejected { audience, code });
+            }
+            Fate::Holds => {
+                self.failures = 0;
+                self.emit(Event::Held { audience });
+            }
+            Fate::Faults(fault) => {
+                let until = now + self.policies.backoff.operator_fault;
+                self.state = State::OperatorFault { fault, until };
+                self.publish();
+                self.emit(Event::OperatorMustAct { fault, code });
+            }
+            Fate::Waits | Fate::Doubts => {
+                let wait = self.back_off(refusal.wait, now);
+                self.emit(Event::Postponed {
+                    audience,
+                    code,
+                    wait,
+                });
+            }
+        }
+    }
+
+    fn not_sent(&mut self, need: &Need, not_sent: &NotSent, now: Instant) {
+        let wait = self.back_off(not_sent.wait, now);
+        let (audience, cause) = (need.audience.clone(), not_sent.cause);
+        self.emit(Event::NotSent {
+            audience,
+            cause,
+            wait,
+        });
+    }
+
+    fn back_off(&mut self, asked: Option<Duration>, now: Instant) -> Duration {
+        self.failures += 1;
+        let wait = self.wait(self.failures, asked);
+        self.state = State::Backoff { until: now + wait };
+        self.publish();
+        wait
+    }
+
+    fn wait(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
+        backoff::wait(&self.policies.backoff, failures, asked, &mut self.dice)
+    }
+
+    fn park(&mut self, need: &Need, answer: Answer, now: Instant) {
+        self.parked
+            .retain(|parked| parked.need != *need && now < parked.until);
+        if self.parked.len() < super::AHEAD_MAX {
+            self.parked.push(Parked {
+                need: need.clone(),
+                until: now + PARKED_FOR,
+                answer,
+            });
+        }
+    }
+}
+
+/// The flight that has landed.
+struct Flown {
+    need: Need,
+    trigger: Trigger,
+    since: Instant,
+    late: bool,
+}

@@ -1,0 +1,1 @@
+//! What hangs on the wall: a Raspberry Pi agent with an I2C display.

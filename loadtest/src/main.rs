@@ -1,0 +1,3 @@
+//! Drives the programs from outside, measures and judges them.
+
+fn main() {}
