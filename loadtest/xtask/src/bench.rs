@@ -1,0 +1,29 @@
+//! Measurements: each compares like with like in one run, and ends with one line.
+
+mod cpu;
+mod hop;
+mod storm;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subject {
+    /// CPU per proxied request, against nginx as a plain proxy
+    Hop(hop::Options),
+    /// Ten thousand callers at once on one expired session
+    Storm,
+}
+
+/// Measures the subject; the figures go to standard error, the last line to standard output.
+///
+/// # Errors
+/// `Unavailable` when a program is lacking; `Missed` when an aim is missed by a law.
+pub(crate) fn run(subject: &Subject) -> Result<(), Failure> {
+    match subject {
+        Subject::Hop(options) => hop::run(options),
+        Subject::Storm => storm::run(),
+    }
+}

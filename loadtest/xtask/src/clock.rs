@@ -1,0 +1,42 @@
+//! The one place of xtask that reads a clock.
+
+use std::time::{Duration, Instant};
+
+/// A running stop-watch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    started: Instant,
+}
+
+impl Watch {
+    /// Starts to measure.
+    #[expect(clippy::disallowed_methods, reason = "this is xtask's clock")]
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    /// Returns the time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Asks `ready` every `gap` until it answers, at most for `limit`.
+pub(crate) fn poll<T>(
+    limit: Duration,
+    gap: Duration,
+    mut ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let watch = Watch::start();
+    loop {
+        if let Some(answer) = ready() {
+            return Some(answer);
+        }
+        if watch.elapsed() >= limit {
+            return None;
+        }
+        std::thread::sleep(gap);
+    }
+}

@@ -1,0 +1,195 @@
+//! The demo: provider, sample APIs and gateway as real processes, one link to click, and one calm
+//! line per event of a session's life.
+
+mod calm;
+mod chaos;
+mod feed;
+mod guest;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::child;
+use crate::clock::Watch;
+use crate::demo::calm::Calm;
+use crate::demo::chaos::Chaos;
+use crate::demo::guest::Guest;
+use crate::failure::Failure;
+use crate::terminal;
+use crate::tree::{Profile, Tree};
+use crate::world::{self, Addresses, Launch, Route, World};
+
+/// Life of an access token in the demo: short, so that every minute shows several refreshes.
+const ACCESS_TOKEN_SECONDS: u32 = 10;
+/// Where the gateway listens unless told otherwise.
+const PORT: u16 = 8080;
+/// Where its admin listener listens: the gateway's own default.
+const ADMIN_PORT: u16 = 9464;
+/// How often the demo looks for news and for Ctrl-C.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the demo is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Kills the gateway with SIGKILL every ten seconds and starts it again
+    #[arg(long)]
+    chaos: bool,
+    /// The port to listen on; a free one is taken when something else listens there
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// Signs in and calls the APIs by itself for so many seconds, then stops and judges
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    headless_for: Option<u64>,
+}
+
+impl Options {
+    /// The smoke test: everything by itself, under chaos, on any port.
+    pub(crate) fn smoke(seconds: u64) -> Self {
+        Self {
+            chaos: true,
+            port: 0,
+            headless_for: Some(seconds),
+        }
+    }
+}
+
+/// Runs the demo until Ctrl-C, or for as long as asked.
+///
+/// # Errors
+/// `Unavailable` when a program does not come up or ends by itself; `Missed` when a headless run
+/// saw a failed call or a revoked family.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let tree = Tree::find()?;
+    let stop = stop_flag()?;
+    terminal::note("building the gateway and the sandbox");
+    world::build(&tree, Profile::Debug)?;
+    let launch = launch(options.port)?;
+    let starting = terminal::spinner("starting the provider, the sample APIs and the gateway");
+    let mut world = World::start(&tree, "demo", launch, routes)?;
+    drop(starting);
+    invite(&world);
+    let guest = options
+        .headless_for
+        .map(|_| Guest::arrive(&world.origin()))
+        .transpose()?;
+    let ran = watch(&mut world, options, &stop);
+    let judged = guest.map_or(Ok(()), |guest| guest.leave(&world));
+    let stopped = world.stop();
+    terminal::result("stopped");
+    ran.and(judged).and(stopped)
+}
+
+fn watch(world: &mut World, options: &Options, stop: &AtomicBool) -> Result<(), Failure> {
+    let watch = Watch::start();
+    let limit = options.headless_for.map(Duration::from_secs);
+    let news = feed::follow(world.admin("/api/events"));
+    let mut chaos = options.chaos.then(Chaos::new);
+    let mut calm = Calm::default();
+    while !stop.load(Ordering::Relaxed) && limit.is_none_or(|limit| watch.elapsed() < limit) {
+        thread::sleep(TICK);
+        if let Some(chaos) = &mut chaos {
+            chaos.strike_when_due(watch.elapsed(), world, |line| tell(&mut calm, &watch, line))?;
+        }
+        world.check()?;
+        tell_news(&news, &mut calm, &watch);
+    }
+    Ok(())
+}
+
+fn tell_news(news: &Receiver<String>, calm: &mut Calm, watch: &Watch) {
+    for sentence in news.try_iter() {
+        tell(calm, watch, sentence);
+    }
+    calm.due(watch.elapsed())
+        .iter()
+        .for_each(|line| terminal::result(line));
+}
+
+fn tell(calm: &mut Calm, watch: &Watch, sentence: String) {
+    if let Some(early) = calm.take(watch.elapsed(), sentence) {
+        terminal::result(&early);
+    }
+}
+
+fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))
+            .map_err(|error| Failure::io("listen for Ctrl-C", &error))?;
+    }
+    Ok(flag)
+}
+
+fn launch(wanted: u16) -> Result<Launch, Failure> {
+    let port = child::port_or_free(wanted)?;
+    let admin_port = child::port_or_free(ADMIN_PORT)?;
+    for (wanted, port) in [(wanted, port), (ADMIN_PORT, admin_port)] {
+        if wanted != port && wanted != 0 {
+            terminal::note(&format!("port {wanted} is taken: using {port}"));
+        }
+    }
+    Ok(Launch {
+        profile: Profile::Debug,
+        port,
+        admin_port,
+        access_token_seconds: ACCESS_TOKEN_SECONDS,
+        gateway_core: None,
+        other_core: None,
+    })
+}
+
+fn routes(addresses: &Addresses) -> Vec<Route> {
+    let api = |path: &str, upstream: &str, audience: &str, scopes: &[&str]| Route {
+        path: path.to_owned(),
+        upstream: upstream.to_owned(),
+        audience: Some(audience.to_owned()),
+        scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        strip_prefix: true,
+    };
+    vec![
+        Route::public("/", &addresses.app),
+        api(
+            "/api/quotes/",
+            &addresses.quotes,
+            "https://quotes.sandbox.example",
+            &["read:quotes"],
+        ),
+        api(
+            "/api/accounts/",
+            &addresses.accounts,
+            "https://accounts.sandbox.example",
+            &["read:accounts", "write:accounts"],
+        ),
+    ]
+}
+
+fn invite(world: &World) {
+    let origin = world.origin();
+    terminal::result(&format!(
+        "
+Tokenward is running. Click here, and sign in as anyone:
+
+    {origin}/
+
+The page calls two APIs with access tokens that live for {ACCESS_TOKEN_SECONDS} seconds. To try by hand:
+
+    curl -i {origin}/api/quotes/today                     401: nobody is signed in
+    curl -s {ledger}    what the provider has seen
+    curl -s {sessions}              who is signed in, and how fresh
+    curl -s {metrics}                   numbers for Prometheus
+
+Configuration, state and logs of this run: {folder}
+Ctrl-C stops everything. What happens:
+",
+        ledger = format_args!("{}/ledger/summary", world.addresses.control.trim_end_matches('/')),
+        sessions = world.admin("/api/sessions"),
+        metrics = world.admin("/metrics"),
+        folder = world.folder().display(),
+    ));
+}

@@ -1,0 +1,119 @@
+//! Blocking HTTP on this machine, with redirects and statuses left to the caller.
+
+use std::io::BufReader;
+use std::time::Duration;
+
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+/// How long any single answer may take: the gateway's own soft deadline is 8 s.
+const ANSWER_LIMIT: Duration = Duration::from_secs(12);
+/// The longest body that is read into memory: a ledger of a long run stays far below.
+const BODY_LIMIT_BYTES: u64 = 8 << 20;
+
+/// One caller with its own connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    agent: Agent,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Returns a header's text, or nothing when it is absent or not text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Caller {
+    /// Makes a caller that follows nothing and reads no proxy settings: all traffic is local.
+    pub(crate) fn new() -> Self {
+        let config = Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(ANSWER_LIMIT))
+            .build();
+        Self {
+            agent: config.new_agent(),
+        }
+    }
+
+    /// Sends a GET.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(crate) fn fetch(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.call())
+    }
+
+    /// Sends a POST of an HTML form.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(crate) fn post_form(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        fields: &[(String, String)],
+    ) -> Result<Answer, String> {
+        let mut request = self.agent.post(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(
+            request.send_form(
+                fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
+        )
+    }
+
+    /// Opens a stream of server-sent events, which has no end of its own.
+    ///
+    /// # Errors
+    /// The transport's words, or the status when it is not 200.
+    pub(crate) fn stream(
+        &self,
+        url: &str,
+    ) -> Result<BufReader<impl std::io::Read + use<>>, String> {
+        let request = self.agent.get(url).header("accept", "text/event-stream");
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(ANSWER_LIMIT))
+            .build();
+        let response = request.call().map_err(|error| error.to_string())?;
+        match response.status().as_u16() {
+            200 => Ok(BufReader::new(response.into_body().into_reader())),
+            status => Err(format!("status {status}")),
+        }
+    }
+}
+
+fn read(response: Result<Response<Body>, ureq::Error>) -> Result<Answer, String> {
+    let mut response = response.map_err(|error| error.to_string())?;
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(BODY_LIMIT_BYTES)
+        .lossy_utf8(true)
+        .read_to_string();
+    Ok(Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: body.map_err(|error| error.to_string())?,
+    })
+}

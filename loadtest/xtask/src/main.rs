@@ -1,0 +1,87 @@
+//! Set-up and automation: the one front door to everything that can be run here.
+
+mod bench;
+mod child;
+mod clock;
+mod demo;
+mod failure;
+mod http;
+mod setup;
+mod suite;
+mod terminal;
+mod tree;
+mod visitor;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Runs Tokenward's demo, tests and measurements, and installs what they need.
+///
+/// Every command says what it does before it does it, and what to do when it cannot.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a check failed or an aim was missed by a law, \
+64 usage, 69 something is unavailable, 70 our bug, 78 configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts provider, sample APIs and gateway as real processes, and shows what happens
+    Demo(demo::Options),
+    /// Installs what the tests need, then checks everything
+    ///
+    /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
+    /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
+    /// the dependencies, and the demo under chaos.
+    Test(suite::Options),
+    /// Installs what the tests and measurements need, and nothing else
+    Setup,
+    /// Measures one thing, and ends with one line on standard output
+    Bench {
+        #[command(subcommand)]
+        subject: bench::Subject,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => return failure::usage(&message),
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal::note(&format!("\nxtask: {failure}"));
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => suite::run(&options),
+        Command::Setup => setup::everything().map(drop),
+        Command::Bench { subject } => bench::run(&subject),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask test`: everything that must hold, in order, with a table at the end.
+
+use std::process::Command;
+
+use clap::Args;
+
+use crate::child;
+use crate::clock::Watch;
+use crate::demo;
+use crate::failure::Failure;
+use crate::setup::{self, Tools};
+use crate::terminal;
+use crate::tree::Tree;
+
+/// How long the demo runs under chaos: two kills, and several refreshes after each.
+const DEMO_SECONDS: u64 = 28;
+
+/// What the test run is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Runs only the named steps, in their usual order
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<Step>,
+}
+
+/// One step of the run; the order here is the order of the run, quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Step {
+    /// Formatting
+    Fmt,
+    /// Lints, with warnings denied
+    Clippy,
+    /// All tests: unit, documentation and end to end
+    Tests,
+    /// Documentation, with warnings denied
+    Doc,
+    /// Licences, sources and bans of the dependencies
+    Deny,
+    /// The demo under chaos
+    Demo,
+}
+
+impl Step {
+    const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Tests,
+        Self::Doc,
+        Self::Deny,
+        Self::Demo,
+    ];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "formatting",
+            Self::Clippy => "lints",
+            Self::Tests => "tests",
+            Self::Doc => "documentation",
+            Self::Deny => "dependencies",
+            Self::Demo => "demo under chaos",
+        }
+    }
+
+    fn run(self, tree: &Tree, tools: &Tools) -> Result<(), Failure> {
+        let Some(mut command) = self.command(tools) else {
+            return demo::run(&demo::Options::smoke(DEMO_SECONDS));
+        };
+        for (name, path) in tools.variables() {
+            command.env(name, path);
+        }
+        terminal::note(&format!("$ {}", child::spoken(&command)));
+        child::run_visibly(command.current_dir(tree.root()), self.title())
+    }
+
+    /// Returns the program of the step; the demo has none.
+    fn command(self, tools: &Tools) -> Option<Command> {
+        let cargo = |arguments: &[&str]| {
+            let mut command = Command::new("cargo");
+            command.args(arguments);
+            command
+        };
+        Some(match self {
+            Self::Fmt => cargo(&["fmt", "--all", "--check"]),
+            Self::Clippy => cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny",
+                "warnings",
+            ]),
+            Self::Tests => cargo(&["test", "--workspace"]),
+            Self::Doc => {
+                let mut command = cargo(&[
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                ]);
+                command.env("RUSTDOCFLAGS", "--deny warnings");
+                command
+            }
+            Self::Deny => {
+                // Advisories are fetched from outside; the hosted run checks them.
+                let mut command = Command::new(tools.path("CARGO_DENY")?);
+                command.args([
+                    "--config",
+                    ".deny.toml",
+                    "check",
+                    "bans",
+                    "licenses",
+                    "sources",
+                ]);
+                command
+            }
+            Self::Demo => return None,
+        })
+    }
+}
+
+/// Runs the set-up and the steps; stops at the first that fails.
+///
+/// # Errors
+/// `Unavailable` when the set-up is stuck; `Missed` with the failing step and the command that
+/// repeats it.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let tree = Tree::find()?;
+    let mut rows = vec![["step", "seconds", "result"].map(str::to_owned).to_vec()];
+    let (seconds, tools) = timed(setup::everything);
+    rows.push(row("set-up", seconds, tools.is_ok()));
+    let outcome = tools.and_then(|tools| run_steps(options, &tree, &tools, &mut rows));
+    terminal::heading("summary");
+    terminal::note(&terminal::table(&rows));
+    outcome
+}
+
+fn run_steps(
+    options: &Options,
+    tree: &Tree,
+    tools: &Tools,
+    rows: &mut Vec<Vec<String>>,
+) -> Result<(), Failure> {
+    for step in Step::ALL {
+        if !options.only.is_empty() && !options.only.contains(&step) {
+            continue;
+        }
+        terminal::heading(step.title());
+        let (seconds, outcome) = timed(|| step.run(tree, tools));
+        rows.push(row(step.title(), seconds, outcome.is_ok()));
+        outcome?;
+    }
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> (u64, Result<T, Failure>) {
+    let watch = Watch::start();
+    let outcome = work();
+    (watch.elapsed().as_secs(), outcome)
+}
+
+fn row(title: &str, seconds: u64, good: bool) -> Vec<String> {
+    vec![
+        title.to_owned(),
+        seconds.to_string(),
+        if good { "ok" } else { "FAILED" }.to_owned(),
+    ]
+}

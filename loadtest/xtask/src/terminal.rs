@@ -1,0 +1,99 @@
+//! What a person reads: progress on standard error, results on standard output.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a spinner turns: calm to look at, and visibly alive.
+const SPINNER_TICK: Duration = Duration::from_millis(120);
+
+/// Prints a line of progress.
+#[expect(
+    clippy::print_stderr,
+    reason = "xtask talks to the person who started it"
+)]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Prints a heading that stands out between the outputs of other programs.
+pub(crate) fn heading(text: &str) {
+    note(&format!("\n== {text} =="));
+}
+
+/// Prints a line of result.
+#[expect(clippy::print_stdout, reason = "results belong on standard output")]
+pub(crate) fn result(text: &str) {
+    println!("{text}");
+}
+
+/// Shows that a quiet step is running, until the returned value is dropped or finished.
+pub(crate) fn spinner(text: &str) -> Spinner {
+    let bar = ProgressBar::new_spinner();
+    if bar.is_hidden() {
+        // Not a terminal: a log gets one line instead of an animation.
+        note(text);
+    }
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.set_message(text.to_owned());
+    bar.enable_steady_tick(SPINNER_TICK);
+    Spinner { bar }
+}
+
+/// A running animation that clears itself.
+#[derive(Debug)]
+pub(crate) struct Spinner {
+    bar: ProgressBar,
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Lays rows out as a table: the first column to the left, all others to the right.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (cell, width))| match at {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            })
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_aligns_its_columns() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        assert_eq!(
+            table(&[
+                row(["step", "seconds", "result"]),
+                row(["formatting", "2", "ok"])
+            ]),
+            "step        seconds  result\nformatting        2      ok"
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! A sandbox and a gateway as real processes: what the demo shows and the bench measures.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::child::{self, Child};
+use crate::clock;
+use crate::failure::Failure;
+use crate::http::Caller;
+use crate::tree::{Profile, Tree};
+
+/// The client that the gateway is at the sandbox's tenant.
+const CLIENT_ID: &str = "tokenward-demo";
+/// A secret for a tenant that lives as long as the command and listens on this machine only.
+const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
+/// By this variable the gateway reads it, as an operator would have it.
+const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
+/// A start takes under a second; a machine that compiles on all cores beside it needs much more.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+/// How often a starting gateway is asked whether it is ready.
+const READY_GAP: Duration = Duration::from_millis(50);
+
+/// One route of the gateway, with the keys of its configuration file.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Route {
+    pub(crate) path: String,
+    pub(crate) upstream: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scopes: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) strip_prefix: bool,
+}
+
+impl Route {
+    /// Makes a route that needs no session and injects nothing.
+    pub(crate) fn public(path: &str, upstream: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            upstream: upstream.to_owned(),
+            audience: None,
+            scopes: Vec::new(),
+            strip_prefix: false,
+        }
+    }
+}
+
+/// Where the sandbox listens, as its first line says.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Addresses {
+    pub(crate) issuer: String,
+    pub(crate) control: String,
+    pub(crate) quotes: String,
+    pub(crate) accounts: String,
+    pub(crate) app: String,
+}
+
+/// How the programs are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) profile: Profile,
+    /// The port that the gateway listens on.
+    pub(crate) port: u16,
+    /// The port of its admin listener.
+    pub(crate) admin_port: u16,
+    /// How long the sandbox's access tokens live, in seconds.
+    pub(crate) access_token_seconds: u32,
+    /// The core that the gateway is kept on.
+    pub(crate) gateway_core: Option<usize>,
+    /// The core that everything else is kept on.
+    pub(crate) other_core: Option<usize>,
+}
+
+/// The running programs.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) addresses: Addresses,
+    pub(crate) gateway: Child,
+    sandbox: Child,
+    launch: Launch,
+    tree: Tree,
+    folder: PathBuf,
+}
+
+#[derive(Serialize)]
+struct GatewayFile<'a> {
+    listen: String,
+    state_dir: &'a Path,
+    provider: ProviderTable<'a>,
+    admin: AdminTable,
+    route: Vec<Route>,
+}
+
+#[derive(Serialize)]
+struct ProviderTable<'a> {
+    issuer: &'a str,
+    client_id: &'a str,
+    client_secret: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct AdminTable {
+    listen: String,
+}
+
+impl World {
+    /// Starts the sandbox, writes the gateway's file, starts the gateway and waits until it is ready.
+    ///
+    /// # Errors
+    /// `Unavailable` with the end of the log of the program that did not come up.
+    pub(crate) fn start(
+        tree: &Tree,
+        name: &str,
+        launch: Launch,
+        routes: impl FnOnce(&Addresses) -> Vec<Route>,
+    ) -> Result<Self, Failure> {
+        let folder = tree.fresh_run(name)?;
+        let (sandbox, addresses) = start_sandbox(tree, &launch, &folder)?;
+        write_gateway_file(&folder, &launch, &addresses, routes(&addresses))?;
+        let gateway = start_gateway(tree, &launch, &folder)?;
+        let tree = tree.clone();
+        let mut world = Self {
+            addresses,
+            gateway,
+            sandbox,
+            launch,
+            tree,
+            folder,
+        };
+        world.wait_until_ready()?;
+        Ok(world)
+    }
+
+    /// Starts the gateway again after it was killed, and waits until it is ready.
+    ///
+    /// # Errors
+    /// `Unavailable` with the end of its log.
+    pub(crate) fn restart_gateway(&mut self) -> Result<(), Failure> {
+        self.gateway = start_gateway(&self.tree, &self.launch, &self.folder)?;
+        self.wait_until_ready()
+    }
+
+    /// Fails when a program has ended by itself.
+    ///
+    /// # Errors
+    /// `Unavailable` with the end of its log.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        for child in [&mut self.gateway, &mut self.sandbox] {
+            if child.ended().is_some() {
+                return Err(child.died("ended by itself"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the gateway, then the provider that it may still need while it drains.
+    ///
+    /// # Errors
+    /// `Ours` when one did not stop cleanly; the other is stopped all the same.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+        let gateway = self.gateway.stop();
+        self.sandbox.stop().and(gateway)
+    }
+
+    /// Returns the origin of the gateway.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.launch.port)
+    }
+
+    /// Returns an address of the gateway's admin listener.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.launch.admin_port)
+    }
+
+    /// Returns the folder of this run.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns one sum of the provider's ledger.
+    pub(crate) fn ledger(&self, key: &str) -> Option<u64> {
+        let address = format!(
+            "{}/ledger/summary",
+            self.addresses.control.trim_end_matches('/')
+        );
+        let answer = Caller::new().fetch(&address, &[]).ok()?;
+        serde_json::from_str::<serde_json::Value>(&answer.body)
+            .ok()?
+            .get(key)?
+            .as_u64()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let (caller, address) = (Caller::new(), self.admin("/readyz"));
+        let ready = clock::poll(READY_LIMIT, READY_GAP, || {
+            if self.gateway.ended().is_some() {
+                return Some(false);
+            }
+            caller
+                .fetch(&address, &[])
+                .is_ok_and(|answer| answer.status == 200)
+                .then_some(true)
+        });
+        match ready {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.gateway.died("ended while it started")),
+            None => Err(self.gateway.died("did not become ready")),
+        }
+    }
+}
+
+/// Lets Cargo build the programs, with its own progress for the person to see.
+///
+/// # Errors
+/// `Missed` when they do not build.
+pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
+    let mut command = Command::new("cargo");
+    command.args([
+        "build",
+        "--bins",
+        "--package",
+        "tokenward-gateway",
+        "--package",
+        "tokenward-sandbox",
+    ]);
+    if matches!(profile, Profile::Release) {
+        command.arg("--release");
+    }
+    child::run_visibly(
+        command.current_dir(tree.root()),
+        "building the gateway and the sandbox",
+    )
+}
+
+/// Returns a command that stays on one core, where one is wanted.
+pub(crate) fn on_core(core: Option<usize>, program: &Path) -> Command {
+    let Some(core) = core else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(program);
+    command
+}
+
+fn start_sandbox(
+    tree: &Tree,
+    launch: &Launch,
+    folder: &Path,
+) -> Result<(Child, Addresses), Failure> {
+    let origin = format!("http://127.0.0.1:{}", launch.port);
+    let seconds = launch.access_token_seconds;
+    let text = format!(
+        "[tenant]\naccess_token_lifetime_s = {seconds}\n\n[[clients]]\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = \"{CLIENT_SECRET}\"\nredirect_uris = [\"{origin}/auth/callback\"]\n\
+         post_logout_redirect_uris = [\"{origin}/\"]\n"
+    );
+    let file = folder.join("sandbox.toml");
+    fs::write(&file, text).map_err(|error| Failure::io("write the sandbox's file", &error))?;
+    let mut command = on_core(
+        launch.other_core,
+        &tree.built(launch.profile, "tokenward-sandbox"),
+    );
+    command.arg("--config").arg(file);
+    let log = folder.join("sandbox.log");
+    let (mut child, line) = Child::start_and_listen("the sandbox", &command, &log, READY_LIMIT)?;
+    let addresses = serde_json::from_str(&line).map_err(|error| {
+        child.died(&format!("said something else than its addresses ({error})"))
+    })?;
+    Ok((child, addresses))
+}
+
+fn write_gateway_file(
+    folder: &Path,
+    launch: &Launch,
+    addresses: &Addresses,
+    route: Vec<Route>,
+) -> Result<(), Failure> {
+    let state = folder.join("state");
+    let file = GatewayFile {
+        listen: format!("127.0.0.1:{}", launch.port),
+        state_dir: &state,
+        provider: ProviderTable {
+            issuer: &addresses.issuer,
+            client_id: CLIENT_ID,
+            client_secret: BTreeMap::from([("env", SECRET_VARIABLE)]),
+        },
+        admin: AdminTable {
+            listen: format!("127.0.0.1:{}", launch.admin_port),
+        },
+        route,
+    };
+    let text = toml::to_string(&file).map_err(|error| Failure::Ours(error.to_string()))?;
+    fs::write(folder.join("gateway.toml"), text)
+        .map_err(|error| Failure::io("write the gateway's file", &error))
+}
+
+fn start_gateway(tree: &Tree, launch: &Launch, folder: &Path) -> Result<Child, Failure> {
+    let mut command = on_core(
+        launch.gateway_core,
+        &tree.built(launch.profile, "tokenward"),
+    );
+    command
+        .args(["serve", "--config"])
+        .arg(folder.join("gateway.toml"));
+    command.env(SECRET_VARIABLE, CLIENT_SECRET);
+    Child::start("the gateway", &command, &folder.join("gateway.log"))
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
