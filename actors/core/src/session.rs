@@ -109,6 +109,8 @@ pub enum Input {
     Landed(Box<Landing>),
     /// When a reader met an access token that should be refreshed soon.
     Nudged(Need),
+    /// When the stored record was read again, because somebody else may have moved it on.
+    Observed(Box<Snapshot>),
     /// When the configuration was reloaded.
     PoliciesReplaced(Arc<Policies>),
     /// When an operator asks to try again at once whatever waits or is held.
@@ -233,6 +235,7 @@ impl Session {
             Input::Forget(waiter) => self.waiting.forget(waiter),
             Input::Landed(landing) => self.land(*landing, now),
             Input::Nudged(need) => self.nudge(need, now),
+            Input::Observed(snapshot) => self.observe(*snapshot, now),
             Input::PoliciesReplaced(policies) => {
                 self.policies = policies;
                 self.publish();

@@ -7,7 +7,7 @@ use crate::lease::Head;
 use crate::name::{Audience, Epoch};
 use crate::policy::Margins;
 use crate::refusal::MfaDemand;
-use crate::scope::ScopeSet;
+use crate::scope::{PROTOCOL_SCOPES, ScopeSet};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::time::{Instant, UnixSeconds};
 
@@ -154,25 +154,14 @@ pub fn lookup<'a>(
     margins: Margins,
     now: Instant,
 ) -> Lookup<'a> {
-    let wanted = wanted.resource();
-    let live = entries
-        .iter()
-        .filter(|entry| entry.audience == *audience && now < entry.serve_until(margins));
-
-    let hit = live
-        .clone()
-        .filter(|entry| answers(entry, &wanted))
-        .min_by(|a, b| {
-            a.granted
-                .len()
-                .cmp(&b.granted.len())
-                .then_with(|| b.expires_at().cmp(&a.expires_at()))
-        });
-    if let Some(entry) = hit {
+    let living = |entry: &'a Entry| (entry, entry.serve_until(margins));
+    if let Some(entry) = pick(entries, audience, wanted, now, living) {
         return Lookup::Hit(entry);
     }
-
-    let refused = live
+    let wanted = wanted.resource();
+    let refused = entries
+        .iter()
+        .filter(|entry| entry.audience == *audience && now < entry.serve_until(margins))
         .filter(|entry| !wanted.is_empty() && entry.requested.covers(&wanted))
         .max_by_key(|entry| entry.received_at);
     match refused {
@@ -184,12 +173,39 @@ pub fn lookup<'a>(
     }
 }
 
+/// Picks, of `offers`, the one that answers a request, as [`lookup`] does; allocates nothing.
+///
+/// `look` tells an offer's entry and until when it may be handed out.
+pub fn pick<'a, T>(
+    offers: &'a [T],
+    audience: &Audience,
+    wanted: &ScopeSet,
+    now: Instant,
+    look: impl Fn(&'a T) -> (&'a Entry, Instant),
+) -> Option<&'a T> {
+    let fits = |offer: &&'a T| {
+        let (entry, serve_until) = look(*offer);
+        entry.audience == *audience && now < serve_until && answers(entry, wanted)
+    };
+    offers.iter().filter(fits).min_by(|a, b| {
+        let (a, b) = (look(*a).0, look(*b).0);
+        a.granted
+            .len()
+            .cmp(&b.granted.len())
+            .then_with(|| b.expires_at().cmp(&a.expires_at()))
+    })
+}
+
 fn answers(entry: &Entry, wanted: &ScopeSet) -> bool {
-    if wanted.is_empty() {
-        entry.requested.resource().is_empty()
-    } else {
-        entry.granted.covers(wanted)
+    let mut scopes = wanted.iter().filter(|scope| !is_protocol(scope)).peekable();
+    if scopes.peek().is_none() {
+        return entry.requested.iter().all(is_protocol);
     }
+    scopes.all(|scope| entry.granted.contains(scope))
+}
+
+fn is_protocol(scope: &str) -> bool {
+    PROTOCOL_SCOPES.contains(&scope)
 }
 
 #[cfg(test)]

@@ -250,7 +250,11 @@ impl Session {
     }
 
     pub(super) fn has_work(&self) -> bool {
-        let probes = self.snapshot.holds.iter().any(|hold| hold.probe_at.is_some());
+        let probes = self
+            .snapshot
+            .holds
+            .iter()
+            .any(|hold| hold.probe_at.is_some());
         !self.waiting.is_empty() || !self.ahead.is_empty() || self.ahead_at().is_some() || probes
     }
 

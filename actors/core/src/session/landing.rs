@@ -81,6 +81,19 @@ impl Session {
         self.settle_waiters(now);
     }
 
+    /// Takes a record that was read again. A flight of our own knows better and is not disturbed.
+    pub(super) fn observe(&mut self, snapshot: Snapshot, now: Instant) {
+        let ours = self.snapshot.head;
+        let newer = snapshot.head.generation > ours.generation || snapshot.head.epoch > ours.epoch;
+        let settled = ours.intent.is_some() && snapshot.head.intent.is_none();
+        if matches!(self.state, State::Exchanging { .. }) || !(newer || settled) {
+            return;
+        }
+        self.state = State::Fresh;
+        self.adopt(snapshot, now);
+        self.settle_waiters(now);
+    }
+
     pub(super) fn fall_in_doubt(
         &mut self,
         epoch: Epoch,
