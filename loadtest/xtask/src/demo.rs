@@ -99,6 +99,7 @@ fn watch(world: &mut World, options: &Options, stop: &AtomicBool) -> Result<(), 
         world.check()?;
         tell_news(&news, &mut calm, &watch);
     }
+    calm.rest().iter().for_each(|line| terminal::result(line));
     Ok(())
 }
 
@@ -156,13 +157,13 @@ fn routes(addresses: &Addresses) -> Vec<Route> {
         Route::public("/", &addresses.app),
         api(
             "/api/quotes/",
-            &addresses.quotes,
+            &addresses.apis.quotes,
             "https://quotes.sandbox.example",
             &["read:quotes"],
         ),
         api(
             "/api/accounts/",
-            &addresses.accounts,
+            &addresses.apis.accounts,
             "https://accounts.sandbox.example",
             &["read:accounts", "write:accounts"],
         ),
@@ -171,6 +172,30 @@ fn routes(addresses: &Addresses) -> Vec<Route> {
 
 fn invite(world: &World) {
     let origin = world.origin();
+    let ledger = format!(
+        "{}/ledger/summary",
+        world.addresses.control.trim_end_matches('/')
+    );
+    let tries = [
+        (
+            format!("curl -i {origin}/api/quotes/quote"),
+            "401: nobody is signed in here",
+        ),
+        (format!("curl -s {ledger}"), "what the provider has seen"),
+        (
+            format!("curl -s {}", world.admin("/api/sessions")),
+            "who is signed in, and how fresh",
+        ),
+        (
+            format!("curl -s {}", world.admin("/metrics")),
+            "numbers for Prometheus",
+        ),
+    ];
+    let width = tries.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
+    let tries: Vec<String> = tries
+        .iter()
+        .map(|(line, says)| format!("    {line:<width$}   {says}"))
+        .collect();
     terminal::result(&format!(
         "
 Tokenward is running. Click here, and sign in as anyone:
@@ -179,17 +204,12 @@ Tokenward is running. Click here, and sign in as anyone:
 
 The page calls two APIs with access tokens that live for {ACCESS_TOKEN_SECONDS} seconds. To try by hand:
 
-    curl -i {origin}/api/quotes/today                     401: nobody is signed in
-    curl -s {ledger}    what the provider has seen
-    curl -s {sessions}              who is signed in, and how fresh
-    curl -s {metrics}                   numbers for Prometheus
+{}
 
-Configuration, state and logs of this run: {folder}
+Configuration, state and logs of this run: {}
 Ctrl-C stops everything. What happens:
 ",
-        ledger = format_args!("{}/ledger/summary", world.addresses.control.trim_end_matches('/')),
-        sessions = world.admin("/api/sessions"),
-        metrics = world.admin("/metrics"),
-        folder = world.folder().display(),
+        tries.join("\n"),
+        world.folder().display(),
     ));
 }

@@ -1,6 +1,7 @@
 //! Where things are: the work tree, the build folder and what set-up puts into it.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -64,24 +65,42 @@ impl Tree {
         self.target.join(profile.folder()).join(program)
     }
 
-    /// Returns an emptied folder for one run's configuration, state and logs.
+    /// Returns an empty folder for one run's configuration, state and logs. Those of runs that have
+    /// ended are removed: they stay until the next run of the same name, for a look at their logs.
     ///
     /// # Errors
     /// `Unavailable` when the folder cannot be made.
     pub(crate) fn fresh_run(&self, name: &str) -> Result<PathBuf, Failure> {
-        // Its own number keeps two runs side by side apart.
-        let folder = self
-            .target
-            .join("runs")
-            .join(format!("{name}-{}", std::process::id()));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)
-                .map_err(|error| Failure::io("empty the run's folder", &error))?;
+        let runs = self.target.join("runs");
+        fs::create_dir_all(&runs).map_err(|error| Failure::io("make the runs' folder", &error))?;
+        // The number of the process keeps two runs side by side apart.
+        let folder = runs.join(format!("{name}-{}", std::process::id()));
+        let found =
+            fs::read_dir(&runs).map_err(|error| Failure::io("read the runs' folder", &error))?;
+        for old in found
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|old| of_ended_run(old, name))
+        {
+            // What cannot be removed costs disk and nothing else.
+            let _ = fs::remove_dir_all(old);
         }
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Failure::io("make the run's folder", &error))?;
+        fs::create_dir(&folder).map_err(|error| Failure::io("make the run's folder", &error))?;
         Ok(folder)
     }
+}
+
+/// Tells whether a folder is of the named command, by a process that is gone or by our own number.
+fn of_ended_run(folder: &Path, name: &str) -> bool {
+    let file_name = folder
+        .file_name()
+        .and_then(|text| text.to_str())
+        .unwrap_or_default();
+    let Some((command, number)) = file_name.rsplit_once('-') else {
+        return false;
+    };
+    let ours = number.parse() == Ok(std::process::id());
+    command == name && (ours || !Path::new("/proc").join(number).exists())
 }
 
 /// How the programs are built.

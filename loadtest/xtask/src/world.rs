@@ -56,9 +56,15 @@ impl Route {
 pub(crate) struct Addresses {
     pub(crate) issuer: String,
     pub(crate) control: String,
+    pub(crate) apis: Apis,
+    pub(crate) app: String,
+}
+
+/// Where the sample APIs listen.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Apis {
     pub(crate) quotes: String,
     pub(crate) accounts: String,
-    pub(crate) app: String,
 }
 
 /// How the programs are started.
@@ -86,6 +92,25 @@ pub(crate) struct World {
     launch: Launch,
     tree: Tree,
     folder: PathBuf,
+}
+
+#[derive(Serialize)]
+struct SandboxFile<'a> {
+    tenant: TenantTable,
+    client: [ClientTable<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct TenantTable {
+    access_token_lifetime_s: u32,
+}
+
+#[derive(Serialize)]
+struct ClientTable<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+    redirect_uris: Vec<String>,
+    post_logout_redirect_uris: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -253,13 +278,23 @@ fn start_sandbox(
     launch: &Launch,
     folder: &Path,
 ) -> Result<(Child, Addresses), Failure> {
-    let origin = format!("http://127.0.0.1:{}", launch.port);
-    let seconds = launch.access_token_seconds;
-    let text = format!(
-        "[tenant]\naccess_token_lifetime_s = {seconds}\n\n[[clients]]\nclient_id = \"{CLIENT_ID}\"\n\
-         client_secret = \"{CLIENT_SECRET}\"\nredirect_uris = [\"{origin}/auth/callback\"]\n\
-         post_logout_redirect_uris = [\"{origin}/\"]\n"
-    );
+    let at = |path: &str| {
+        ["127.0.0.1", "localhost"]
+            .map(|host| format!("http://{host}:{}{path}", launch.port))
+            .to_vec()
+    };
+    let sandbox = SandboxFile {
+        tenant: TenantTable {
+            access_token_lifetime_s: launch.access_token_seconds,
+        },
+        client: [ClientTable {
+            client_id: CLIENT_ID,
+            client_secret: CLIENT_SECRET,
+            redirect_uris: at("/auth/callback"),
+            post_logout_redirect_uris: [at("/"), at("")].concat(),
+        }],
+    };
+    let text = toml::to_string(&sandbox).map_err(|error| Failure::Ours(error.to_string()))?;
     let file = folder.join("sandbox.toml");
     fs::write(&file, text).map_err(|error| Failure::io("write the sandbox's file", &error))?;
     let mut command = on_core(

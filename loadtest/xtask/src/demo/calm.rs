@@ -41,7 +41,12 @@ impl Calm {
         let over = self
             .waiting
             .partition_point(|news| now.saturating_sub(news.since) >= WINDOW);
-        self.waiting.drain(..over).map(|news| news.line()).collect()
+        self.waiting.drain(..over).map(News::line).collect()
+    }
+
+    /// Returns all lines that still wait.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        self.waiting.drain(..).map(News::line).collect()
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
         }
         assert_eq!(calm.due(at(61_999)), Vec::<String>::new());
         assert_eq!(calm.due(at(62_000)), ["  1:01  a  (×2)"]);
-        assert_eq!(calm.due(at(62_100)), ["  1:01  b"]);
+        assert_eq!(calm.rest(), ["  1:01  b"]);
     }
 
     #[test]

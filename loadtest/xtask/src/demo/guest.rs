@@ -13,7 +13,7 @@ use crate::world::World;
 /// Between two calls: each ten-second token serves many.
 const GAP: Duration = Duration::from_millis(200);
 /// What the guest calls in turn.
-const PATHS: [&str; 2] = ["/api/quotes/today", "/api/accounts/"];
+const PATHS: [&str; 2] = ["/api/quotes/quote", "/api/accounts/accounts"];
 /// The most failures that are told one by one.
 const TOLD_MAX: usize = 5;
 

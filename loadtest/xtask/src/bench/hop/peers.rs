@@ -91,7 +91,7 @@ impl Proxy {
         Ok(Self { port, server })
     }
 
-    /// Returns the number of its master process.
+    /// Returns the number of its process.
     pub(super) fn process(&self) -> u32 {
         self.server.id()
     }
@@ -102,7 +102,8 @@ impl Proxy {
     }
 }
 
-/// Starts an nginx of one worker with all its files in one folder; `PORT` stands for a free port.
+/// Starts an nginx with all its files in one folder; `PORT` stands for a free port. It is one process:
+/// a worker would outlive a killed master.
 fn start(
     tools: &Tools,
     folder: &Path,
@@ -116,7 +117,7 @@ fn start(
     fs::create_dir_all(folder).map_err(|error| Failure::io("make nginx's folder", &error))?;
     let place = folder.display();
     let text = format!(
-        "daemon off; worker_processes 1; pid {place}/pid; error_log {place}/error.log warn; \
+        "daemon off; master_process off; pid {place}/pid; error_log {place}/error.log warn; \
          events {{ worker_connections 8192; }} \
          http {{ access_log off; tcp_nodelay on; client_body_temp_path {place}/body; \
          proxy_temp_path {place}/proxied; fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; \
