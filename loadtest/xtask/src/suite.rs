@@ -94,6 +94,8 @@ impl Step {
                 let mut command = cargo(&[
                     "doc",
                     "--workspace",
+                    // The gateway's program and the framework's library have one name.
+                    "--lib",
                     "--no-deps",
                     "--document-private-items",
                 ]);
