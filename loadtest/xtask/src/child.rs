@@ -20,6 +20,10 @@ use crate::failure::Failure;
 const STOP_LIMIT: Duration = Duration::from_secs(12);
 /// How often a stopping program is looked at.
 const STOP_GAP: Duration = Duration::from_millis(20);
+/// The longest that one step may take: all tests from a cold cache need half of it on two cores.
+const RUN_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// How often a visible program is looked at: short against the shortest step.
+const RUN_GAP: Duration = Duration::from_millis(20);
 /// How many lines of a dead program's log are shown.
 const SHOWN_LOG_LINES: usize = 12;
 
@@ -198,18 +202,25 @@ pub(crate) fn port_or_free(wanted: u16) -> Result<u16, Failure> {
 /// Runs a program to its end with its words going straight to the person.
 ///
 /// # Errors
-/// `Unavailable` when it cannot be started, `Missed` when it fails.
+/// `Unavailable` when it cannot be started, `Missed` when it fails or does not end.
 pub(crate) fn run_visibly(command: &mut Command, what: &str) -> Result<(), Failure> {
-    let status = command.stdin(Stdio::null()).status();
-    let status =
-        status.map_err(|error| Failure::io(&format!("start {}", spoken(command)), &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::Missed(format!(
-            "{what} failed ({status}); to repeat it alone: {}",
-            spoken(command)
-        )))
+    let child = command.stdin(Stdio::null()).spawn();
+    let mut child =
+        child.map_err(|error| Failure::io(&format!("start {}", spoken(command)), &error))?;
+    let repeat = format!("to repeat it alone: {}", spoken(command));
+    match clock::poll(RUN_LIMIT, RUN_GAP, || child.try_wait().ok().flatten()) {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Failure::Missed(format!(
+            "{what} failed ({status}); {repeat}"
+        ))),
+        None => {
+            // Fails only when the process has ended by itself in this very moment.
+            let _ = child.kill();
+            let minutes = RUN_LIMIT.as_secs() / 60;
+            Err(Failure::Missed(format!(
+                "{what} did not end within {minutes} minutes; {repeat}"
+            )))
+        }
     }
 }
 

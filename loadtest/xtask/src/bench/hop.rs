@@ -149,7 +149,8 @@ impl Load<'_> {
             return Err(Failure::Ours("h2load was set up and is gone".to_owned()));
         };
         let mut command = world::on_core(self.core, program);
-        command.args(["--h1", "--threads=1"]);
+        // A connection that says nothing for so long is stuck: the round fails instead of hanging.
+        command.args(["--h1", "--threads=1", "--connection-inactivity-timeout=20s"]);
         command.arg(format!("--clients={}", self.options.connections));
         command.arg(format!("--requests={requests}"));
         command

@@ -72,18 +72,32 @@ impl Guest {
             shown(rotations),
             shown(revoked),
         ));
-        if score.failed.is_empty()
-            && score.answered > 0
-            && revoked == Some(0)
-            && rotations > Some(0)
-        {
+        let broken = score.broken(rotations, revoked);
+        if broken.is_empty() {
             return Ok(());
         }
-        let told: Vec<String> = score.failed.into_iter().take(TOLD_MAX).collect();
         Err(Failure::Missed(format!(
             "the demo did not keep its promise: {}",
-            told.join("; ")
+            broken.join("; ")
         )))
+    }
+}
+
+impl Score {
+    /// Returns what must not have been; empty when all went well.
+    fn broken(mut self, rotations: Option<u64>, revoked: Option<u64>) -> Vec<String> {
+        self.failed.truncate(TOLD_MAX);
+        let mut broken = self.failed;
+        if self.answered == 0 {
+            broken.push("no call was answered".to_owned());
+        }
+        if rotations.is_none_or(|rotations| rotations == 0) {
+            broken.push("the provider saw no rotation".to_owned());
+        }
+        if revoked != Some(0) {
+            broken.push("the provider revoked a family, or its ledger is out of reach".to_owned());
+        }
+        broken
     }
 }
 
@@ -103,4 +117,29 @@ fn call_until(visitor: &Visitor, leave: &AtomicBool) -> Score {
         thread::sleep(GAP);
     }
     score
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_judged_with_the_provider_s_ledger() {
+        let score = |answered, failed: &[&str]| Score {
+            answered,
+            unanswered: 3,
+            failed: failed.iter().map(|&text| text.to_owned()).collect(),
+        };
+        for (score, rotations, revoked, broken) in [
+            (score(9, &[]), Some(2), Some(0), 0),
+            (score(9, &["/a answered 401"]), Some(2), Some(0), 1),
+            (score(9, &["x"; 50]), Some(2), Some(0), TOLD_MAX),
+            (score(0, &[]), Some(2), Some(0), 1),
+            (score(9, &[]), Some(0), Some(1), 2),
+            (score(9, &[]), None, None, 2),
+        ] {
+            let text = format!("{score:?} {rotations:?} {revoked:?}");
+            assert_eq!(score.broken(rotations, revoked).len(), broken, "{text}");
+        }
+    }
 }
