@@ -1,0 +1,177 @@
+//! How the tenant behaves; every field can be changed while it runs (`POST /tenant`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The tenant's options. A partial JSON object changes the named keys and leaves the others.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Lifetime of an access token, in seconds.
+    pub access_token_lifetime_s: u64,
+    /// Lifetimes of single audiences, in seconds.
+    pub audience_lifetime_s: BTreeMap<String, u64>,
+    /// Whether a refresh replaces the refresh token.
+    pub rotation: bool,
+    /// The reuse window for the immediately previous refresh token, in seconds.
+    pub leeway_s: u64,
+    /// Lifetime of a family from its login, in seconds; rotation does not extend it.
+    pub absolute_lifetime_s: u64,
+    /// Lifetime of a family from its last exchange, in seconds.
+    pub idle_lifetime_s: u64,
+    /// Living families per user and client; the oldest is evicted.
+    pub max_active: usize,
+    /// Which audiences a refresh token may be used for besides its login's (MRRT).
+    pub mrrt: Vec<MrrtPolicy>,
+    /// What a refresh for an audience outside the policies gets.
+    pub unknown_audience: UnknownAudience,
+    /// Whether scopes the audience does not know are dropped silently.
+    pub scope_filtering: bool,
+    /// Which HTTP statuses go with the OAuth errors.
+    pub statuses: Statuses,
+    /// Whether access tokens are opaque strings instead of JWTs.
+    pub opaque_access_tokens: bool,
+    /// Whether a refresh also returns an ID token.
+    pub id_token_on_refresh: bool,
+    /// Artificial latency of the token endpoint, half of it before the commit, in milliseconds.
+    pub token_latency_ms: u64,
+    /// Whether revoking a refresh token ends all families of its user and client.
+    pub revoke_deletes_grant: bool,
+    /// Lifetime of a device code, in seconds.
+    pub device_code_lifetime_s: u64,
+    /// Shortest gap between two polls of a device, in seconds.
+    pub device_interval_s: u64,
+}
+
+/// Scopes of one audience that a refresh token of another login may be exchanged for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MrrtPolicy {
+    /// The audience.
+    pub audience: String,
+    /// Its scopes.
+    pub scope: Vec<String>,
+}
+
+/// What a refresh for an audience outside the policies gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownAudience {
+    /// A token of the login's audience.
+    Fallback,
+    /// `invalid_request`.
+    Reject,
+}
+
+/// Which HTTP statuses go with the OAuth errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statuses {
+    /// As Auth0 answers: 403 for most, 429 for `slow_down`.
+    Auth0,
+    /// As RFC 6749 and RFC 8628 say: 400.
+    Rfc,
+}
+
+/// A day, in seconds.
+const DAY_S: u64 = 86_400;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access_token_lifetime_s: 10,
+            audience_lifetime_s: BTreeMap::new(),
+            rotation: true,
+            leeway_s: 60,
+            absolute_lifetime_s: 30 * DAY_S,
+            idle_lifetime_s: 15 * DAY_S,
+            max_active: 200,
+            mrrt: vec![
+                policy(crate::QUOTES_AUDIENCE, &["read:quotes"]),
+                policy(
+                    crate::ACCOUNTS_AUDIENCE,
+                    &["read:accounts", "write:accounts"],
+                ),
+                policy(crate::ECHO_AUDIENCE, &["use:echo"]),
+            ],
+            unknown_audience: UnknownAudience::Fallback,
+            scope_filtering: true,
+            statuses: Statuses::Auth0,
+            opaque_access_tokens: false,
+            id_token_on_refresh: true,
+            token_latency_ms: 0,
+            revoke_deletes_grant: false,
+            device_code_lifetime_s: 900,
+            device_interval_s: 5,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the settings with the keys of a JSON object replaced.
+    ///
+    /// # Errors
+    /// The sentence to tell the caller, when the patch is no object, or names an unknown key, or
+    /// carries a value of the wrong type.
+    pub fn patched(&self, patch: &serde_json::Value) -> Result<Self, String> {
+        let serde_json::Value::Object(changes) = patch else {
+            return Err("the tenant's settings must be a JSON object".to_owned());
+        };
+        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        if let Some(keys) = whole.as_object_mut() {
+            keys.extend(changes.clone());
+        }
+        serde_json::from_value(whole).map_err(|error| error.to_string())
+    }
+
+    /// Returns the lifetime of an access token for an audience, in seconds.
+    #[must_use]
+    pub fn lifetime_s(&self, audience: &str) -> u64 {
+        self.audience_lifetime_s
+            .get(audience)
+            .copied()
+            .unwrap_or(self.access_token_lifetime_s)
+    }
+}
+
+fn policy(audience: &str, scope: &[&str]) -> MrrtPolicy {
+    MrrtPolicy {
+        audience: audience.to_owned(),
+        scope: scope.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_only_what_it_names() {
+        let patched = Settings::default()
+            .patched(&json!({"leeway_s": 0, "statuses": "rfc"}))
+            .unwrap();
+        assert_eq!(
+            patched,
+            Settings {
+                leeway_s: 0,
+                statuses: Statuses::Rfc,
+                ..Settings::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_patch_with_an_unknown_key_or_a_wrong_type_is_refused() {
+        for (patch, named) in [
+            (json!({"lee_way": 1}), "lee_way"),
+            (json!({"rotation": 3}), "boolean"),
+            (json!(1), "object"),
+        ] {
+            let refused = Settings::default().patched(&patch).unwrap_err();
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Signing in and out: authorization code, silent sign-in, logout.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::State;
+use axum::routing::post;
+use serde_json::json;
+use tokenward_sandbox::Client;
+use tokio::sync::mpsc;
+
+use crate::world::{CALLBACK, World, claims, location, query, text, told};
+
+#[tokio::test]
+async fn a_browser_signs_in_and_is_known_the_next_time() {
+    let world = World::start().await;
+    let page = world
+        .http
+        .get(world.authorize_url(&[]))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        page.contains("Ada Lovelace") && page.contains("demo-web"),
+        "{page}"
+    );
+    let hidden = page
+        .split("name=\"page\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let login = world.http.post(world.provider("login"));
+    let form = [
+        ("page", hidden),
+        ("username", "ada"),
+        ("password", "sandbox"),
+    ];
+    let answer = login.form(&form).send().await.unwrap();
+    let back = answer.headers()["location"].to_str().unwrap();
+    assert!(back.starts_with(CALLBACK));
+    assert_eq!(query(back, "state").unwrap(), "the state");
+    assert_eq!(query(back, "iss").unwrap(), world.provider(""));
+    let cookie = answer.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap();
+
+    let (_, tokens) = world
+        .exchange(&query(back, "code").unwrap(), &[])
+        .await
+        .unwrap();
+    let identity = claims(text(&tokens, "id_token"));
+    assert_eq!(
+        (text(&identity, "sub"), text(&identity, "nonce")),
+        ("auth0|ada", "the nonce")
+    );
+    assert_eq!(
+        (text(&identity, "aud"), text(&identity, "name")),
+        ("demo-web", "Ada Lovelace")
+    );
+    assert_eq!(text(&identity, "iss"), world.provider(""));
+
+    let again = |changes: &[(&str, &str)], cookie: &str| {
+        world
+            .http
+            .get(world.authorize_url(changes))
+            .header("cookie", cookie.to_owned())
+    };
+    let silent = location(again(&[("prompt", "none"), ("acr_values", "gold")], cookie)).await;
+    let (_, tokens) = world
+        .exchange(&query(&silent, "code").unwrap(), &[])
+        .await
+        .unwrap();
+    let silently = claims(text(&tokens, "id_token"));
+    assert_eq!(
+        (&silently["sid"], &silently["auth_time"]),
+        (&identity["sid"], &identity["auth_time"])
+    );
+    assert_eq!(text(&silently, "acr"), "gold");
+    for (changes, cookie) in [(vec![], "a=b"), (vec![("max_age", "0")], cookie)] {
+        let changes = [&[("prompt", "none")], &changes[..]].concat();
+        let back = location(again(&changes, cookie)).await;
+        assert_eq!(query(&back, "error").unwrap(), "login_required");
+    }
+    let answer = again(&[("prompt", "login")], cookie).send().await.unwrap();
+    assert_eq!(
+        answer.status().as_u16(),
+        200,
+        "the login page is shown again"
+    );
+}
+
+#[tokio::test]
+async fn a_code_serves_once_with_its_verifier_and_address() {
+    let world = World::start().await;
+    for changes in [
+        [("code_verifier", "wrong")],
+        [("redirect_uri", "http://elsewhere/")],
+    ] {
+        let (status, body) = world.exchange(&world.code(&[]), &changes).await.unwrap();
+        assert_eq!(
+            (status, text(&body, "error")),
+            (403, "invalid_grant"),
+            "{changes:?}"
+        );
+    }
+    let code = world.code(&[]);
+    let (_, tokens) = world.exchange(&code, &[]).await.unwrap();
+    assert_eq!(world.exchange(&code, &[]).await.unwrap().0, 403);
+    let (status, _) = world
+        .refresh(text(&tokens, "refresh_token"), &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        status, 403,
+        "a code used twice ends what its first use started"
+    );
+}
+
+#[tokio::test]
+async fn without_offline_access_or_openid_there_is_no_such_token() {
+    let world = World::start().await;
+    let tokens = world
+        .sign_in(&[("scope", "read:quotes read:accounts")])
+        .await;
+    assert_eq!(
+        text(&tokens, "scope"),
+        "read:quotes",
+        "another API's scope is dropped"
+    );
+    assert_eq!(
+        (tokens.get("refresh_token"), tokens.get("id_token")),
+        (None, None)
+    );
+}
+
+#[tokio::test]
+async fn a_page_says_what_is_wrong_and_sends_nobody_to_strangers() {
+    let world = World::start().await;
+    for changes in [
+        [("client_id", "nobody")],
+        [("redirect_uri", "http://127.0.0.1:8080/")],
+    ] {
+        let answer = world
+            .http
+            .get(world.authorize_url(&changes))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status().as_u16(), 400, "{changes:?}");
+    }
+    let plain = world.authorize_url(&[("client_id", "demo-public"), ("code_challenge", "")]);
+    let back = location(world.http.get(plain)).await;
+    assert_eq!(
+        query(&back, "error").unwrap(),
+        "invalid_request",
+        "public clients need PKCE"
+    );
+}
+
+#[tokio::test]
+async fn signing_out_returns_only_to_registered_addresses() {
+    let world = World::start().await;
+    let tokens = world.sign_in(&[]).await;
+    let leave = |pairs: &[(&str, &str)]| {
+        let url = url::Url::parse_with_params(&world.provider("oidc/logout"), pairs).unwrap();
+        world.http.get(url)
+    };
+    let hint = ("id_token_hint", text(&tokens, "id_token"));
+    let to = |uri| ("post_logout_redirect_uri", uri);
+    let back = location(leave(&[
+        hint,
+        to("http://127.0.0.1:8080/"),
+        ("state", "s 1"),
+    ]))
+    .await;
+    assert_eq!(back, "http://127.0.0.1:8080/?state=s+1");
+    for pairs in [
+        vec![hint, to("http://127.0.0.1:8080/elsewhere")],
+        vec![to("http://127.0.0.1:8080/")],
+        vec![("id_token_hint", "forged"), to("http://127.0.0.1:8080/")],
+        vec![hint, ("client_id", "demo-public")],
+    ] {
+        assert_eq!(
+            leave(&pairs).send().await.unwrap().status().as_u16(),
+            400,
+            "{pairs:?}"
+        );
+    }
+    let (status, _) = world
+        .refresh(text(&tokens, "refresh_token"), &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        status, 200,
+        "the provider's logout revokes no refresh token"
+    );
+    assert!(world.codes().contains(&"slo"));
+}
+
+#[tokio::test]
+async fn a_logout_token_names_the_newest_login() {
+    let world = World::start().await;
+    let (sender, mut received) = mpsc::channel::<String>(1);
+    type Fields = std::collections::HashMap<String, String>;
+    let take = |State(sender): State<Arc<mpsc::Sender<String>>>, Form(mut form): Form<Fields>| async move {
+        sender
+            .send(form.remove("logout_token").unwrap())
+            .await
+            .unwrap();
+    };
+    let router = axum::Router::new()
+        .route("/", post(take))
+        .with_state(Arc::new(sender));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let tokens = world.sign_in(&[]).await;
+    world.sandbox.put_client(Client {
+        client_id: "demo-web".into(),
+        backchannel_logout_uri: Some(target),
+        ..Client::default()
+    });
+    let ask = world.http.post(world.control("/backchannel-logout"));
+    let whose = json!({"client_id": "demo-web", "subject": "auth0|ada"});
+    assert_eq!(
+        told(ask.json(&whose)).await.unwrap(),
+        (200, json!({"status": 200}))
+    );
+    let sent = claims(&received.recv().await.unwrap());
+    assert_eq!(sent["sid"], claims(text(&tokens, "id_token"))["sid"]);
+    assert_eq!(
+        (text(&sent, "sub"), text(&sent, "aud")),
+        ("auth0|ada", "demo-web")
+    );
+    assert_eq!(
+        sent["events"],
+        json!({"http://schemas.openid.net/event/backchannel-logout": {}})
+    );
+}
