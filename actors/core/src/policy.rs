@@ -92,8 +92,11 @@ pub struct Deadlines {
     pub hard: Duration,
     /// How long a lease lasts: longer than `hard`, so that the holder is done before it ends.
     pub lease: Duration,
-    /// How long a caller waits before it is told to come back.
+    /// How long a caller waits for one exchange before it is told to come back.
     pub soft: Duration,
+    /// How long a caller waits at most while exchanges for other audiences come first: three in a
+    /// row.
+    pub patience: Duration,
     /// How much of the lease must be left for a request to be sent at all.
     pub send_margin: Duration,
     /// How long the provider takes the previous refresh token after a rotation.
@@ -125,6 +128,7 @@ impl Deadlines {
             hard,
             lease,
             soft,
+            patience: soft * 3,
             send_margin: hard,
             reuse_window,
         }

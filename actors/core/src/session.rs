@@ -128,8 +128,11 @@ pub struct Want {
     pub need: Need,
     /// The access token that the API has just refused: only a newer one will do.
     pub replaces: Option<Epoch>,
-    /// When the caller must be told to come back.
+    /// When the caller must be told to come back, unless an exchange was launched meanwhile: each
+    /// launch gives every waiter the soft deadline anew, because audiences take turns.
     pub deadline: Instant,
+    /// When the caller must be told to come back in any case.
+    pub latest: Instant,
 }
 
 /// What the shell must do.
@@ -368,6 +371,7 @@ impl Session {
             self.forced.insert(need.audience.clone(), now);
         }
         let late = self.judge(&need, None, now).is_none();
+        self.waiting.extend(now + self.policies.deadlines.soft);
         self.state = State::Exchanging {
             need: need.clone(),
             trigger,

@@ -47,6 +47,14 @@ impl Waiting {
         self.not_before
     }
 
+    /// Gives everybody until `deadline`, but nobody longer than their own patience.
+    pub(super) fn extend(&mut self, deadline: Instant) {
+        for want in self.wants.values_mut() {
+            want.deadline = want.deadline.max(deadline).min(want.latest);
+        }
+        self.not_before = self.wants.values().map(|want| want.deadline).min();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.wants.is_empty()
     }
