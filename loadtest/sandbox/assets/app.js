@@ -223,7 +223,8 @@ function showSession(session) {
     const row = document.createElement("tr");
     const left = one.expires_in_s === null || one.expires_in_s === undefined ? "–" : one.expires_in_s + " s";
     const granted = Array.isArray(one.granted) ? one.granted.join(" ") : one.granted || "–";
-    const cells = [one.audience, String(one.state), left, granted];
+    const state = typeof one.state === "string" ? one.state : JSON.stringify(one.state);
+    const cells = [one.audience, state, left, granted];
     row.append(...cells.map((text) => element("td", "", text)));
     return row;
   });

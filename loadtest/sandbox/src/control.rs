@@ -314,7 +314,12 @@ async fn authenticate(State(provider): Shared, body: Bytes) -> Answer {
 }
 
 async fn mint(State(provider): Shared, body: Bytes) -> Answer {
-    let minted = provider.mint(&read(&body)?).map_err(Refused)?;
+    let wanted = read(&body)?;
+    // A million families take seconds; the runtime's threads must go on serving meanwhile.
+    let minted = tokio::task::spawn_blocking(move || provider.mint(&wanted)).await;
+    let minted = minted
+        .map_err(|error| Refused(error.to_string()))?
+        .map_err(Refused)?;
     Ok(Json(json!({ "sessions": minted })))
 }
 

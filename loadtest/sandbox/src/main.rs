@@ -62,11 +62,19 @@ async fn main() -> ExitCode {
         Ok(sandbox) => sandbox,
         Err(error) => return refused(UNAVAILABLE, &error),
     };
+    // Whoever has read the line may send a signal at once, so the handlers come first.
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminated| Ok((terminated, signal(SignalKind::interrupt())?)));
+    let (mut terminated, mut interrupted) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return refused(SOFTWARE, &error),
+    };
     if let Err(error) = announce(&sandbox) {
         return refused(SOFTWARE, &error);
     }
-    if let Err(error) = told_to_end().await {
-        return refused(SOFTWARE, &error);
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
     }
     sandbox.stop().await;
     ExitCode::SUCCESS
@@ -78,14 +86,6 @@ fn announce(sandbox: &Sandbox) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes())?;
     out.flush()
-}
-
-async fn told_to_end() -> std::io::Result<()> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminated.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
 }
 
 #[expect(

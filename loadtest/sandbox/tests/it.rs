@@ -12,6 +12,8 @@ mod clients;
 mod faults;
 #[path = "it/flows.rs"]
 mod flows;
+#[path = "it/program.rs"]
+mod program;
 #[path = "it/rotation.rs"]
 mod rotation;
 #[path = "it/world.rs"]

@@ -16,6 +16,9 @@ use super::{Fault, FaultKind, SLOW_MAX_MS, When};
 /// The largest answer a fault deforms; ours are a few kilobytes.
 const DEFORM_MAX_BYTES: usize = 1 << 20;
 
+/// How long a fault waits for the whole answer it is to deform; a stream has none.
+const DEFORM_WITHIN: Duration = Duration::from_secs(2);
+
 /// Between the half that is sent and the abort, so that the half leaves the socket's buffer first.
 const HALF_BODY_PAUSE: Duration = Duration::from_millis(30);
 
@@ -118,9 +121,7 @@ fn retry_after(fault: &Fault, mut answer: Response) -> Response {
 
 async fn half_body(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
-    let whole = axum::body::to_bytes(body, DEFORM_MAX_BYTES)
-        .await
-        .unwrap_or_default();
+    let whole = whole(body).await;
     parts
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
@@ -136,13 +137,17 @@ async fn half_body(answer: Response) -> Response {
 }
 
 async fn malformed(answer: Response) -> Response {
-    let body = axum::body::to_bytes(answer.into_body(), DEFORM_MAX_BYTES)
-        .await
-        .unwrap_or_default();
+    let body = whole(answer.into_body()).await;
     let whole: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut left = json!({ "access_token": "", "expires_in": "soon" });
     if let Some(refresh_token) = whole.get("refresh_token") {
         left["refresh_token"] = refresh_token.clone();
     }
     axum::Json(left).into_response()
+}
+
+async fn whole(body: Body) -> Bytes {
+    let reading = axum::body::to_bytes(body, DEFORM_MAX_BYTES);
+    let read = tokio::time::timeout(DEFORM_WITHIN, reading).await;
+    read.ok().and_then(Result::ok).unwrap_or_default()
 }

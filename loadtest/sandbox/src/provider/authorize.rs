@@ -4,6 +4,7 @@ use url::Url;
 
 use super::Params;
 use super::policy::Granted;
+use super::registry::Client;
 use super::tenant::Tenant;
 use super::token_endpoint::audience;
 
@@ -45,82 +46,98 @@ pub(crate) enum Refused {
 /// The authentication context class where none was asked for.
 pub(crate) const PASSWORD_ACR: &str = "urn:tokenward:sandbox:password";
 
+/// An error and its description, for the client.
+type Fault = (&'static str, &'static str);
+
 /// Reads an authorization request.
 pub(crate) fn read(
     tenant: &Tenant,
     issuer: &str,
     params: &Params,
 ) -> Result<AuthorizeRequest, Refused> {
-    let param = |name: &str| params.get(name).filter(|value| !value.is_empty()).cloned();
-    let client = param("client_id").and_then(|client_id| tenant.client(&client_id));
-    let client = client.ok_or(Refused::Here(
-        "Unknown client: client_id is not registered.",
-    ))?;
-    let redirect_uri = param("redirect_uri").filter(|uri| client.redirect_uris.contains(uri));
-    let redirect_uri = redirect_uri.ok_or(Refused::Here(
-        "Callback URL mismatch: redirect_uri is not registered exactly.",
-    ))?;
-    let state = param("state");
-    let refuse = |error: &str, description: &str| {
-        Refused::ToClient(error_location(
-            &redirect_uri,
-            state.as_deref(),
-            issuer,
-            error,
-            description,
-        ))
+    let client = param(params, "client_id").and_then(|client_id| tenant.client(client_id));
+    let client = client.ok_or(Refused::Here(UNKNOWN_CLIENT))?;
+    let redirect_uri = params.get("redirect_uri");
+    let redirect_uri = redirect_uri.filter(|uri| client.redirect_uris.contains(uri));
+    let redirect_uri = redirect_uri.ok_or(Refused::Here(UNKNOWN_ADDRESS))?;
+    read_checked(tenant, client, redirect_uri, issuer, params).map_err(|(error, description)| {
+        let state = param(params, "state");
+        let location = error_location(redirect_uri, state, issuer, error, description);
+        Refused::ToClient(location)
+    })
+}
+
+const UNKNOWN_CLIENT: &str = "Unknown client: client_id is not registered.";
+const UNKNOWN_ADDRESS: &str = "Callback URL mismatch: redirect_uri is not registered exactly.";
+
+/// Reads what remains once it is known where errors go.
+fn read_checked(
+    tenant: &Tenant,
+    client: &Client,
+    redirect_uri: &str,
+    issuer: &str,
+    params: &Params,
+) -> Result<AuthorizeRequest, Fault> {
+    check_response(params)?;
+    let challenge = challenge(client, params)?;
+    let prompt = match param(params, "prompt") {
+        Some("none") => Prompt::Never,
+        Some("login" | "select_account") => Prompt::Always,
+        None | Some("consent") => Prompt::Needed,
+        Some(_) => return Err(("invalid_request", "Unknown prompt")),
     };
-    if param("response_type").as_deref() != Some("code") {
-        return Err(refuse(
+    let max_age_s = param(params, "max_age").map(str::parse).transpose();
+    let max_age_s = max_age_s.map_err(|_| ("invalid_request", "max_age is no number"))?;
+    let scope = param(params, "scope").unwrap_or_default();
+    let granted = tenant.granted(audience(params), scope, issuer);
+    let acr = param(params, "acr_values").and_then(|all| all.split_whitespace().next());
+    let owned = |name| param(params, name).map(str::to_owned);
+    Ok(AuthorizeRequest {
+        client: client.client_id.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        granted: granted.ok_or(("access_denied", "Service not found"))?,
+        state: owned("state"),
+        nonce: owned("nonce"),
+        challenge: challenge.map(str::to_owned),
+        acr: acr.unwrap_or(PASSWORD_ACR).to_owned(),
+        max_age_s,
+        prompt,
+    })
+}
+
+fn check_response(params: &Params) -> Result<(), Fault> {
+    if param(params, "response_type") != Some("code") {
+        return Err((
             "unsupported_response_type",
             "Only response_type=code is supported",
         ));
     }
-    if param("response_mode").is_some_and(|mode| mode != "query") {
-        return Err(refuse(
-            "invalid_request",
-            "Only response_mode=query is supported",
-        ));
+    match param(params, "response_mode") {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(("invalid_request", "Only response_mode=query is supported")),
     }
-    let challenge = param("code_challenge");
+}
+
+/// A public client proves by PKCE that the code comes back to the one who asked for it.
+fn challenge<'a>(client: &Client, params: &'a Params) -> Result<Option<&'a str>, Fault> {
+    let challenge = param(params, "code_challenge");
     if challenge.is_none() && client.public() {
-        return Err(refuse(
-            "invalid_request",
-            "Parameter 'code_challenge' is required",
-        ));
+        return Err(("invalid_request", "Parameter 'code_challenge' is required"));
     }
-    if challenge.is_some() && param("code_challenge_method").as_deref() != Some("S256") {
-        return Err(refuse(
+    if challenge.is_some() && param(params, "code_challenge_method") != Some("S256") {
+        return Err((
             "invalid_request",
             "Only code_challenge_method=S256 is supported",
         ));
     }
-    let prompt = match param("prompt").as_deref() {
-        Some("none") => Prompt::Never,
-        Some("login" | "select_account") => Prompt::Always,
-        None | Some("consent") => Prompt::Needed,
-        Some(_) => return Err(refuse("invalid_request", "Unknown prompt")),
-    };
-    let max_age_s = param("max_age")
-        .map(|seconds| seconds.parse::<u64>())
-        .transpose();
-    let max_age_s = max_age_s.map_err(|_| refuse("invalid_request", "max_age is no number"))?;
-    let scope = param("scope").unwrap_or_default();
-    let granted = tenant
-        .granted(audience(params), &scope, issuer)
-        .ok_or_else(|| refuse("access_denied", "Service not found"))?;
-    let acr = param("acr_values").and_then(|all| all.split_whitespace().next().map(str::to_owned));
-    Ok(AuthorizeRequest {
-        client: client.client_id.clone(),
-        redirect_uri,
-        granted,
-        state,
-        nonce: param("nonce"),
-        challenge,
-        acr: acr.unwrap_or_else(|| PASSWORD_ACR.to_owned()),
-        max_age_s,
-        prompt,
-    })
+    Ok(challenge)
+}
+
+fn param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
+    params
+        .get(name)
+        .map(String::as_str)
+        .filter(|value| !value.is_empty())
 }
 
 impl AuthorizeRequest {
@@ -186,7 +203,7 @@ fn location(
 
 #[cfg(test)]
 mod tests {
-    use super::super::registry::{Audience, Client};
+    use super::super::registry::Audience;
     use super::super::settings::Settings;
     use super::*;
 

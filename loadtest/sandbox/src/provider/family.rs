@@ -162,86 +162,59 @@ mod tests {
         })
     }
 
-    /// Plays `seconds > generation` steps and reads the answers back as words.
-    fn play(settings: &Settings, steps: &[(u64, u32)]) -> String {
+    /// Plays steps written `seconds:generation` and reads the answers back as words.
+    fn play(settings: &Settings, steps: &str) -> String {
         let mut family = Family::new(grant(), 0);
-        let told = |step: &(u64, u32)| match family.present(step.1, step.0 * 1000, settings) {
-            Presented::Kept => "kept".to_owned(),
-            Presented::Rotated(generation) => format!("rt{generation}"),
-            Presented::Forked(generation) => format!("rt{generation}b"),
-            Presented::Refused(refused) => format!("{refused:?}").to_lowercase(),
+        let told = |step: &str| {
+            let (seconds, generation) = step.split_once(':').unwrap();
+            let now_ms = 1000 * seconds.parse::<u64>().unwrap();
+            match family.present(generation.parse().unwrap(), now_ms, settings) {
+                Presented::Kept => "kept".to_owned(),
+                Presented::Rotated(generation) => format!("rt{generation}"),
+                Presented::Forked(generation) => format!("rt{generation}b"),
+                Presented::Refused(refused) => format!("{refused:?}").to_lowercase(),
+            }
         };
-        steps.iter().map(told).collect::<Vec<_>>().join(" ")
+        steps.split(' ').map(told).collect::<Vec<_>>().join(" ")
     }
-
-    /// Name, rotation, window in seconds, steps `(t, generation presented)`, answers.
-    type Row = (&'static str, bool, u64, &'static [(u64, u32)], &'static str);
 
     #[test]
     fn rotation_follows_the_table() {
         // The numbered rows are the vectors rotation_server.NNN.
-        let rows: &[Row] = &[
-            (
-                "001",
-                true,
-                0,
-                &[(0, 1), (1, 1), (2, 2)],
-                "rt2 reused ended",
-            ),
-            ("002", true, 3, &[(0, 1), (2, 1)], "rt2 rt2b"),
-            (
-                "003",
-                true,
-                3,
-                &[(0, 1), (10, 1), (11, 2)],
-                "rt2 reused ended",
-            ),
-            (
-                "004",
-                true,
-                60,
-                &[(0, 1), (1, 2), (2, 1), (3, 3)],
-                "rt2 rt3 reused ended",
-            ),
-            ("009 rotation off", false, 0, &[(0, 1), (9, 1)], "kept kept"),
-            (
-                "a fork lives on",
-                true,
-                60,
-                &[(0, 1), (1, 1), (2, 2), (3, 3)],
-                "rt2 rt2b rt3 rt4",
-            ),
-            (
-                "both forks in the window",
-                true,
-                60,
-                &[(0, 1), (1, 1), (2, 2), (3, 2)],
-                "rt2 rt2b rt3 rt3b",
-            ),
-            (
-                "forks do not extend the window",
-                true,
-                3,
-                &[(0, 1), (2, 1), (3, 1)],
-                "rt2 rt2b reused",
-            ),
-            (
-                "same instant, no window",
-                true,
-                0,
-                &[(0, 1), (0, 1)],
-                "rt2 reused",
-            ),
-            ("a generation never issued", true, 60, &[(0, 5)], "reused"),
-        ];
-        for (name, rotation, leeway_s, steps, expected) in rows {
+        let table = "
+            case                           | rotation | window | steps           | answers
+            001                            | on       | 0      | 0:1 1:1 2:2     | rt2 reused ended
+            002                            | on       | 3      | 0:1 2:1         | rt2 rt2b
+            003                            | on       | 3      | 0:1 10:1 11:2   | rt2 reused ended
+            004                            | on       | 60     | 0:1 1:2 2:1 3:3 | rt2 rt3 reused ended
+            009                            | off      | 0      | 0:1 9:1         | kept kept
+            a fork lives on                | on       | 60     | 0:1 1:1 2:2 3:3 | rt2 rt2b rt3 rt4
+            both forks in the window       | on       | 60     | 0:1 1:1 2:2 3:2 | rt2 rt2b rt3 rt3b
+            forks do not extend the window | on       | 3      | 0:1 2:1 3:1     | rt2 rt2b reused
+            same instant, no window        | on       | 0      | 0:1 0:1         | rt2 reused
+            a generation never issued      | on       | 60     | 0:5             | reused
+        ";
+        let mut played = 0;
+        for row in table
+            .lines()
+            .map(str::trim)
+            .filter(|row| !row.is_empty())
+            .skip(1)
+        {
+            let [_, rotation, window, steps, answers] =
+                *row.split('|').map(str::trim).collect::<Vec<_>>()
+            else {
+                panic!("{row}")
+            };
             let settings = Settings {
-                rotation: *rotation,
-                leeway_s: *leeway_s,
+                rotation: rotation == "on",
+                leeway_s: window.parse().unwrap(),
                 ..Settings::default()
             };
-            assert_eq!(play(&settings, steps), *expected, "{name}");
+            assert_eq!(play(&settings, steps), answers, "{row}");
+            played += 1;
         }
+        assert_eq!(played, 10);
     }
 
     #[test]
@@ -251,9 +224,9 @@ mod tests {
             idle_lifetime_s: 40,
             ..Settings::default()
         };
-        assert_eq!(play(&settings, &[(39, 1), (79, 2)]), "rt2 idle");
+        assert_eq!(play(&settings, "39:1 79:2"), "rt2 idle");
         assert_eq!(
-            play(&settings, &[(39, 1), (78, 2), (99, 3), (100, 4)]),
+            play(&settings, "39:1 78:2 99:3 100:4"),
             "rt2 rt3 rt4 expired"
         );
     }

@@ -14,6 +14,8 @@ pub struct Tenant {
     /// How it behaves.
     pub settings: Settings,
     users: BTreeMap<String, User>,
+    /// Names of users by subject.
+    subjects: BTreeMap<String, String>,
     deleted_subjects: BTreeSet<String>,
     clients: BTreeMap<String, Client>,
     audiences: BTreeMap<String, Audience>,
@@ -64,6 +66,7 @@ impl Tenant {
         let mut tenant = Self {
             settings,
             users: BTreeMap::new(),
+            subjects: BTreeMap::new(),
             deleted_subjects: BTreeSet::new(),
             clients: BTreeMap::new(),
             audiences: audiences.into_iter().map(named).collect(),
@@ -81,6 +84,7 @@ impl Tenant {
     /// Adds or replaces a user.
     pub fn put_user(&mut self, user: User) {
         self.deleted_subjects.remove(&user.subject());
+        self.subjects.insert(user.subject(), user.name.clone());
         self.users.insert(user.name.clone(), user);
     }
 
@@ -89,6 +93,7 @@ impl Tenant {
         let Some(user) = self.users.remove(name) else {
             return false;
         };
+        self.subjects.remove(&user.subject());
         self.deleted_subjects.insert(user.subject())
     }
 
@@ -111,7 +116,7 @@ impl Tenant {
     /// Returns a user by subject.
     #[must_use]
     pub fn subject(&self, subject: &str) -> Option<&User> {
-        self.users.values().find(|user| user.subject() == subject)
+        self.users.get(self.subjects.get(subject)?)
     }
 
     /// Returns a client.

@@ -117,6 +117,16 @@ async fn the_echo_tells_everything_but_the_token() {
         headers.contains(&json!(["x-twice", "a"])) && headers.contains(&json!(["x-twice", "b"]))
     );
     assert!(!echo.to_string().contains(&access_token));
+    assert_eq!(text(&echo, "version"), "HTTP/1.1");
+    let http2 = reqwest::Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let ask = http2
+        .get(world.api("echo", "/anything"))
+        .bearer_auth(&access_token);
+    assert_eq!(text(&told(ask).await.unwrap().1, "version"), "HTTP/2.0");
 }
 
 #[tokio::test]

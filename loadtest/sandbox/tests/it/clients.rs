@@ -1,6 +1,6 @@
 //! How clients prove who they are, and the clients that are devices.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenward_sandbox::{AuthMethod, Authenticate, Client};
 
 use crate::world::{World, claims, text, told};
@@ -86,81 +86,80 @@ fn rcgen_key() -> Key {
 async fn a_device_is_signed_in_on_another_screen() {
     let world = World::start().await;
     world.set(json!({"device_interval_s": 0}));
-    let asked = |form: Vec<(&'static str, String)>, path: &str| {
-        told(world.http.post(world.provider(path)).form(&form))
-    };
-    let client = || ("client_id", "demo-device".to_owned());
-    let scope = ("scope", "openid offline_access read:quotes".to_owned());
-    let audience = ("audience", tokenward_sandbox::QUOTES_AUDIENCE.to_owned());
-    let start = || {
-        asked(
-            vec![client(), scope.clone(), audience.clone()],
-            "oauth/device/code",
-        )
-    };
-    let poll = |device_code: &str| {
-        let grant = ("grant_type", DEVICE_GRANT.to_owned());
-        asked(
-            vec![client(), grant, ("device_code", device_code.to_owned())],
-            "oauth/token",
-        )
-    };
-    let (_, device) = start().await.unwrap();
-    let code = text(&device, "device_code");
-    let (status, body) = poll(code).await.unwrap();
+    let device = start_device(&world).await;
     assert_eq!(
-        (status, text(&body, "error")),
-        (403, "authorization_pending")
+        poll(&world, &device).await,
+        (403, "authorization_pending".into())
     );
-
-    let page = world
-        .http
-        .get(text(&device, "verification_uri_complete"))
-        .send()
-        .await
-        .unwrap();
-    assert!(page.text().await.unwrap().contains("Approve as"));
+    let page = world.http.get(text(&device, "verification_uri_complete"));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Approve as"), "{page}");
     let form = [("user_code", text(&device, "user_code")), ("user", "grace")];
-    let decided = world
-        .http
-        .post(world.provider("activate"))
-        .form(&form)
-        .send()
-        .await
-        .unwrap();
-    assert!(decided.text().await.unwrap().contains("Device signed in"));
-    let (_, tokens) = poll(code).await.unwrap();
-    assert_eq!(
-        text(&claims(text(&tokens, "access_token")), "sub"),
-        "auth0|grace"
-    );
+    let decision = world.http.post(world.provider("activate")).form(&form);
+    let page = decision.send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Device signed in"), "{page}");
+    let (_, tokens) = poll_raw(&world, &device).await;
+    assert_eq!(claims(text(&tokens, "access_token"))["sub"], "auth0|grace");
     text(&tokens, "refresh_token");
     assert_eq!(
-        text(&poll(code).await.unwrap().1, "error"),
-        "invalid_grant",
+        poll(&world, &device).await,
+        (403, "invalid_grant".into()),
         "used"
     );
+}
 
-    let (_, device) = start().await.unwrap();
-    let code = text(&device, "device_code");
-    let user_code = Some(text(&device, "user_code").to_lowercase());
+#[tokio::test]
+async fn a_device_is_refused_or_told_to_slow_down() {
+    let world = World::start().await;
+    world.set(json!({"device_interval_s": 0}));
+    let device = start_device(&world).await;
     let denied = Authenticate {
-        user_code,
+        user_code: Some(text(&device, "user_code").to_lowercase()),
         deny: true,
         ..Authenticate::default()
     };
     assert_eq!(world.sandbox.authenticate(&denied), Ok(None));
-    assert_eq!(text(&poll(code).await.unwrap().1, "error"), "access_denied");
-
-    world.set(json!({"device_interval_s": 60, "statuses": "rfc"}));
-    let (_, device) = start().await.unwrap();
-    let code = text(&device, "device_code");
+    assert_eq!(poll(&world, &device).await, (403, "access_denied".into()));
+    world.set(json!({"device_interval_s": 60}));
+    let device = start_device(&world).await;
     assert_eq!(
-        text(&poll(code).await.unwrap().1, "error"),
-        "authorization_pending"
+        poll(&world, &device).await,
+        (403, "authorization_pending".into())
     );
-    let (status, body) = poll(code).await.unwrap();
-    assert_eq!((status, text(&body, "error")), (400, "slow_down"));
-    world.set(json!({"statuses": "auth0"}));
-    assert_eq!(poll(code).await.unwrap().0, 429, "the vendor's status");
+    assert_eq!(
+        poll(&world, &device).await,
+        (429, "slow_down".into()),
+        "as the vendor"
+    );
+    world.set(json!({"statuses": "rfc"}));
+    assert_eq!(
+        poll(&world, &device).await,
+        (400, "slow_down".into()),
+        "as RFC 8628"
+    );
+}
+
+async fn start_device(world: &World) -> Value {
+    let form = [
+        ("client_id", "demo-device"),
+        ("scope", "openid offline_access read:quotes"),
+        ("audience", tokenward_sandbox::QUOTES_AUDIENCE),
+    ];
+    let ask = world.http.post(world.provider("oauth/device/code"));
+    told(ask.form(&form)).await.unwrap().1
+}
+
+async fn poll(world: &World, device: &Value) -> (u16, String) {
+    let (status, body) = poll_raw(world, device).await;
+    (status, text(&body, "error").to_owned())
+}
+
+async fn poll_raw(world: &World, device: &Value) -> (u16, Value) {
+    let form = [
+        ("client_id", "demo-device"),
+        ("grant_type", DEVICE_GRANT),
+        ("device_code", text(device, "device_code")),
+    ];
+    let ask = world.http.post(world.provider("oauth/token"));
+    told(ask.form(&form)).await.unwrap()
 }

@@ -5,96 +5,88 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::State;
 use axum::routing::post;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenward_sandbox::Client;
 use tokio::sync::mpsc;
 
 use crate::world::{CALLBACK, World, claims, location, query, text, told};
 
 #[tokio::test]
-async fn a_browser_signs_in_and_is_known_the_next_time() {
+async fn a_browser_signs_in_on_the_page() {
     let world = World::start().await;
+    let (back, _) = browse_in(&world).await;
+    assert!(back.starts_with(CALLBACK));
+    assert_eq!(query(&back, "state").unwrap(), "the state");
+    assert_eq!(query(&back, "iss").unwrap(), world.provider(""));
+    let identity = identity(&world, &back).await;
+    let issuer = world.provider("");
+    for (name, expected) in [
+        ("iss", issuer.as_str()),
+        ("sub", "auth0|ada"),
+        ("aud", "demo-web"),
+        ("nonce", "the nonce"),
+        ("name", "Ada Lovelace"),
+    ] {
+        assert_eq!(text(&identity, name), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_known_the_next_time() {
+    let world = World::start().await;
+    let (back, cookie) = browse_in(&world).await;
+    let first = identity(&world, &back).await;
+    let again = |changes: &[(&str, &str)], cookie: &str| {
+        let ask = world.http.get(world.authorize_url(changes));
+        ask.header("cookie", cookie.to_owned())
+    };
+    let changes = [("prompt", "none"), ("acr_values", "gold")];
+    let second = identity(&world, &location(again(&changes, &cookie)).await).await;
+    for name in ["sid", "auth_time", "sub"] {
+        assert_eq!(second[name], first[name], "{name}");
+    }
+    assert_eq!(text(&second, "acr"), "gold");
+    for (changes, cookie) in [(vec![], "a=b"), (vec![("max_age", "0")], cookie.as_str())] {
+        let changes = [&[("prompt", "none")], &changes[..]].concat();
+        let back = location(again(&changes, cookie)).await;
+        assert_eq!(query(&back, "error").unwrap(), "login_required");
+    }
+    let answer = again(&[("prompt", "login")], &cookie).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "the page is shown again");
+}
+
+/// Signs in with a password and returns where the browser is sent, and its cookie.
+async fn browse_in(world: &World) -> (String, String) {
     let page = world
         .http
         .get(world.authorize_url(&[]))
         .send()
         .await
-        .unwrap()
-        .text()
-        .await
         .unwrap();
+    let page = page.text().await.unwrap();
     assert!(
         page.contains("Ada Lovelace") && page.contains("demo-web"),
         "{page}"
     );
-    let hidden = page
-        .split("name=\"page\" value=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap();
-    let login = world.http.post(world.provider("login"));
+    let (_, hidden) = page.split_once("name=\"page\" value=\"").unwrap();
+    let (hidden, _) = hidden.split_once('"').unwrap();
     let form = [
         ("page", hidden),
         ("username", "ada"),
         ("password", "sandbox"),
     ];
-    let answer = login.form(&form).send().await.unwrap();
-    let back = answer.headers()["location"].to_str().unwrap();
-    assert!(back.starts_with(CALLBACK));
-    assert_eq!(query(back, "state").unwrap(), "the state");
-    assert_eq!(query(back, "iss").unwrap(), world.provider(""));
-    let cookie = answer.headers()["set-cookie"]
-        .to_str()
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap();
+    let login = world.http.post(world.provider("login")).form(&form);
+    let answer = login.send().await.unwrap();
+    let header = |name: &str| answer.headers()[name].to_str().unwrap();
+    let (cookie, _) = header("set-cookie").split_once(';').unwrap();
+    (header("location").to_owned(), cookie.to_owned())
+}
 
-    let (_, tokens) = world
-        .exchange(&query(back, "code").unwrap(), &[])
-        .await
-        .unwrap();
-    let identity = claims(text(&tokens, "id_token"));
-    assert_eq!(
-        (text(&identity, "sub"), text(&identity, "nonce")),
-        ("auth0|ada", "the nonce")
-    );
-    assert_eq!(
-        (text(&identity, "aud"), text(&identity, "name")),
-        ("demo-web", "Ada Lovelace")
-    );
-    assert_eq!(text(&identity, "iss"), world.provider(""));
-
-    let again = |changes: &[(&str, &str)], cookie: &str| {
-        world
-            .http
-            .get(world.authorize_url(changes))
-            .header("cookie", cookie.to_owned())
-    };
-    let silent = location(again(&[("prompt", "none"), ("acr_values", "gold")], cookie)).await;
-    let (_, tokens) = world
-        .exchange(&query(&silent, "code").unwrap(), &[])
-        .await
-        .unwrap();
-    let silently = claims(text(&tokens, "id_token"));
-    assert_eq!(
-        (&silently["sid"], &silently["auth_time"]),
-        (&identity["sid"], &identity["auth_time"])
-    );
-    assert_eq!(text(&silently, "acr"), "gold");
-    for (changes, cookie) in [(vec![], "a=b"), (vec![("max_age", "0")], cookie)] {
-        let changes = [&[("prompt", "none")], &changes[..]].concat();
-        let back = location(again(&changes, cookie)).await;
-        assert_eq!(query(&back, "error").unwrap(), "login_required");
-    }
-    let answer = again(&[("prompt", "login")], cookie).send().await.unwrap();
-    assert_eq!(
-        answer.status().as_u16(),
-        200,
-        "the login page is shown again"
-    );
+/// Exchanges the code of a redirect and returns the ID token's claims.
+async fn identity(world: &World, back: &str) -> Value {
+    let code = query(back, "code").unwrap();
+    let (_, tokens) = world.exchange(&code, &[]).await.unwrap();
+    claims(text(&tokens, "id_token"))
 }
 
 #[tokio::test]

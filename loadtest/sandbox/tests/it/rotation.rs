@@ -1,6 +1,9 @@
 //! Refreshing: rotation, the reuse window, law L1's gauge, multi-resource refresh tokens.
 
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokenward_sandbox::ledger::{Entry, Kind};
 use tokenward_sandbox::{ACCOUNTS_AUDIENCE, ECHO_AUDIENCE, Mint, QUOTES_AUDIENCE};
 
 use crate::world::{World, claims, refused, text, told};
@@ -8,46 +11,39 @@ use crate::world::{World, claims, refused, text, told};
 #[tokio::test]
 async fn a_fork_lives_and_a_reuse_ends_the_family() {
     let world = World::start().await;
-    let first = world.sign_in(&[]).await;
-    let (_, second) = world
-        .refresh(text(&first, "refresh_token"), &[])
-        .await
-        .unwrap();
-    let (status, fork) = world
-        .refresh(text(&first, "refresh_token"), &[])
-        .await
-        .unwrap();
-    assert_eq!(
-        status, 200,
-        "the previous token is inside the window of 60 s"
-    );
-    assert_ne!(text(&fork, "refresh_token"), text(&second, "refresh_token"));
-    world.set(json!({"leeway_s": 0}));
-    let (status, third) = world
-        .refresh(text(&second, "refresh_token"), &[])
-        .await
-        .unwrap();
-    assert_eq!(status, 200);
-    assert_eq!(
-        world
-            .refresh(text(&fork, "refresh_token"), &[])
-            .await
-            .unwrap(),
-        refused()
-    );
-    assert_eq!(
-        world
-            .refresh(text(&third, "refresh_token"), &[])
-            .await
-            .unwrap(),
-        refused()
-    );
-    assert_eq!(
-        world.codes(),
-        [
-            "s", "seacft", "sertft", "sertft", "sertft", "ferrt", "fertft"
-        ]
-    );
+    fork_and_reuse(&world).await;
+    let told: Vec<_> = world
+        .sandbox
+        .ledger()
+        .since(0)
+        .into_iter()
+        .filter(|event| event.kind != Kind::Login)
+        .map(|event| {
+            let Entry {
+                generation,
+                latest,
+                fork,
+                ..
+            } = event.entry;
+            (event.code, generation, latest, fork)
+        })
+        .collect();
+    let expected = [
+        ("seacft", None, Some(1), false),
+        ("sertft", Some(1), Some(2), false),
+        ("sertft", Some(1), Some(2), true),
+        ("sertft", Some(2), Some(3), false),
+        ("ferrt", Some(2), None, false),
+        ("", None, None, false),
+        ("fertft", Some(3), None, false),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn the_ledger_adds_up() {
+    let world = World::start().await;
+    fork_and_reuse(&world).await;
     for (sum, expected) in [
         ("token_requests", 6),
         ("refreshes", 3),
@@ -63,24 +59,27 @@ async fn a_fork_lives_and_a_reuse_ends_the_family() {
     ] {
         assert_eq!(world.sum(sum).await, expected, "{sum}");
     }
-    let counters: Vec<_> = world
-        .sandbox
-        .ledger()
-        .since(0)
-        .into_iter()
-        .filter(|event| event.code.ends_with("rtft") || event.code == "ferrt")
-        .map(|event| (event.entry.generation, event.entry.latest, event.entry.fork))
-        .collect();
+}
+
+/// One code exchange, three refreshes of which one forks, a reuse, and a token of the dead family.
+async fn fork_and_reuse(world: &World) {
+    let refresh = async |tokens: &Value| {
+        let refresh_token = text(tokens, "refresh_token");
+        world.refresh(refresh_token, &[]).await.unwrap()
+    };
+    let first = world.sign_in(&[]).await;
+    let (_, second) = refresh(&first).await;
+    let (status, fork) = refresh(&first).await;
     assert_eq!(
-        counters,
-        [
-            (Some(1), Some(2), false),
-            (Some(1), Some(2), true),
-            (Some(2), Some(3), false),
-            (Some(2), None, false),
-            (Some(3), None, false),
-        ]
+        status, 200,
+        "the previous token is inside the window of 60 s"
     );
+    assert_ne!(fork["refresh_token"], second["refresh_token"]);
+    world.set(json!({"leeway_s": 0}));
+    let (status, third) = refresh(&second).await;
+    assert_eq!(status, 200);
+    assert_eq!(refresh(&fork).await, refused());
+    assert_eq!(refresh(&third).await, refused());
 }
 
 #[tokio::test]
@@ -136,21 +135,20 @@ async fn the_work_goes_on_when_the_caller_vanishes() {
     let world = World::start().await;
     world.set(json!({"token_latency_ms": 300}));
     let minted = world.sandbox.mint(&Mint::default()).unwrap();
-    let refresh_token = &minted[0].refresh_token;
-    let vanishing = std::time::Duration::from_millis(50);
-    let cut = tokio::time::timeout(vanishing, world.refresh(refresh_token, &[])).await;
-    assert!(cut.is_err(), "the caller left before the commit");
-    let (status, _) = world.refresh(refresh_token, &[]).await.unwrap();
-    assert_eq!(status, 200);
-    assert_eq!(
-        (world.sum("refreshes").await, world.sum("forks").await),
-        (2, 1)
-    );
-    assert_eq!(
-        world.sum("max_concurrent_per_family").await,
-        1,
-        "a vanished caller is not in flight"
-    );
+    let refresh_token = minted[0].refresh_token.clone();
+    let (caller, asked) = (Arc::clone(&world), refresh_token.clone());
+    let call = tokio::spawn(async move { caller.refresh(&asked, &[]).await });
+    let sums = || world.sandbox.ledger().summary();
+    while sums().token_requests == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sums().refreshes, 0, "the caller leaves before the commit");
+    call.abort();
+    while sums().refreshes == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (status, _) = world.refresh(&refresh_token, &[]).await.unwrap();
+    assert_eq!((status, sums().forks), (200, 1));
 }
 
 #[tokio::test]
