@@ -76,11 +76,13 @@ impl Margins {
     /// Returns the margins for a token that lives for `lifetime`.
     ///
     /// Each is capped at a share of the lifetime, so that ten-second tokens are refreshed at half
-    /// time and served for nine: a fixed margin longer than the life would exchange on every call.
+    /// time and served for eight: a fixed margin longer than the life would exchange on every call.
+    /// A tenth would not do: `exp` is a whole second, so a provider's own count may end a second
+    /// before ours.
     pub fn capped(self, lifetime: Duration) -> Margins {
         Margins {
             refresh_ahead: self.refresh_ahead.min(lifetime / 2),
-            serve: self.serve.min(lifetime / 10),
+            serve: self.serve.min(lifetime / 5),
         }
     }
 }
@@ -167,7 +169,7 @@ mod tests {
     fn l6_margins_never_eat_a_short_token() {
         let seconds = Duration::from_secs;
         let margins = Margins::default();
-        for (lifetime, ahead, serve) in [(3600, 60, 5.0), (10, 5, 1.0), (2, 1, 0.2)] {
+        for (lifetime, ahead, serve) in [(3600, 60, 5.0), (10, 5, 2.0), (2, 1, 0.4)] {
             let capped = margins.capped(seconds(lifetime));
             assert_eq!(capped.refresh_ahead, seconds(ahead), "{lifetime} s");
             assert_eq!(capped.serve, Duration::from_secs_f64(serve), "{lifetime} s");

@@ -293,7 +293,7 @@ mod tests {
                 Lookup::Hit(_)
             )
         };
-        assert!(at(8_999));
-        assert!(!at(9_000), "the boundary itself is too late");
+        assert!(at(7_999));
+        assert!(!at(8_000), "the boundary itself is too late");
     }
 }
