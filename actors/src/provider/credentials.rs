@@ -127,7 +127,10 @@ enum Method {
     None,
     Basic(HeaderValue),
     Post(ClientSecret),
-    Assertion { key: EncodingKey, header: Header },
+    Assertion {
+        key: EncodingKey,
+        header: Box<Header>,
+    },
 }
 
 impl ClientAuthentication {
@@ -227,7 +230,7 @@ fn assertion(key: &PrivateKey) -> Result<Method, SettingsFault> {
         .map_err(|_| SettingsFault::Key("cannot sign with its algorithm"))?;
     Ok(Method::Assertion {
         key: signing,
-        header,
+        header: Box::new(header),
     })
 }
 

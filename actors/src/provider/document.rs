@@ -151,13 +151,8 @@ impl<T> Document<T> {
 impl Flight {
     fn refusal(&self, now: Instant) -> Option<ProviderError> {
         let (error, retry_at) = self.failed.as_ref()?;
-        (now < *retry_at).then(|| match error {
-            ProviderError::Discovery { why, .. } => ProviderError::Discovery {
-                why: why.clone(),
-                wait: Some(retry_at.left_at(now)),
-            },
-            other => other.clone(),
-        })
+        let wait = (now < *retry_at).then(|| retry_at.left_at(now))?;
+        Some(error.clone().waiting(wait))
     }
 
     fn fail(&mut self, error: ProviderError, now: Instant) {

@@ -38,6 +38,20 @@ pub enum ProviderError {
     Unsigned,
 }
 
+impl ProviderError {
+    /// Returns the same error with the time after which the metadata are asked for again.
+    pub(super) fn waiting(self, left: Duration) -> Self {
+        if let Self::Discovery { why, .. } = self {
+            Self::Discovery {
+                why,
+                wait: Some(left),
+            }
+        } else {
+            self
+        }
+    }
+}
+
 /// Why a sign-in did not bring a session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SignInError {

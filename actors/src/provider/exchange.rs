@@ -366,14 +366,12 @@ fn outcome(reply: &Reply) -> Outcome {
     match reply {
         Reply::Granted(_) => Outcome::Ok,
         Reply::Malformed(_) => Outcome::Malformed,
-        Reply::Refused(refusal) => match Outcome::of_status(refusal.status) {
-            Outcome::Ok => Outcome::OauthError,
-            // The body outranks the status (WIRE: some send OAuth errors with a 500).
-            Outcome::ServerError if refusal.error.is_some() => match attempt(reply) {
-                Attempt::Failed => Outcome::ServerError,
-                Attempt::Answered | Attempt::Limited(_) | Attempt::Abandoned => Outcome::OauthError,
-            },
-            other => other,
+        Reply::Refused(refusal) => match attempt(reply) {
+            // The body outranks the status: some send OAuth errors with a 200 or a 500.
+            Attempt::Answered | Attempt::Abandoned => Outcome::OauthError,
+            Attempt::Failed => Outcome::ServerError,
+            Attempt::Limited(_) if refusal.status == 503 => Outcome::ServerError,
+            Attempt::Limited(_) => Outcome::RateLimited,
         },
         Reply::Unheard(how) => Outcome::of_unheard(*how),
         Reply::NotSent(_) => Outcome::Network,

@@ -124,9 +124,9 @@ pub(super) fn not_too_early(claims: &Claims, now: i64) -> Result<(), IdTokenFaul
 /// Reads a session ceiling: Unix seconds, as a number or in quotes; anything else is none, so
 /// that a provider's slip does not lock everybody out.
 pub(super) fn ceiling(claim: &Value) -> Option<UnixSeconds> {
-    let seconds = match claim {
-        Value::String(text) => text.parse().ok()?,
-        other => other.as_u64()?,
+    let seconds = match claim.as_str() {
+        Some(text) => text.parse().ok()?,
+        None => claim.as_u64()?,
     };
     (1..=CEILING_MAX)
         .contains(&seconds)

@@ -1,9 +1,15 @@
 //! The provider client against small servers of this test's own making.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a story that fails ends the story"
+)]
 
 #[path = "provider/fake.rs"]
 mod fake;
 #[path = "provider/sign_in.rs"]
 mod sign_in;
+#[path = "provider/tls.rs"]
+mod tls;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,9 +32,6 @@ use fake::{CLIENT_ID, Fake, NOW, Signer, Then, Wire, refresh, refresh_for};
 /// Long enough never to pass on a busy machine.
 const AMPLE_MS: u64 = 60_000;
 
-/// Short, for tests that wait for it to pass.
-const SHORT_MS: u64 = 400;
-
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n\
                   {\"access_token\":\"a\",\"refresh_token\":\"r1\"}    ";
 
@@ -37,28 +40,35 @@ async fn l3_what_became_of_a_request_is_told_by_what_left_and_what_came() {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"access_token\":\"a\",\"refresh_to";
     let most = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"refresh_token\":\"r1\",\"access_to";
     let moved = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
-    for (then, deadline_ms, expected) in [
-        (Then::Close(OK), AMPLE_MS, "granted"),
-        (Then::Close(""), AMPLE_MS, "unheard connection_lost"),
+    for (then, expected) in [
+        (Then::Close(OK), "granted"),
+        (Then::Close(""), "unheard connection_lost"),
         (
             Then::Close("HTTP/1.1 200 OK\r\nconte"),
-            AMPLE_MS,
             "unheard connection_lost",
         ),
-        (Then::Close(half), AMPLE_MS, "unheard connection_lost"),
-        (Then::Close(most), AMPLE_MS, "malformed r1"),
+        (Then::Close(half), "unheard connection_lost"),
+        (Then::Close(most), "malformed r1"),
         (
             Then::Close("not HTTP at all\r\n\r\n"),
-            AMPLE_MS,
             "unheard connection_lost",
         ),
-        (Then::Close(moved), AMPLE_MS, "refused 302"),
-        (Then::Hang(""), SHORT_MS, "unheard deadline"),
-        (Then::Hang(half), SHORT_MS, "unheard deadline"),
-        (Then::Hang(most), SHORT_MS, "malformed r1"),
+        (Then::Close(moved), "refused 302"),
+        (Then::Hang(""), "unheard deadline"),
+        (Then::Hang(half), "unheard deadline"),
     ] {
-        let wire = Wire::start(&[then]).await;
-        let reply = refresh(&wire.provider(), deadline_ms).await;
+        let wire = Wire::start(vec![then]).await;
+        let (clock, hand) = Clock::manual();
+        let provider = wire.provider(clock);
+        let patience = async {
+            while wire.count() == 0 {
+                tokio::task::yield_now().await;
+            }
+            if let Then::Hang(_) = then {
+                hand.advance(Duration::from_millis(AMPLE_MS));
+            }
+        };
+        let (reply, ()) = tokio::join!(refresh(&provider, AMPLE_MS), patience);
         let (Then::Close(bytes) | Then::Keep(bytes) | Then::Hang(bytes)) = then;
         assert_eq!(told(&reply), expected, "{bytes:?}");
         assert_eq!(
@@ -71,20 +81,15 @@ async fn l3_what_became_of_a_request_is_told_by_what_left_and_what_came() {
 
 #[tokio::test]
 async fn l3_without_a_connection_nothing_was_sent() {
-    let wire = Wire::start(&[]).await;
-    let mut gone = wire.provider();
-    for _ in 0..5 {
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/token", closed.local_addr().unwrap());
-        drop(closed);
-        let nobody = Wire {
-            url,
-            requests: Arc::default(),
-        };
-        gone = nobody.provider();
-        assert_eq!(told(&refresh(&gone, AMPLE_MS).await), "not sent: connect");
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", closed.local_addr().unwrap());
+    drop(closed);
+    let gone = Wire {
+        url,
+        requests: Arc::default(),
     }
-    for _ in 1..5 {
+    .provider(Clock::manual().0);
+    for _ in 0..5 {
         assert_eq!(told(&refresh(&gone, AMPLE_MS).await), "not sent: connect");
     }
     assert_eq!(gone.breaker(), Breaker::Open, "five failures in a row");
@@ -97,8 +102,8 @@ async fn l3_without_a_connection_nothing_was_sent() {
 #[tokio::test]
 async fn l3_a_pooled_connection_that_dies_is_no_reason_to_send_twice() {
     // The second request meets a connection that takes it and dies.
-    let wire = Wire::start(&[Then::Keep(OK), Then::Close("")]).await;
-    let provider = wire.provider();
+    let wire = Wire::start(vec![Then::Keep(OK), Then::Close("")]).await;
+    let provider = wire.provider(Clock::system());
     assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
     assert_eq!(
         told(&refresh(&provider, AMPLE_MS).await),
@@ -107,8 +112,8 @@ async fn l3_a_pooled_connection_that_dies_is_no_reason_to_send_twice() {
     assert_eq!(wire.count(), 2);
 
     // The second request finds the connection closed and takes a new one.
-    let wire = Wire::start(&[Then::Close(OK), Then::Close(OK)]).await;
-    let provider = wire.provider();
+    let wire = Wire::start(vec![Then::Close(OK), Then::Close(OK)]).await;
+    let provider = wire.provider(Clock::system());
     assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
     assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
     assert_eq!(wire.count(), 2);
@@ -186,6 +191,30 @@ async fn discovery_fails_as_not_sent_and_says_what_to_correct() {
     *fake.metadata.lock().unwrap() = good;
     fake.grants(json!({}));
     assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_renewed_are_used_on() {
+    let fake = Fake::start().await;
+    let (provider, hand) = fake.provider();
+    provider.discover().await.unwrap();
+    hand.advance(Duration::from_secs(3600));
+    *fake.metadata.lock().unwrap() = Value::Null;
+    for _ in 0..3 {
+        fake.grants(json!({}));
+        assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
+    }
+    while fake
+        .asked("/.well-known/oauth-authorization-server")
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        fake.asked("/.well-known/openid-configuration").len(),
+        2,
+        "in the background, once"
+    );
 }
 
 #[tokio::test]

@@ -72,10 +72,10 @@ fn l7_answers_are_classified_as_the_vectors_say() {
             transports.push(input["transport"].as_str().unwrap());
             continue;
         };
-        let body = match &input["body"] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let body = &input["body"];
+        let body = body
+            .as_str()
+            .map_or_else(|| body.to_string(), str::to_owned);
         let reply = read_json(u16::try_from(status).unwrap(), &body);
         let (class, drops) = match &reply {
             Reply::Granted(grant) => {

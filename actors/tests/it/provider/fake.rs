@@ -1,4 +1,9 @@
 //! A small provider to talk to: answers as scripted, remembers what it was asked.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a step of a story that fails ends the story"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -28,11 +33,14 @@ pub(super) const NOW: u64 = 1_767_225_600;
 
 pub(super) struct Fake {
     pub(super) base: String,
-    pub(super) script: Mutex<VecDeque<(u16, Vec<(&'static str, String)>, Value)>>,
+    script: Mutex<VecDeque<Said>>,
     pub(super) asked: Mutex<Vec<Asked>>,
     pub(super) metadata: Mutex<Value>,
     pub(super) keys: Mutex<Vec<Signer>>,
 }
+
+/// One scripted answer: status, header fields, body.
+type Said = (u16, Vec<(&'static str, String)>, Value);
 
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -221,11 +229,11 @@ pub(super) enum Then {
 }
 
 impl Wire {
-    pub(super) async fn start(script: &[Then]) -> Self {
+    pub(super) async fn start(script: Vec<Then>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, mut script) = (requests.clone(), script.to_vec().into_iter());
+        let (seen, mut script) = (requests.clone(), script.into_iter());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 while let Some(request) = read_request(&mut stream).await {
@@ -244,7 +252,7 @@ impl Wire {
         Self { url, requests }
     }
 
-    pub(super) fn provider(&self) -> Provider {
+    pub(super) fn provider(&self, clock: Clock) -> Provider {
         let mut settings = ProviderSettings::new("https://idp.example", CLIENT_ID);
         settings.endpoints = Some(tokenward::provider::Endpoints {
             authorization: "https://idp.example/authorize".to_owned(),
@@ -254,7 +262,7 @@ impl Wire {
             revocation: None,
             end_session: None,
         });
-        Provider::new(settings, Clock::system()).unwrap()
+        Provider::new(settings, clock).unwrap()
     }
 
     pub(super) fn count(&self) -> usize {

@@ -106,10 +106,10 @@ async fn l12_an_id_token_from_a_clock_slightly_ahead_is_accepted() {
 }
 
 async fn granted(provider: &Provider) -> Box<Grant> {
-    match refresh(provider, AMPLE_MS).await {
-        Reply::Granted(grant) => grant,
-        other => panic!("{other:?}"),
-    }
+    let Reply::Granted(grant) = refresh(provider, AMPLE_MS).await else {
+        panic!("not granted")
+    };
+    grant
 }
 
 #[tokio::test]
