@@ -318,8 +318,8 @@ impl Session {
             .ahead
             .iter()
             .any(|own| own.is_for(&need.audience, &need.scopes));
-        let parked = self.parked_answer(&need, now).is_some();
-        if !known && !parked && self.ahead.len() < AHEAD_MAX && self.refresh_due(&need, now) {
+        let room = self.ahead.len() < AHEAD_MAX && self.snapshot.refresh_token.is_some();
+        if !known && room && self.may_refresh(&need, now) && self.refresh_due(&need, now) {
             self.ahead.push_back(need);
         }
     }

@@ -213,7 +213,7 @@ impl Session {
         }
         self.snapshot.refresh_token.as_ref()?;
         while let Some(need) = self.ahead.pop_front() {
-            if self.refresh_due(&need, now) {
+            if self.may_refresh(&need, now) && self.refresh_due(&need, now) {
                 return Some((need, Trigger::Ahead));
             }
         }
@@ -265,6 +265,13 @@ impl Session {
 
     pub(super) fn may_launch(&self) -> bool {
         matches!(self.state, State::Fresh)
+    }
+
+    /// Reports whether `need` may be asked for without a caller: what is held waits for a person,
+    /// what is parked for its time.
+    pub(super) fn may_refresh(&self, need: &Need, now: Instant) -> bool {
+        !is_held(&self.snapshot, &need.audience, &need.scopes)
+            && self.parked_answer(need, now).is_none()
     }
 
     /// Reports whether the access token for `need` has reached its refresh-ahead margin.
