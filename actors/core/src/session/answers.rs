@@ -307,25 +307,22 @@ impl Session {
                 }
                 let parked = self.parked.iter().find(|parked| parked.need == need);
                 let parked_until = parked.map_or(Instant::ZERO, |parked| parked.until);
-                let at = self
-                    .newest(&need)
-                    .map_or(Instant::ZERO, |offer| offer.refresh_from);
+                let at = self.fresh_until(&need).unwrap_or(Instant::ZERO);
                 Some((need, at.max(parked_until)))
             })
     }
 
-    fn newest(&self, need: &Need) -> Option<Offer> {
+    /// Until when asking for `need` would bring nothing better: a token that was granted for it, or
+    /// for more, tells what the provider grants.
+    fn fresh_until(&self, need: &Need) -> Option<Instant> {
         let wanted = need.scopes.resource();
-        let asked = |entry: &&Entry| {
-            entry.audience == need.audience && entry.requested.resource() == wanted
+        let told = |entry: &&Entry| {
+            let asked = entry.requested.resource();
+            entry.audience == need.audience
+                && (asked.covers(&wanted) || entry.granted.covers(&wanted))
         };
-        let newest = self
-            .snapshot
-            .entries
-            .iter()
-            .filter(asked)
-            .max_by_key(|entry| entry.born_in);
-        newest.map(|entry| self.offer(entry))
+        let entries = self.snapshot.entries.iter().filter(told);
+        entries.map(|entry| self.offer(entry).refresh_from).max()
     }
 
     fn offer(&self, entry: &Entry) -> Offer {

@@ -92,14 +92,18 @@ pub fn entry(need: &Need, grant: &Grant, born_in: Epoch, now: Instant) -> Entry 
 /// Puts `entry` where a token of the same audience and exactly the same grant was, or at the end.
 ///
 /// A token that grants more, or less, is another token: replacing a wide one by a narrow one would
-/// send the next caller back to the provider. The memo of an earlier, wider request that was
-/// granted the same is kept, so that the loop it stops stays stopped.
+/// send the next caller back to the provider. The memo of earlier requests that were granted the
+/// same is kept, so that the loops it stops stay stopped. A token that was asked for without scopes
+/// has a slot of its own: only it answers such requests.
 fn insert(entries: &mut Vec<Entry>, mut entry: Entry) {
-    let same_slot = |own: &Entry| own.audience == entry.audience && own.granted == entry.granted;
+    let unscoped = |entry: &Entry| entry.requested.resource().is_empty();
+    let same_slot = |own: &Entry| {
+        own.audience == entry.audience
+            && own.granted == entry.granted
+            && unscoped(own) == unscoped(&entry)
+    };
     if let Some(place) = entries.iter().position(same_slot) {
-        if entries[place].requested.covers(&entry.requested) && !entry.requested.is_empty() {
-            entry.requested = entries[place].requested.clone();
-        }
+        entry.requested = entries[place].requested.merge(&entry.requested);
         entries[place] = entry;
         return;
     }
