@@ -370,6 +370,8 @@ impl Session {
         if trigger == Trigger::Forced {
             self.forced.insert(need.audience.clone(), now);
         }
+        let every = self.policies.backoff.hold_probe;
+        step_up::rearm(&mut self.snapshot.holds, &need, every, now);
         let late = self.judge(&need, None, now).is_none();
         self.waiting.extend(now + self.policies.deadlines.soft);
         self.state = State::Exchanging {

@@ -1,5 +1,7 @@
 //! Holds: what waits for a person, and is never asked for in a loop (law L8).
 
+use std::time::Duration;
+
 use super::Need;
 use super::backoff::Dice;
 use crate::policy::Backoff;
@@ -34,11 +36,7 @@ pub fn hold(
         challenge: Vec::new(),
         enroll: Vec::new(),
     });
-    // A tenth of jitter, drawn from the moment, keeps a wall of displays that were held by one
-    // change of policy from probing in step.
-    let probe_at = backoff
-        .hold_probe
-        .map(|every| now + every + Dice::new(now.as_nanos()).up_to(every / 10));
+    let probe_at = probe_at(backoff.hold_probe, now);
     after.holds.push(Hold {
         audience: need.audience.clone(),
         scopes: need.scopes.clone(),
@@ -47,4 +45,22 @@ pub fn hold(
         demand,
     });
     after
+}
+
+/// Puts off the next probe of what is held for `need`, because one leaves at `now`.
+///
+/// Whatever comes of it, a denial as well as a failure, the next one is as far away.
+pub(super) fn rearm(holds: &mut [Hold], need: &Need, every: Option<Duration>, now: Instant) {
+    let held = holds
+        .iter_mut()
+        .find(|hold| need.is_for(&hold.audience, &hold.scopes));
+    if let Some(hold) = held {
+        hold.probe_at = probe_at(every, now);
+    }
+}
+
+/// A tenth of jitter, drawn from the moment, keeps a wall of displays that were held by one change
+/// of policy from probing in step.
+fn probe_at(every: Option<Duration>, now: Instant) -> Option<Instant> {
+    every.map(|every| now + every + Dice::new(now.as_nanos()).up_to(every / 10))
 }
