@@ -188,7 +188,7 @@ impl Provider {
                 .obtain(wanted, || provider.fetch_metadata())
                 .await;
             if let Err(error) = renewed {
-                provider.noticed(Oddity::StaleServed, &error);
+                provider.noticed(Oddity::NotRenewed, &error);
             }
         });
     }

@@ -96,7 +96,7 @@ impl Provider {
                 .obtain(wanted, || provider.fetch_keys(&metadata))
                 .await;
             if let Err(error) = renewed {
-                provider.noticed(Oddity::StaleServed, &error);
+                provider.noticed(Oddity::NotRenewed, &error);
             }
         });
     }

@@ -120,8 +120,9 @@ pub enum Oddity {
     CeilingIgnored,
     /// A refresh token came only to light in an answer that was unusable otherwise.
     RefreshTokenSalvaged,
-    /// The provider's signing keys or metadata could not be renewed; the old ones are used.
-    StaleServed,
+    /// The provider's signing keys or metadata could not be fetched in the background; those held, if
+    /// any, are used on.
+    NotRenewed,
 }
 
 impl Oddity {
@@ -131,7 +132,7 @@ impl Oddity {
             Self::IdTokenDropped => "id_token_dropped",
             Self::CeilingIgnored => "ceiling_ignored",
             Self::RefreshTokenSalvaged => "refresh_token_salvaged",
-            Self::StaleServed => "stale_served",
+            Self::NotRenewed => "not_renewed",
         }
     }
 }

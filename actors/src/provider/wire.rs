@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect, retry};
 use url::Url;
@@ -100,7 +100,13 @@ impl Http {
         if roots.is_empty() && !settings.extra_roots.is_empty() {
             return Err(SettingsFault::Roots);
         }
+        let headers = HeaderMap::from_iter([
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            // A packed answer would hide its refresh token from the salvage.
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ]);
         let client = Client::builder()
+            .default_headers(headers)
             .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))
             // A redirected POST would hand the refresh token to whoever the redirect names.
             .redirect(redirect::Policy::none())
@@ -136,7 +142,6 @@ impl Http {
             .client
             .post(url.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(ACCEPT, "application/json")
             .body(reqwest::Body::wrap(body));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -150,11 +155,9 @@ impl Http {
 
     /// Fetches a document; back at `until` at the latest.
     pub(super) async fn get(&self, url: &Url, until: Instant) -> Result<Answer, Lost> {
-        let request = self
-            .client
-            .get(url.clone())
-            .header(ACCEPT, "application/json");
-        self.receive(request, until).await.map_err(Lost::Unheard)
+        self.receive(self.client.get(url.clone()), until)
+            .await
+            .map_err(Lost::Unheard)
     }
 
     async fn receive(&self, request: RequestBuilder, until: Instant) -> Result<Answer, Unheard> {

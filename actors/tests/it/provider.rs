@@ -110,6 +110,11 @@ async fn l3_a_pooled_connection_that_dies_is_no_reason_to_send_twice() {
         "unheard connection_lost"
     );
     assert_eq!(wire.count(), 2);
+    let sent = wire.requests.lock().unwrap()[0].to_ascii_lowercase();
+    assert!(
+        sent.contains("accept-encoding: identity"),
+        "salvage reads plain bytes: {sent}"
+    );
 
     // The second request finds the connection closed and takes a new one.
     let wire = Wire::start(vec![Then::Close(OK), Then::Close(OK)]).await;

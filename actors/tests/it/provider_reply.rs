@@ -109,96 +109,99 @@ fn l7_answers_are_classified_as_the_vectors_say() {
     assert_eq!(transports, ["connect_refused", "timeout_after_send"]);
 }
 
+/// Answers with the status 200, and what is made of them.
+const SALVAGE: &[(&str, &str)] = &[
+    (
+        r#"{"access_token":"a","token_type":"Bearer","expires_in":60,"refresh_token":"r1"}"#,
+        "r1: a for 60 s, as asked",
+    ),
+    (
+        r#"{"access_token":"a","token_type":"bEARER","expires_in":"60","scope":"x y"}"#,
+        "keep: a for 60 s, x y",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":60.9,"scope":" ","refresh_token":null}"#,
+        "keep: a for 60 s, as asked",
+    ),
+    (
+        r#"{"access_token":"a","refresh_token":""}"#,
+        "keep: a for ? s, as asked",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":null,"scope":null}"#,
+        "keep: a for ? s, as asked",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":9e30}"#,
+        "keep: a for 315360000 s, as asked",
+    ),
+    (
+        r#"{"refresh_token":"r1"}"#,
+        "r1: the answer has no access_token",
+    ),
+    (
+        r#"{"access_token":"","refresh_token":"r1"}"#,
+        "r1: the access_token is empty",
+    ),
+    (
+        r#"{"access_token":["a"],"refresh_token":"r1"}"#,
+        "r1: the answer has no access_token",
+    ),
+    (
+        r#"{"access_token":"a\nb","refresh_token":"r1"}"#,
+        "r1: the access_token holds characters that do not fit a header field",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":-5,"refresh_token":"r1"}"#,
+        "r1: expires_in is not a time to come",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":"NaN","refresh_token":"r1"}"#,
+        "r1: expires_in is not a time to come",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":"soon","refresh_token":"r1"}"#,
+        "r1: expires_in is not a number",
+    ),
+    (
+        r#"{"access_token":"a","expires_in":[],"refresh_token":"r1"}"#,
+        "r1: expires_in is not a number",
+    ),
+    (
+        r#"{"access_token":"a","token_type":"mac","refresh_token":"r1"}"#,
+        "r1: the token_type is not Bearer",
+    ),
+    (
+        r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r1"}"#,
+        "r1: the access token is bound to a DPoP key that this client does not have",
+    ),
+    (
+        r#"{"access_token":"a","scope":7,"refresh_token":"r1"}"#,
+        "r1: the scope is not text",
+    ),
+    (
+        r#"{"access_token":"a","refresh_token":"r1"} trailing"#,
+        "r1: the answer is not a JSON object",
+    ),
+    (
+        r#"{"refresh_token":"r1","access_token":oops"#,
+        "r1: the answer is not a JSON object",
+    ),
+    (
+        r#"{"error":"invalid_grant","refresh_token":"r1"}"#,
+        "r1: the answer has no access_token",
+    ),
+    (r#"{"error":"invalid_grant"}"#, r#"invalid_grant """#),
+    ("{}", "keep: the answer has no access_token"),
+    ("[]", "keep: the answer is not a JSON object"),
+    ("", "keep: the answer is not a JSON object"),
+    ("<html>", "keep: the answer is not a JSON object"),
+];
+
 #[test]
 fn l2_the_refresh_token_of_a_200_survives_whatever_else_is_wrong() {
-    for (body, expected) in [
-        (
-            r#"{"access_token":"a","token_type":"Bearer","expires_in":60,"refresh_token":"r1"}"#,
-            "r1: a for 60 s, as asked",
-        ),
-        (
-            r#"{"access_token":"a","token_type":"bEARER","expires_in":"60","scope":"x y"}"#,
-            "keep: a for 60 s, x y",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":60.9,"scope":" ","refresh_token":null}"#,
-            "keep: a for 60 s, as asked",
-        ),
-        (
-            r#"{"access_token":"a","refresh_token":""}"#,
-            "keep: a for ? s, as asked",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":null,"scope":null}"#,
-            "keep: a for ? s, as asked",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":9e30}"#,
-            "keep: a for 315360000 s, as asked",
-        ),
-        (
-            r#"{"refresh_token":"r1"}"#,
-            "r1: the answer has no access_token",
-        ),
-        (
-            r#"{"access_token":"","refresh_token":"r1"}"#,
-            "r1: the access_token is empty",
-        ),
-        (
-            r#"{"access_token":["a"],"refresh_token":"r1"}"#,
-            "r1: the answer has no access_token",
-        ),
-        (
-            r#"{"access_token":"a\nb","refresh_token":"r1"}"#,
-            "r1: the access_token holds characters that do not fit a header field",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":-5,"refresh_token":"r1"}"#,
-            "r1: expires_in is not a time to come",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":"NaN","refresh_token":"r1"}"#,
-            "r1: expires_in is not a time to come",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":"soon","refresh_token":"r1"}"#,
-            "r1: expires_in is not a number",
-        ),
-        (
-            r#"{"access_token":"a","expires_in":[],"refresh_token":"r1"}"#,
-            "r1: expires_in is not a number",
-        ),
-        (
-            r#"{"access_token":"a","token_type":"mac","refresh_token":"r1"}"#,
-            "r1: the token_type is not Bearer",
-        ),
-        (
-            r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r1"}"#,
-            "r1: the access token is bound to a DPoP key that this client does not have",
-        ),
-        (
-            r#"{"access_token":"a","scope":7,"refresh_token":"r1"}"#,
-            "r1: the scope is not text",
-        ),
-        (
-            r#"{"access_token":"a","refresh_token":"r1"} trailing"#,
-            "r1: the answer is not a JSON object",
-        ),
-        (
-            r#"{"refresh_token":"r1","access_token":oops"#,
-            "r1: the answer is not a JSON object",
-        ),
-        (
-            r#"{"error":"invalid_grant","refresh_token":"r1"}"#,
-            "r1: the answer has no access_token",
-        ),
-        (r#"{"error":"invalid_grant"}"#, r#"invalid_grant """#),
-        ("{}", "keep: the answer has no access_token"),
-        ("[]", "keep: the answer is not a JSON object"),
-        ("", "keep: the answer is not a JSON object"),
-        ("<html>", "keep: the answer is not a JSON object"),
-    ] {
-        assert_eq!(told(&read_json(200, body)), expected, "{body}");
+    for (body, expected) in SALVAGE {
+        assert_eq!(told(&read_json(200, body)), *expected, "{body}");
     }
     let form = b"access_token=a&refresh_token=r%2F1";
     let heard = read(
