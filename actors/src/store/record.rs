@@ -1,0 +1,192 @@
+//! The bytes of a session: what of a [`Snapshot`] survives a restart, and in which form.
+//!
+//! The first byte is the version. Bytes that were once written are readable for ever: a change of
+//! the form is a new version with a reader of its own, and the old one's vector stays in the tests.
+//! The [`Head`] is not in here, because the store must understand it.
+//!
+//! Moments are nanoseconds of one boot, which the record names. What is read on another boot, or
+//! lies in the future, has an unknown age: an access token is dropped then, and a hold counts anew
+//! (law L12). An `mfa_token` is never stored (law L9).
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use self::bytes::{Reader, Writer};
+use crate::clock::{BootId, Clock};
+use crate::core::lease::Head;
+use crate::core::name::Epoch;
+use crate::core::refusal::MfaDemand;
+use crate::core::secret::{AccessToken, IdToken, RefreshToken};
+use crate::core::snapshot::{Authentication, Entry, Hold, Snapshot};
+use crate::core::time::{Instant, UnixSeconds};
+
+mod bytes;
+
+/// The longest record. Some forty access tokens of 4 KiB, which is more than a browser session
+/// asks for in a day, with an ID token as large as providers make them; beyond it a session would
+/// slow down every write that shares a transaction with its own.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+const VERSION_1: u8 = 1;
+
+/// Why bytes are no record, or a session does not fit into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RecordFault {
+    /// The bytes break the form.
+    #[error("is malformed: {0}")]
+    Malformed(&'static str),
+    /// The session does not fit.
+    #[error("would take {bytes} bytes, more than the {RECORD_BYTES_MAX} a session may have")]
+    TooLarge {
+        /// How many it would take.
+        bytes: usize,
+    },
+    /// The bytes were written by a newer version.
+    #[error("has version {0}, which this program does not know: run the newer one")]
+    UnknownVersion(u8),
+}
+
+/// Writes a session as bytes.
+///
+/// # Errors
+/// [`RecordFault::TooLarge`] beyond [`RECORD_BYTES_MAX`].
+pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
+    let mut to = Writer::new();
+    to.byte(VERSION_1);
+    to.raw(&clock.boot().0);
+    to.text(&snapshot.provider);
+    to.text(&snapshot.subject);
+    to.maybe(snapshot.provider_session.as_deref(), Writer::text);
+    to.text(snapshot.primary.as_str());
+    to.maybe(
+        snapshot.refresh_token.as_ref().map(RefreshToken::seal),
+        Writer::text,
+    );
+    to.maybe(
+        snapshot.id_token.as_ref().map(IdToken::expose),
+        Writer::text,
+    );
+    to.maybe(snapshot.authentication.at, |to, at| to.number(at.0));
+    to.maybe(snapshot.authentication.class.as_deref(), Writer::text);
+    to.texts(snapshot.authentication.methods.iter().map(String::as_str));
+    to.maybe(snapshot.ceiling, |to, ceiling| to.number(ceiling.0));
+    to.number(snapshot.entries.len() as u64);
+    snapshot
+        .entries
+        .iter()
+        .for_each(|entry| write_entry(&mut to, entry));
+    to.number(snapshot.holds.len() as u64);
+    snapshot
+        .holds
+        .iter()
+        .for_each(|hold| write_hold(&mut to, hold));
+    to.finish()
+}
+
+/// Reads a session from bytes of any version, beside the head that the store kept.
+///
+/// # Errors
+/// Says why the bytes are no record; any bytes may be passed.
+pub fn decode(bytes: &[u8], head: Head, clock: &Clock) -> Result<Snapshot, RecordFault> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(RecordFault::TooLarge { bytes: bytes.len() });
+    }
+    let mut from = Reader::new(bytes);
+    match from.byte()? {
+        VERSION_1 => decode_1(from, head, clock),
+        version => Err(RecordFault::UnknownVersion(version)),
+    }
+}
+
+fn decode_1(mut from: Reader<'_>, head: Head, clock: &Clock) -> Result<Snapshot, RecordFault> {
+    let same_boot = BootId(from.array()?) == clock.boot();
+    let now = clock.now();
+    let snapshot = Snapshot {
+        provider: from.text()?.into(),
+        subject: from.text()?.into(),
+        provider_session: from.maybe(|from| from.text().map(Into::into))?,
+        primary: from.audience()?,
+        refresh_token: from.maybe(|from| from.text().map(RefreshToken::new))?,
+        id_token: from.maybe(|from| from.text().map(IdToken::new))?,
+        authentication: Authentication {
+            at: from.maybe(|from| from.number().map(UnixSeconds))?,
+            class: from.maybe(|from| from.text().map(str::to_owned))?,
+            methods: from.texts()?,
+        },
+        ceiling: from.maybe(|from| from.number().map(UnixSeconds))?,
+        entries: {
+            let mut entries = from.list(read_entry)?;
+            entries.retain(|entry| same_boot && entry.received_at <= now);
+            entries
+        },
+        holds: {
+            let mut holds = from.list(read_hold)?;
+            let unknown = |hold: &&mut Hold| !same_boot || hold.since > now;
+            holds
+                .iter_mut()
+                .filter(unknown)
+                .for_each(|hold| count_anew(hold, now));
+            holds
+        },
+        head,
+    };
+    from.finish()?;
+    Ok(snapshot)
+}
+
+fn write_entry(to: &mut Writer, entry: &Entry) {
+    to.text(entry.audience.as_str());
+    to.text(entry.access_token.expose());
+    to.text(&entry.requested.to_string());
+    to.text(&entry.granted.to_string());
+    to.instant(entry.received_at);
+    to.span(entry.lifetime);
+    to.number(entry.born_in.0);
+}
+
+fn read_entry(from: &mut Reader<'_>) -> Result<Entry, RecordFault> {
+    Ok(Entry {
+        audience: from.audience()?,
+        access_token: AccessToken::new(from.text()?),
+        requested: from.scopes()?,
+        granted: from.scopes()?,
+        received_at: from.instant()?,
+        lifetime: from.span()?,
+        born_in: Epoch(from.number()?),
+    })
+}
+
+fn write_hold(to: &mut Writer, hold: &Hold) {
+    to.text(hold.audience.as_str());
+    to.text(&hold.scopes.to_string());
+    to.instant(hold.since);
+    to.maybe(hold.probe_at, Writer::instant);
+    to.texts(hold.demand.challenge.iter().map(String::as_str));
+    to.texts(hold.demand.enroll.iter().map(String::as_str));
+}
+
+fn read_hold(from: &mut Reader<'_>) -> Result<Hold, RecordFault> {
+    Ok(Hold {
+        audience: from.audience()?,
+        scopes: from.scopes()?,
+        since: from.instant()?,
+        probe_at: from.maybe(Reader::instant)?,
+        demand: MfaDemand {
+            mfa_token: None,
+            challenge: from.texts()?,
+            enroll: from.texts()?,
+        },
+    })
+}
+
+/// Makes a hold of unknown age begin at `now`, and its probe come as late after that as it was to
+/// come after its beginning.
+fn count_anew(hold: &mut Hold, now: Instant) {
+    hold.probe_at = hold
+        .probe_at
+        .map(|probe_at| now + probe_at.since(hold.since));
+    hold.since = now;
+}
+
+#[cfg(test)]
+mod tests;

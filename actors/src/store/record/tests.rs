@@ -1,0 +1,291 @@
+//! Every session survives its record, and no bytes do harm.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+
+use super::*;
+use crate::core::name::{Audience, Generation};
+use crate::core::scope::ScopeSet;
+
+/// Everything of a session that must survive, as text: tokens too, which have none of their own.
+fn shown(snapshot: &Snapshot) -> String {
+    let mut text = format!("{snapshot:?}");
+    let refresh = snapshot.refresh_token.as_ref().map(RefreshToken::seal);
+    let id = snapshot.id_token.as_ref().map(IdToken::expose);
+    write!(text, " {refresh:?} {id:?}").expect("a String takes all");
+    for entry in &snapshot.entries {
+        write!(text, " {}", entry.access_token.expose()).expect("a String takes all");
+    }
+    text
+}
+
+/// A session with one of everything, as the committed vector has it.
+fn specimen(now: Instant) -> Snapshot {
+    let audience = |text| Audience::parse(text).expect("an audience");
+    Snapshot {
+        provider: "https://tenant.example/".into(),
+        subject: "auth0|alice".into(),
+        provider_session: Some("sid-1".into()),
+        primary: audience("https://api.example"),
+        refresh_token: Some(RefreshToken::new("v1.refresh")),
+        id_token: Some(IdToken::new("h.p.s")),
+        entries: vec![Entry {
+            audience: audience("https://api.example"),
+            access_token: AccessToken::new("access"),
+            requested: ScopeSet::parse("openid read write"),
+            granted: ScopeSet::parse("openid read"),
+            received_at: now,
+            lifetime: Duration::from_millis(10_500),
+            born_in: Epoch(300),
+        }],
+        holds: vec![Hold {
+            audience: audience("https://pay.example"),
+            scopes: ScopeSet::parse("transfer"),
+            since: now,
+            probe_at: Some(now + Duration::from_secs(21_600)),
+            demand: MfaDemand {
+                mfa_token: None,
+                challenge: vec!["otp".to_owned()],
+                enroll: vec!["push".to_owned()],
+            },
+        }],
+        authentication: Authentication {
+            at: Some(UnixSeconds(1_767_225_600)),
+            class: Some("urn:mfa".to_owned()),
+            methods: vec!["pwd".to_owned(), "otp".to_owned()],
+        },
+        ceiling: Some(UnixSeconds(1_767_312_000)),
+        head: Head::new(),
+    }
+}
+
+/// The specimen as version 1 wrote it, on a boot of sixteen bytes 0xb0, at 10,000 s. For ever.
+const VECTOR_1: &str = include_str!("vector_1.hex");
+
+fn vector_1() -> Vec<u8> {
+    let digits: Vec<u8> = VECTOR_1.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let text = std::str::from_utf8(&digits).expect("digits are ASCII");
+    (0..text.len() / 2)
+        .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two digits"))
+        .collect()
+}
+
+#[test]
+fn version_1_is_readable_for_ever_and_is_what_is_written() {
+    let (clock, _hand) = Clock::manual();
+    let mut written = encode(&specimen(clock.now()), &clock)
+        .expect("fits")
+        .to_vec();
+    written[1..17].fill(0xb0);
+    let hex = written
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    assert_eq!(
+        hex,
+        vector_1()
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    );
+
+    let mut read = vector_1();
+    read[1..17].copy_from_slice(&clock.boot().0);
+    let snapshot = decode(&read, Head::new(), &clock).expect("version 1 is readable");
+    assert_eq!(shown(&snapshot), shown(&specimen(clock.now())));
+}
+
+#[test]
+fn l12_another_boot_drops_access_tokens_and_counts_holds_anew() {
+    let (before, _hand) = Clock::manual();
+    let bytes = encode(&specimen(before.now()), &before).expect("fits");
+    let (after, hand) = Clock::manual();
+    hand.advance(Duration::from_secs(5));
+
+    let snapshot = decode(&bytes, Head::new(), &after).expect("readable");
+    assert!(snapshot.entries.is_empty(), "their age is unknown");
+    assert_eq!(snapshot.holds[0].since, after.now());
+    assert_eq!(
+        snapshot.holds[0].probe_at,
+        Some(after.now() + Duration::from_secs(21_600))
+    );
+    assert_eq!(
+        snapshot.refresh_token.as_ref().map(RefreshToken::seal),
+        Some("v1.refresh")
+    );
+}
+
+#[test]
+fn l12_a_token_from_the_future_has_no_age() {
+    let (clock, _hand) = Clock::manual();
+    let bytes = encode(&specimen(clock.now() + Duration::from_nanos(1)), &clock).expect("fits");
+    assert!(
+        decode(&bytes, Head::new(), &clock)
+            .expect("readable")
+            .entries
+            .is_empty()
+    );
+}
+
+#[test]
+fn l9_an_mfa_token_is_not_stored() {
+    let (clock, _hand) = Clock::manual();
+    let mut snapshot = specimen(clock.now());
+    snapshot.holds[0].demand.mfa_token = Some(AccessToken::new("Fe26.secret"));
+    let bytes = encode(&snapshot, &clock).expect("fits");
+    assert!(!bytes.windows(11).any(|part| part == b"Fe26.secret"));
+}
+
+#[test]
+fn l14_a_session_that_outgrows_its_record_is_refused() {
+    let (clock, _hand) = Clock::manual();
+    let mut snapshot = specimen(clock.now());
+    let wide = RefreshToken::new(&"x".repeat(RECORD_BYTES_MAX));
+    snapshot.refresh_token = Some(wide);
+    let refused = encode(&snapshot, &clock).expect_err("too large");
+    assert!(matches!(refused, RecordFault::TooLarge { bytes } if bytes > RECORD_BYTES_MAX));
+}
+
+#[test]
+fn a_cut_or_lengthened_record_is_refused() {
+    let (clock, _hand) = Clock::manual();
+    let bytes = vector_1();
+    for end in 0..bytes.len() {
+        assert!(
+            decode(&bytes[..end], Head::new(), &clock).is_err(),
+            "cut at {end}"
+        );
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(decode(&longer, Head::new(), &clock).is_err());
+    let newer = [&[2], &bytes[1..]].concat();
+    let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
+    assert_eq!(refused, RecordFault::UnknownVersion(2));
+}
+
+/// Nanoseconds at which a manual clock starts: what was received later has no age.
+const PAST: u64 = 10_000_000_000_000;
+
+fn audiences() -> impl Strategy<Value = Audience> {
+    "[!-~é]{1,40}".prop_map(|text| Audience::parse(&text).expect("an audience"))
+}
+
+fn scopes() -> impl Strategy<Value = ScopeSet> {
+    "([a-z:]{1,8} ){0,6}".prop_map(|text| ScopeSet::parse(&text))
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(".{0,12}", 0..4)
+}
+
+fn entries() -> impl Strategy<Value = Entry> {
+    let span = (any::<u64>(), 0..1_000_000_000_u32);
+    (
+        audiences(),
+        ".{1,80}",
+        scopes(),
+        scopes(),
+        0..=PAST,
+        span,
+        any::<u64>(),
+    )
+        .prop_map(
+            |(audience, token, requested, granted, received, (seconds, nanos), epoch)| Entry {
+                audience,
+                access_token: AccessToken::new(&token),
+                requested,
+                granted,
+                received_at: Instant::from_nanos(received),
+                lifetime: Duration::new(seconds, nanos),
+                born_in: Epoch(epoch),
+            },
+        )
+}
+
+fn holds() -> impl Strategy<Value = Hold> {
+    let probe = prop_oneof![
+        Just(None),
+        any::<u64>().prop_map(|at| Some(Instant::from_nanos(at)))
+    ];
+    (audiences(), scopes(), 0..=PAST, probe, names(), names()).prop_map(
+        |(audience, scopes, since, probe_at, challenge, enroll)| Hold {
+            audience,
+            scopes,
+            since: Instant::from_nanos(since),
+            probe_at,
+            demand: MfaDemand {
+                mfa_token: None,
+                challenge,
+                enroll,
+            },
+        },
+    )
+}
+
+fn snapshots() -> impl Strategy<Value = Snapshot> {
+    let maybe = || prop::option::of(".{0,80}");
+    let seconds = || prop::option::of(any::<u64>().prop_map(UnixSeconds));
+    let who = (".{0,40}", ".{0,40}", maybe(), audiences());
+    let authentication = (seconds(), maybe(), names());
+    let lists = (
+        prop::collection::vec(entries(), 0..5),
+        prop::collection::vec(holds(), 0..4),
+    );
+    (
+        who,
+        (maybe(), maybe()),
+        authentication,
+        seconds(),
+        lists,
+        any::<u64>(),
+    )
+        .prop_map(
+            |(who, (refresh, id), (at, class, methods), ceiling, (entries, holds), generation)| {
+                Snapshot {
+                    provider: who.0.into(),
+                    subject: who.1.into(),
+                    provider_session: who.2.map(Into::into),
+                    primary: who.3,
+                    refresh_token: refresh.map(|text| RefreshToken::new(&text)),
+                    id_token: id.map(|text| IdToken::new(&text)),
+                    entries,
+                    holds,
+                    authentication: Authentication { at, class, methods },
+                    ceiling,
+                    head: Head {
+                        generation: Generation(generation),
+                        ..Head::new()
+                    },
+                }
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn every_session_survives_its_record(snapshot in snapshots()) {
+        let (clock, _hand) = Clock::manual();
+        let bytes = encode(&snapshot, &clock).expect("fits");
+        let read = decode(&bytes, snapshot.head, &clock).expect("readable");
+        assert_eq!(shown(&read), shown(&snapshot));
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let (clock, _hand) = Clock::manual();
+        let _ = decode(&bytes, Head::new(), &clock);
+        if let Some(version) = bytes.first_mut() {
+            *version = VERSION_1;
+            let _ = decode(&bytes, Head::new(), &clock);
+        }
+    }
+
+    #[test]
+    fn no_flipped_byte_makes_a_reader_panic(at in 0..200_usize, flip in 1..=255_u8) {
+        let (clock, _hand) = Clock::manual();
+        let mut bytes = vector_1();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        let _ = decode(&bytes, Head::new(), &clock);
+    }
+}

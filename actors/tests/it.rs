@@ -1,0 +1,30 @@
+//! The framework's tests from outside: one binary, one module per subject.
+
+#[path = "it/framework.rs"]
+mod framework;
+#[path = "it/inject.rs"]
+mod inject;
+#[path = "it/metrics.rs"]
+mod metrics;
+#[path = "it/metrics_events.rs"]
+mod metrics_events;
+#[path = "it/metrics_gauges.rs"]
+mod metrics_gauges;
+#[path = "it/provider.rs"]
+mod provider;
+#[path = "it/provider_reply.rs"]
+mod provider_reply;
+#[path = "it/stores.rs"]
+mod stores;
+#[path = "it/stores_alike.rs"]
+mod stores_alike;
+#[path = "it/stores_bench.rs"]
+mod stores_bench;
+#[path = "it/stores_embedded.rs"]
+mod stores_embedded;
+#[path = "it/stores_harm.rs"]
+mod stores_harm;
+#[path = "it/stores_listings.rs"]
+mod stores_listings;
+#[path = "it/world.rs"]
+mod world;
