@@ -147,17 +147,11 @@ impl Provider {
     }
 
     fn latency(&self) -> MutexGuard<'_, Latency> {
-        self.0
-            .latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.latency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn replays(&self) -> MutexGuard<'_, Replays> {
-        self.0
-            .replays
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.replays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn noticed(&self, oddity: observe::Oddity, why: &dyn fmt::Display) {

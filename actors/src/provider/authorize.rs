@@ -120,10 +120,8 @@ impl Provider {
             LogoutFallback::Auth0 => {
                 let mut url = Url::parse(&self.0.settings.issuer).ok()?;
                 url.set_path("/v2/logout");
-                let pairs = [
-                    ("client_id", Some(client_id)),
-                    ("returnTo", post_logout_redirect_uri),
-                ];
+                let pairs =
+                    [("client_id", Some(client_id)), ("returnTo", post_logout_redirect_uri)];
                 append(&mut url, &pairs);
                 Some(url)
             }
@@ -147,9 +145,6 @@ mod tests {
     #[test]
     fn the_challenge_is_that_of_rfc_7636_appendix_b() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(
-            code_challenge(verifier),
-            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-        );
+        assert_eq!(code_challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 }

@@ -127,10 +127,7 @@ enum Method {
     None,
     Basic(HeaderValue),
     Post(ClientSecret),
-    Assertion {
-        key: EncodingKey,
-        header: Box<Header>,
-    },
+    Assertion { key: EncodingKey, header: Box<Header> },
 }
 
 impl ClientAuthentication {
@@ -142,11 +139,7 @@ impl ClientAuthentication {
             Credentials::PrivateKeyJwt(key) => assertion(key)?,
         };
         let (client_id, audience) = (settings.client_id.clone(), settings.assertion_audience);
-        Ok(Self {
-            client_id,
-            audience,
-            method,
-        })
+        Ok(Self { client_id, audience, method })
     }
 
     /// Puts the credentials into `form`, or returns the Authorization field they go into.
@@ -193,9 +186,7 @@ impl ClientAuthentication {
             "iat": now.0,
             "exp": now.0 + ASSERTION_LIFE_S,
         });
-        encode(header, &claims, key)
-            .map(Zeroizing::new)
-            .map_err(|_| ProviderError::Unsigned)
+        encode(header, &claims, key).map(Zeroizing::new).map_err(|_| ProviderError::Unsigned)
     }
 }
 
@@ -228,10 +219,7 @@ fn assertion(key: &PrivateKey) -> Result<Method, SettingsFault> {
     // Tried out here, so that a wrong curve is the operator's news and not the first caller's.
     encode(&header, &json!({}), &signing)
         .map_err(|_| SettingsFault::Key("cannot sign with its algorithm"))?;
-    Ok(Method::Assertion {
-        key: signing,
-        header: Box::new(header),
-    })
+    Ok(Method::Assertion { key: signing, header: Box::new(header) })
 }
 
 #[cfg(test)]
@@ -253,10 +241,7 @@ mod tests {
             Credentials::PrivateKeyJwt(key),
             basic("c", &secret),
         );
-        assert!(
-            !shown.contains("s3cret") && !shown.contains("Basic Yz"),
-            "{shown}"
-        );
+        assert!(!shown.contains("s3cret") && !shown.contains("Basic Yz"), "{shown}");
     }
 
     #[test]

@@ -32,19 +32,12 @@ const RECALLED: u8 = 2;
 impl Departure {
     /// Makes the evidence for a request that must not leave later than `send_by`.
     pub(super) fn new(clock: Clock, send_by: Instant) -> Arc<Self> {
-        Arc::new(Self {
-            state: AtomicU8::new(WAITING),
-            clock,
-            send_by,
-        })
+        Arc::new(Self { state: AtomicU8::new(WAITING), clock, send_by })
     }
 
     /// Keeps the body from leaving; reports whether that was in time.
     pub(super) fn recall(&self) -> bool {
-        match self
-            .state
-            .compare_exchange(WAITING, RECALLED, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.state.compare_exchange(WAITING, RECALLED, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(state) => state == RECALLED,
         }
@@ -56,9 +49,7 @@ impl Departure {
         if self.clock.now() > self.send_by {
             self.recall();
         }
-        self.state
-            .compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.state.compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -70,10 +61,7 @@ pub(super) struct DepartingBody {
 
 impl DepartingBody {
     pub(super) fn new(bytes: Bytes, departure: Arc<Departure>) -> Self {
-        Self {
-            bytes: Some(bytes),
-            departure,
-        }
+        Self { bytes: Some(bytes), departure }
     }
 }
 
@@ -118,18 +106,12 @@ mod tests {
 
     fn leaves(body: &mut DepartingBody) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        matches!(
-            Pin::new(body).poll_frame(&mut context),
-            Poll::Ready(Some(Ok(_)))
-        )
+        matches!(Pin::new(body).poll_frame(&mut context), Poll::Ready(Some(Ok(_))))
     }
 
     fn body(clock: &Clock, send_by: Instant) -> (DepartingBody, Arc<Departure>) {
         let departure = Departure::new(clock.clone(), send_by);
-        (
-            DepartingBody::new(Bytes::from_static(b"secret"), departure.clone()),
-            departure,
-        )
+        (DepartingBody::new(Bytes::from_static(b"secret"), departure.clone()), departure)
     }
 
     #[test]

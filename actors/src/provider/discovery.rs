@@ -72,29 +72,13 @@ impl Metadata {
             ));
         }
         let endpoint = |name: &'static str| match jwt::text(&document, name) {
-            Some(text) => settings
-                .endpoint(name, &text)
-                .map(Some)
-                .map_err(|e| e.to_string()),
+            Some(text) => settings.endpoint(name, &text).map(Some).map_err(|e| e.to_string()),
             None => Ok(None),
         };
-        let flag = |name| {
-            document
-                .get(name)
-                .and_then(Value::as_bool)
-                .unwrap_or_default()
-        };
+        let flag = |name| document.get(name).and_then(Value::as_bool).unwrap_or_default();
         let list = |name| -> Vec<String> {
-            let values = document
-                .get(name)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            values
-                .filter_map(Value::as_str)
-                .take(VALUES_MAX)
-                .map(str::to_owned)
-                .collect()
+            let values = document.get(name).and_then(Value::as_array).into_iter().flatten();
+            values.filter_map(Value::as_str).take(VALUES_MAX).map(str::to_owned).collect()
         };
         Ok(Self {
             authorization_endpoint: endpoint("authorization_endpoint")?,
@@ -119,9 +103,7 @@ impl Metadata {
             return Ok(None);
         };
         let optional = |what, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| settings.endpoint(what, text))
-                .transpose()
+            text.as_deref().map(|text| settings.endpoint(what, text)).transpose()
         };
         Ok(Some(Self {
             issuer: settings.issuer.clone(),
@@ -157,8 +139,7 @@ impl Provider {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn discover(&self) -> Result<Arc<Metadata>, ProviderError> {
-        self.metadata_within(self.0.clock.now() + 2 * FETCH_MAX)
-            .await
+        self.metadata_within(self.0.clock.now() + 2 * FETCH_MAX).await
     }
 
     pub(super) async fn metadata_within(
@@ -182,11 +163,7 @@ impl Provider {
         let (provider, asked_at) = (self.clone(), self.0.clock.now());
         tokio::spawn(async move {
             let wanted = Wanted::After(asked_at);
-            let renewed = provider
-                .0
-                .metadata
-                .obtain(wanted, || provider.fetch_metadata())
-                .await;
+            let renewed = provider.0.metadata.obtain(wanted, || provider.fetch_metadata()).await;
             if let Err(error) = renewed {
                 provider.noticed(Oddity::NotRenewed, &error);
             }
@@ -206,10 +183,7 @@ impl Provider {
             answer = self.fetch(Endpoint::Discovery, &oauth, until).await?;
         }
         if answer.status != 200 || answer.extent != Extent::Whole {
-            return Err(discovery(
-                &format!("the answer has the status {}", answer.status),
-                None,
-            ));
+            return Err(discovery(&format!("the answer has the status {}", answer.status), None));
         }
         Metadata::parse(&answer.body, settings).map_err(|why| discovery(&why, None))
     }
@@ -233,11 +207,7 @@ impl Provider {
             Err(Lost::Unheard(how)) => Outcome::of_unheard(*how),
         };
         let took = self.0.clock.now().since(started);
-        self.0.observer.requested(Requested {
-            endpoint,
-            outcome,
-            took,
-        });
+        self.0.observer.requested(Requested { endpoint, outcome, took });
         fetched.map_err(|lost| match lost {
             Lost::Unheard(Unheard::Deadline) => discovery("it did not come in time", None),
             Lost::NotSent | Lost::Unheard(_) => discovery("the provider cannot be reached", None),
@@ -246,10 +216,7 @@ impl Provider {
 }
 
 fn discovery(why: &str, wait: Option<Duration>) -> ProviderError {
-    ProviderError::Discovery {
-        why: why.to_owned(),
-        wait,
-    }
+    ProviderError::Discovery { why: why.to_owned(), wait }
 }
 
 fn unslashed(issuer: &str) -> &str {
@@ -273,21 +240,9 @@ mod tests {
     #[test]
     fn both_well_known_addresses_of_an_issuer() {
         for (issuer, oidc, oauth) in [
-            (
-                "https://idp",
-                "https://idp/.well-known/openid-configuration",
-                "",
-            ),
-            (
-                "https://idp/",
-                "https://idp/.well-known/openid-configuration",
-                "",
-            ),
-            (
-                "https://idp/a/b",
-                "https://idp/a/b/.well-known/openid-configuration",
-                "/a/b",
-            ),
+            ("https://idp", "https://idp/.well-known/openid-configuration", ""),
+            ("https://idp/", "https://idp/.well-known/openid-configuration", ""),
+            ("https://idp/a/b", "https://idp/a/b/.well-known/openid-configuration", "/a/b"),
         ] {
             let [first, second] = well_known(issuer).unwrap();
             assert_eq!(first.as_str(), oidc);
@@ -312,16 +267,9 @@ mod tests {
             assert_eq!(parsed.is_ok(), good, "{issuer}");
         }
         for body in ["", "[]", "{}", r#"{"issuer":"https://idp.example/"}"#] {
-            assert!(
-                Metadata::parse(body.as_bytes(), &settings).is_err(),
-                "{body}"
-            );
+            assert!(Metadata::parse(body.as_bytes(), &settings).is_err(), "{body}");
         }
         let plain = r#"{"issuer":"https://idp.example/","token_endpoint":"http://idp.example/t"}"#;
-        assert!(
-            Metadata::parse(plain.as_bytes(), &settings)
-                .unwrap_err()
-                .contains("https")
-        );
+        assert!(Metadata::parse(plain.as_bytes(), &settings).unwrap_err().contains("https"));
     }
 }

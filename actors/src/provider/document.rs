@@ -56,13 +56,7 @@ pub(super) enum Wanted {
 impl<T> Document<T> {
     pub(super) fn new(clock: Clock, fresh: Duration, refetch_min: Duration) -> Self {
         let (held, flight) = (ArcSwapOption::empty(), Mutex::default());
-        Self {
-            held,
-            flight,
-            clock,
-            fresh,
-            refetch_min,
-        }
+        Self { held, flight, clock, fresh, refetch_min }
     }
 
     /// Returns what is held, however old.
@@ -73,16 +67,8 @@ impl<T> Document<T> {
     /// Reports whether what is held, if anything, should be renewed and nobody is at it.
     pub(super) fn wants_renewal(&self) -> bool {
         let now = self.clock.now();
-        let stale = self
-            .held
-            .load()
-            .as_ref()
-            .is_some_and(|h| now >= h.fetched_at + self.fresh);
-        stale
-            && self
-                .flight
-                .try_lock()
-                .is_ok_and(|flight| flight.refusal(now).is_none())
+        let stale = self.held.load().as_ref().is_some_and(|h| now >= h.fetched_at + self.fresh);
+        stale && self.flight.try_lock().is_ok_and(|flight| flight.refusal(now).is_none())
     }
 
     /// Returns a document that will do, fetching it if there is none.
@@ -123,10 +109,7 @@ impl<T> Document<T> {
                 flight.failures = 0;
                 flight.failed = None;
                 let value = Arc::new(value);
-                let held = Held {
-                    value: value.clone(),
-                    fetched_at: self.clock.now(),
-                };
+                let held = Held { value: value.clone(), fetched_at: self.clock.now() };
                 self.held.store(Some(Arc::new(held)));
                 Ok(value)
             }
@@ -194,10 +177,7 @@ mod tests {
     }
 
     fn source(ill: bool) -> Source {
-        Source {
-            fetches: AtomicU32::new(0),
-            ill,
-        }
+        Source { fetches: AtomicU32::new(0), ill }
     }
 
     #[tokio::test]
@@ -224,11 +204,7 @@ mod tests {
         document.obtain(Wanted::Any, || well.fetch()).await.unwrap();
 
         assert_eq!(*document.obtain(newer(), || well.fetch()).await.unwrap(), 2);
-        assert_eq!(
-            *document.obtain(newer(), || well.fetch()).await.unwrap(),
-            2,
-            "too soon"
-        );
+        assert_eq!(*document.obtain(newer(), || well.fetch()).await.unwrap(), 2, "too soon");
         hand.advance(REFETCH);
         assert_eq!(*document.obtain(newer(), || well.fetch()).await.unwrap(), 3);
 

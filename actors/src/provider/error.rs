@@ -42,10 +42,7 @@ impl ProviderError {
     /// Returns the same error with the time after which the metadata are asked for again.
     pub(super) fn waiting(self, left: Duration) -> Self {
         if let Self::Discovery { why, .. } = self {
-            Self::Discovery {
-                why,
-                wait: Some(left),
-            }
+            Self::Discovery { why, wait: Some(left) }
         } else {
             self
         }

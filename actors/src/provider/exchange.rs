@@ -126,9 +126,7 @@ impl Provider {
             Reply::NotSent(not_sent) => return Err(SignInError::NotSent(not_sent)),
         };
         let refresh_token = grant.refresh_token.clone();
-        let signed_in = self
-            .signed_in(&metadata, exchange, *grant, id_token, until)
-            .await;
+        let signed_in = self.signed_in(&metadata, exchange, *grant, id_token, until).await;
         if signed_in.is_err() {
             self.revoke_orphan(refresh_token);
         }
@@ -147,10 +145,7 @@ impl Provider {
         let (identity, claims) = self.identify(metadata, &id_token, until).await?;
         let now = self.0.clock.unix();
         id_token::check_sign_in(&claims, exchange.nonce, exchange.max_age, now)?;
-        if identity
-            .ceiling
-            .is_some_and(|at| id_token::born_expired(at, &claims, now))
-        {
+        if identity.ceiling.is_some_and(|at| id_token::born_expired(at, &claims, now)) {
             return Err(SignInError::BornExpired);
         }
         let grant = joined(grant, id_token, &identity)
@@ -189,17 +184,11 @@ impl Provider {
     ) -> Heard {
         let started = self.0.clock.now();
         let url = &metadata.token_endpoint;
-        let heard = match self
-            .0
-            .http
-            .post(url, authorization, form.finish(), until)
-            .await
-        {
+        let heard = match self.0.http.post(url, authorization, form.finish(), until).await {
             Ok(answer) => reply::read(&answer.received(self.0.clock.unix())),
-            Err(Lost::NotSent) => only(Reply::NotSent(NotSent {
-                cause: NotSentCause::Connect,
-                wait: None,
-            })),
+            Err(Lost::NotSent) => {
+                only(Reply::NotSent(NotSent { cause: NotSentCause::Connect, wait: None }))
+            }
             Err(Lost::Unheard(how)) => only(Reply::Unheard(how)),
         };
         let took = self.0.clock.now().since(started);
@@ -207,16 +196,8 @@ impl Provider {
             self.latency().answered(took);
         }
         let outcome = outcome(&heard.reply);
-        self.0.observer.requested(Requested {
-            endpoint: Endpoint::Token,
-            outcome,
-            took,
-        });
-        if let Reply::Malformed(Malformed {
-            refresh_token: Some(_),
-            why,
-        }) = &heard.reply
-        {
+        self.0.observer.requested(Requested { endpoint: Endpoint::Token, outcome, took });
+        if let Reply::Malformed(Malformed { refresh_token: Some(_), why }) = &heard.reply {
             self.noticed(Oddity::RefreshTokenSalvaged, why);
         }
         heard
@@ -224,11 +205,7 @@ impl Provider {
 
     /// Joins a refresh's grant with its ID token, or leaves that out if it does not pass.
     async fn with_id_token(&self, metadata: &Metadata, heard: Heard) -> Reply {
-        let Heard {
-            reply: Reply::Granted(grant),
-            id_token: Some(id_token),
-        } = heard
-        else {
+        let Heard { reply: Reply::Granted(grant), id_token: Some(id_token) } = heard else {
             return heard.reply;
         };
         let until = self.0.clock.now() + REFRESH_KEYS_WAIT;
@@ -250,18 +227,11 @@ impl Provider {
         id_token: &IdToken,
         until: Instant,
     ) -> Result<(Identity, Claims), IdTokenFault> {
-        let claims = self
-            .verify_signature(metadata, id_token.expose(), until)
-            .await?;
+        let claims = self.verify_signature(metadata, id_token.expose(), until).await?;
         let identity = id_token::check(&claims, self.expected(metadata))?;
-        let claimed = claims
-            .get("session_expiry")
-            .is_some_and(|claim| !claim.is_null());
+        let claimed = claims.get("session_expiry").is_some_and(|claim| !claim.is_null());
         if claimed && identity.ceiling.is_none() {
-            self.noticed(
-                Oddity::CeilingIgnored,
-                &"session_expiry is no Unix time in seconds",
-            );
+            self.noticed(Oddity::CeilingIgnored, &"session_expiry is no Unix time in seconds");
         }
         Ok((identity, claims))
     }
@@ -305,10 +275,7 @@ fn joined(mut grant: Grant, id_token: IdToken, identity: &Identity) -> Result<Gr
     match &claims.subject {
         Some(subject) if *subject != identity.subject => {
             let why = "the access token and the ID token name different people";
-            return Err(Malformed {
-                refresh_token: grant.refresh_token,
-                why,
-            });
+            return Err(Malformed { refresh_token: grant.refresh_token, why });
         }
         Some(_) | None => claims.subject = Some(identity.subject.clone()),
     }
@@ -318,10 +285,7 @@ fn joined(mut grant: Grant, id_token: IdToken, identity: &Identity) -> Result<Gr
 }
 
 fn only(reply: Reply) -> Heard {
-    Heard {
-        reply,
-        id_token: None,
-    }
+    Heard { reply, id_token: None }
 }
 
 fn not_discovered(error: &ProviderError) -> Reply {
@@ -332,10 +296,7 @@ fn not_discovered(error: &ProviderError) -> Reply {
         | ProviderError::Refused { .. }
         | ProviderError::Unsigned => None,
     };
-    Reply::NotSent(NotSent {
-        cause: NotSentCause::Discovery,
-        wait,
-    })
+    Reply::NotSent(NotSent { cause: NotSentCause::Discovery, wait })
 }
 
 /// A key that was tried out at start-up and does not sign is the operator's to look at.

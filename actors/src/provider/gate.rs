@@ -76,12 +76,7 @@ pub(super) struct Gate {
 impl Gate {
     /// Reports why no request may go at `now`, if so.
     pub(super) fn refusal(&self, now: Instant) -> Option<NotSent> {
-        let not_sent = |cause, wait| {
-            Some(NotSent {
-                cause,
-                wait: Some(wait),
-            })
-        };
+        let not_sent = |cause, wait| Some(NotSent { cause, wait: Some(wait) });
         if now < self.limited_until {
             return not_sent(NotSentCause::RateLimited, self.limited_until.left_at(now));
         }
@@ -162,10 +157,7 @@ mod tests {
 
     impl Story {
         fn new() -> Self {
-            Self {
-                gate: Gate::default(),
-                now: Instant::from_nanos(1),
-            }
+            Self { gate: Gate::default(), now: Instant::from_nanos(1) }
         }
 
         fn after_ms(&mut self, ms: u64) -> &mut Self {
@@ -185,11 +177,7 @@ mod tests {
     }
 
     fn turned_back(not_sent: &NotSent) -> String {
-        format!(
-            "{} {} ms",
-            not_sent.cause.code(),
-            not_sent.wait.unwrap().as_millis()
-        )
+        format!("{} {} ms", not_sent.cause.code(), not_sent.wait.unwrap().as_millis())
     }
 
     #[test]
@@ -198,11 +186,7 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(story.attempt(Attempt::Failed), "sent, closed");
         }
-        assert_eq!(
-            story.attempt(Attempt::Answered),
-            "sent, closed",
-            "a success starts afresh"
-        );
+        assert_eq!(story.attempt(Attempt::Answered), "sent, closed", "a success starts afresh");
         for _ in 0..4 {
             assert_eq!(story.attempt(Attempt::Failed), "sent, closed");
         }
@@ -213,18 +197,11 @@ mod tests {
         for _ in 0..100 {
             assert!(story.attempt(Attempt::Failed).starts_with("breaker_open"));
         }
-        assert_eq!(
-            story.gate.trips, 1,
-            "what was turned back counts for nothing"
-        );
+        assert_eq!(story.gate.trips, 1, "what was turned back counts for nothing");
 
         story.after_ms(1_000);
         let probe = story.gate.admit(story.now).unwrap();
-        assert_eq!(
-            story.attempt(Attempt::Answered),
-            "breaker_open 1000 ms",
-            "one probe only"
-        );
+        assert_eq!(story.attempt(Attempt::Answered), "breaker_open 1000 ms", "one probe only");
         story.gate.settle(story.now, probe, Attempt::Failed, 0);
         let wait = story.gate.refusal(story.now).unwrap().wait.unwrap();
         assert_eq!(wait, OPEN_FIRST, "half of the doubled span");
@@ -247,9 +224,7 @@ mod tests {
     #[test]
     fn stragglers_neither_lengthen_nor_reopen() {
         let mut story = Story::new();
-        let stragglers: Vec<Pass> = (0..9)
-            .map(|_| story.gate.admit(story.now).unwrap())
-            .collect();
+        let stragglers: Vec<Pass> = (0..9).map(|_| story.gate.admit(story.now).unwrap()).collect();
         for pass in stragglers {
             story.gate.settle(story.now, pass, Attempt::Failed, 0);
         }
@@ -258,10 +233,7 @@ mod tests {
 
     #[test]
     fn the_open_time_is_bounded() {
-        let mut gate = Gate {
-            trips: 40,
-            ..Gate::default()
-        };
+        let mut gate = Gate { trips: 40, ..Gate::default() };
         let now = Instant::from_nanos(0);
         gate.open(now, u64::MAX);
         assert!(gate.open_until.left_at(now) <= OPEN_MAX);

@@ -95,10 +95,7 @@ pub(super) fn addressed_to_us(claims: &Claims, expected: Expected<'_>) -> Result
         return Err(IdTokenFault::Issuer);
     }
     let audiences = jwt::audiences(claims);
-    if !audiences
-        .iter()
-        .any(|audience| audience == expected.client_id)
-    {
+    if !audiences.iter().any(|audience| audience == expected.client_id) {
         return Err(IdTokenFault::Audience);
     }
     match claims.get("azp") {
@@ -114,11 +111,7 @@ pub(super) fn not_too_early(claims: &Claims, now: i64) -> Result<(), IdTokenFaul
         let from = jwt::seconds(claims, name).unwrap_or(i64::MIN);
         from > now.saturating_add(SKEW_S)
     });
-    if early {
-        Err(IdTokenFault::TooEarly)
-    } else {
-        Ok(())
-    }
+    if early { Err(IdTokenFault::TooEarly) } else { Ok(()) }
 }
 
 /// Reads a session ceiling: Unix seconds, as a number or in quotes; anything else is none, so
@@ -128,9 +121,7 @@ pub(super) fn ceiling(claim: &Value) -> Option<UnixSeconds> {
         Some(text) => text.parse().ok()?,
         None => claim.as_u64()?,
     };
-    (1..=CEILING_MAX)
-        .contains(&seconds)
-        .then_some(UnixSeconds(seconds))
+    (1..=CEILING_MAX).contains(&seconds).then_some(UnixSeconds(seconds))
 }
 
 /// Reports whether a session that may last until `ceiling` is over as it begins, by the
@@ -146,21 +137,13 @@ pub(super) fn seconds(at: UnixSeconds) -> i64 {
 }
 
 fn authentication(claims: &Claims) -> Authentication {
-    let methods = claims
-        .get("amr")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let methods = claims.get("amr").and_then(Value::as_array).into_iter().flatten();
     Authentication {
         at: jwt::seconds(claims, "auth_time")
             .and_then(|at| u64::try_from(at).ok())
             .map(UnixSeconds),
         class: jwt::text(claims, "acr"),
-        methods: methods
-            .filter_map(Value::as_str)
-            .take(METHODS_MAX)
-            .map(str::to_owned)
-            .collect(),
+        methods: methods.filter_map(Value::as_str).take(METHODS_MAX).map(str::to_owned).collect(),
     }
 }
 
@@ -179,11 +162,7 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        let expected = Expected {
-            issuer: "https://idp",
-            client_id: "c",
-            now: NOW,
-        };
+        let expected = Expected { issuer: "https://idp", client_id: "c", now: NOW };
         check(claims.as_object().unwrap(), expected)
     }
 
@@ -224,17 +203,9 @@ mod tests {
             (json!({"nonce": "m"}), None, Some(IdTokenFault::Nonce)),
             (json!({}), None, Some(IdTokenFault::Nonce)),
             (json!({"nonce": "n"}), age, Some(IdTokenFault::AuthTime)),
-            (
-                json!({"nonce": "n", "auth_time": 0}),
-                age,
-                Some(IdTokenFault::AuthTime),
-            ),
+            (json!({"nonce": "n", "auth_time": 0}), age, Some(IdTokenFault::AuthTime)),
             (json!({"nonce": "n", "auth_time": NOW.0 - 360}), age, None),
-            (
-                json!({"nonce": "n", "auth_time": NOW.0 - 361}),
-                age,
-                Some(IdTokenFault::AuthTime),
-            ),
+            (json!({"nonce": "n", "auth_time": NOW.0 - 361}), age, Some(IdTokenFault::AuthTime)),
         ] {
             let checked = check_sign_in(claims.as_object().unwrap(), "n", max_age, NOW);
             assert_eq!(checked.err(), expected, "{claims} {max_age:?}");
@@ -258,11 +229,9 @@ mod tests {
             assert_eq!(ceiling(&claim), expected.map(UnixSeconds), "{claim}");
         }
         let claims = json!({"iat": 1_700_000_000});
-        for (ceiling, expected) in [
-            (1_700_003_600, false),
-            (1_700_000_030, true),
-            (1_700_000_031, false),
-        ] {
+        for (ceiling, expected) in
+            [(1_700_003_600, false), (1_700_000_030, true), (1_700_000_031, false)]
+        {
             let rejected = born_expired(UnixSeconds(ceiling), claims.as_object().unwrap(), NOW);
             assert_eq!(rejected, expected, "{ceiling}");
         }

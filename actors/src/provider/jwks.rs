@@ -77,9 +77,7 @@ impl KeySet {
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let document: Value = serde_json::from_slice(body).ok()?;
         let keys = document.get("keys")?.as_array()?;
-        Some(Self(
-            keys.iter().filter_map(Key::parse).take(KEYS_MAX).collect(),
-        ))
+        Some(Self(keys.iter().filter_map(Key::parse).take(KEYS_MAX).collect()))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -92,10 +90,7 @@ impl KeySet {
             return Err(JwtFault::NoJwt);
         }
         let header = decode_header(jwt).map_err(|_| JwtFault::NoJwt)?;
-        if matches!(
-            header.alg,
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
-        ) {
+        if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
             return Err(JwtFault::Algorithm);
         }
         let mut candidates = self.0.iter().filter(|key| key.may_sign(header.alg));
@@ -111,18 +106,14 @@ impl KeySet {
         signature_only.validate_exp = false;
         signature_only.validate_aud = false;
         let read = decode::<Claims>(jwt, &key.decoding, &signature_only);
-        read.map(|read| read.claims)
-            .map_err(|_| JwtFault::Signature)
+        read.map(|read| read.claims).map_err(|_| JwtFault::Signature)
     }
 }
 
 impl Key {
     fn parse(value: &Value) -> Option<Self> {
         let jwk = Jwk::deserialize(value).ok()?;
-        if !matches!(
-            jwk.common.public_key_use,
-            None | Some(PublicKeyUse::Signature)
-        ) {
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
         }
         let fits = fitting(&jwk.algorithm)?;
@@ -132,12 +123,7 @@ impl Key {
             None => None,
         };
         let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self {
-            kid: jwk.common.key_id,
-            algorithm,
-            fits,
-            decoding,
-        })
+        Some(Self { kid: jwk.common.key_id, algorithm, fits, decoding })
     }
 
     fn may_sign(&self, algorithm: Algorithm) -> bool {
@@ -149,9 +135,7 @@ impl Key {
 /// as a shared secret among public keys.
 fn fitting(parameters: &AlgorithmParameters) -> Option<&'static [Algorithm]> {
     if let AlgorithmParameters::RSA(rsa) = parameters {
-        return (RSA_CHARS_MIN..=RSA_CHARS_MAX)
-            .contains(&rsa.n.len())
-            .then_some(&RSA);
+        return (RSA_CHARS_MIN..=RSA_CHARS_MAX).contains(&rsa.n.len()).then_some(&RSA);
     }
     if let AlgorithmParameters::OctetKeyPair(_) = parameters {
         return Some(&[Algorithm::EdDSA]);
@@ -211,11 +195,7 @@ mod tests {
             (json!({}), &forged, Err(JwtFault::Signature)),
             (json!({}), &"v1.opaque".to_owned(), Err(JwtFault::NoJwt)),
         ] {
-            assert_eq!(
-                keys(change.clone()).verify(jwt).map(drop),
-                expected,
-                "{change} {jwt}"
-            );
+            assert_eq!(keys(change.clone()).verify(jwt).map(drop), expected, "{change} {jwt}");
         }
     }
 
@@ -223,10 +203,7 @@ mod tests {
     fn a_public_key_is_no_shared_secret_and_none_is_no_algorithm() {
         let n = vectors()["n"].as_str().unwrap().to_owned();
         let claims = json!({"sub": "mallory"});
-        let header = Header {
-            kid: Some("k1".to_owned()),
-            ..Header::new(Algorithm::HS256)
-        };
+        let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::HS256) };
         let hs = encode(&header, &claims, &EncodingKey::from_secret(n.as_bytes())).unwrap();
         assert_eq!(keys(json!({})).verify(&hs), Err(JwtFault::Algorithm));
         let oct = json!({"kty": "oct", "k": n});

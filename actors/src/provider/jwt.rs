@@ -30,10 +30,7 @@ pub(super) fn unverified_claims(text: &str) -> Option<Claims> {
 pub(super) fn lifetime(claims: &Claims) -> Option<Duration> {
     let (exp, iat) = (seconds(claims, "exp")?, seconds(claims, "iat")?);
     let span = exp.checked_sub(iat)?;
-    u64::try_from(span)
-        .ok()
-        .filter(|span| *span > 0)
-        .map(Duration::from_secs)
+    u64::try_from(span).ok().filter(|span| *span > 0).map(Duration::from_secs)
 }
 
 /// Returns `aud` as a list, whether it is one or not.
@@ -50,11 +47,7 @@ pub(super) fn audiences(claims: &Claims) -> Vec<String> {
 
 /// Returns a claim that is a text and not empty.
 pub(super) fn text(claims: &Claims, name: &str) -> Option<String> {
-    claims
-        .get(name)?
-        .as_str()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    claims.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Returns a claim that is a date (RFC 7519 `NumericDate`), whole seconds.
@@ -87,16 +80,8 @@ mod tests {
     fn l5_the_claims_that_decide_are_read_whatever_their_shape() {
         let header = json!({"alg": "RS256"});
         for (claims, expected_aud, life) in [
-            (
-                json!({"aud": "a", "exp": 1600, "iat": 1000}),
-                vec!["a"],
-                Some(600),
-            ),
-            (
-                json!({"aud": ["a", 7, "b"], "exp": 1600.9, "iat": 1000}),
-                vec!["a", "b"],
-                Some(600),
-            ),
+            (json!({"aud": "a", "exp": 1600, "iat": 1000}), vec!["a"], Some(600)),
+            (json!({"aud": ["a", 7, "b"], "exp": 1600.9, "iat": 1000}), vec!["a", "b"], Some(600)),
             (json!({"aud": 7, "exp": 1000, "iat": 1000}), vec![], None),
             (json!({"exp": i64::MAX, "iat": i64::MIN}), vec![], None),
             (json!({"exp": "1600"}), vec![], None),
@@ -105,13 +90,7 @@ mod tests {
             assert_eq!(audiences(&read), expected_aud, "{claims}");
             assert_eq!(lifetime(&read), life.map(Duration::from_secs), "{claims}");
         }
-        for opaque in [
-            "v1.opaque",
-            "a.b.c",
-            "",
-            "...",
-            &jwt(&json!({}), &json!({})),
-        ] {
+        for opaque in ["v1.opaque", "a.b.c", "", "...", &jwt(&json!({}), &json!({}))] {
             assert!(unverified_claims(opaque).is_none(), "{opaque}");
         }
     }

@@ -23,13 +23,8 @@ impl Provider {
         logout_token: &str,
     ) -> Result<LogoutClaims, IdTokenFault> {
         let until = self.0.clock.now() + 2 * FETCH_MAX;
-        let metadata = self
-            .metadata_within(until)
-            .await
-            .map_err(|_| JwtFault::NoKeys)?;
-        let claims = self
-            .verify_signature(&metadata, logout_token, until)
-            .await?;
+        let metadata = self.metadata_within(until).await.map_err(|_| JwtFault::NoKeys)?;
+        let claims = self.verify_signature(&metadata, logout_token, until).await?;
         let claims = logout::check(&claims, self.expected(&metadata))?;
         if !self.replays().admit(&claims.jti, self.0.clock.unix()) {
             return Err(IdTokenFault::Replayed);
@@ -90,11 +85,7 @@ impl Provider {
     fn renew_keys(&self, metadata: &Arc<Metadata>, wanted: Wanted) {
         let (provider, metadata) = (self.clone(), metadata.clone());
         tokio::spawn(async move {
-            let renewed = provider
-                .0
-                .keys
-                .obtain(wanted, || provider.fetch_keys(&metadata))
-                .await;
+            let renewed = provider.0.keys.obtain(wanted, || provider.fetch_keys(&metadata)).await;
             if let Err(error) = renewed {
                 provider.noticed(Oddity::NotRenewed, &error);
             }
@@ -102,17 +93,12 @@ impl Provider {
     }
 
     async fn fetch_keys(&self, metadata: &Metadata) -> Result<KeySet, ProviderError> {
-        let url = metadata
-            .jwks_uri
-            .as_ref()
-            .ok_or(ProviderError::NotOffered("signing keys"))?;
+        let url = metadata.jwks_uri.as_ref().ok_or(ProviderError::NotOffered("signing keys"))?;
         let until = self.0.clock.now() + FETCH_MAX;
         let answer = self.fetch(Endpoint::Jwks, url, until).await?;
         let whole = answer.status == 200 && answer.extent == Extent::Whole;
         let keys = whole.then(|| KeySet::parse(&answer.body)).flatten();
         keys.filter(|keys| !keys.is_empty())
-            .ok_or(ProviderError::Unreachable(
-                "its signing keys cannot be used",
-            ))
+            .ok_or(ProviderError::Unreachable("its signing keys cannot be used"))
     }
 }

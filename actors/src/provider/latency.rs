@@ -32,9 +32,7 @@ impl Latency {
     /// Returns how long a request whose connection is known dead may still be worked on.
     pub(super) fn settle(&self, hard_deadline: Duration) -> Duration {
         match self.recent.iter().max() {
-            Some(slowest) => (*slowest * SETTLE_FACTOR)
-                .max(SETTLE_MIN)
-                .min(hard_deadline),
+            Some(slowest) => (*slowest * SETTLE_FACTOR).max(SETTLE_MIN).min(hard_deadline),
             None => hard_deadline,
         }
     }
@@ -54,18 +52,10 @@ mod tests {
         latency.answered(Duration::from_millis(700));
         assert_eq!(latency.settle(hard), Duration::from_millis(2_800));
         latency.answered(Duration::from_secs(9));
-        assert_eq!(
-            latency.settle(hard),
-            hard,
-            "never more than the hard deadline"
-        );
+        assert_eq!(latency.settle(hard), hard, "never more than the hard deadline");
         for _ in 0..REMEMBERED {
             latency.answered(Duration::from_millis(10));
         }
-        assert_eq!(
-            latency.settle(hard),
-            SETTLE_MIN,
-            "what is long ago is forgotten"
-        );
+        assert_eq!(latency.settle(hard), SETTLE_MIN, "what is long ago is forgotten");
     }
 }

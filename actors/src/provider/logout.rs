@@ -37,10 +37,8 @@ pub struct LogoutClaims {
 /// Checks the claims of a logout token whose signature has passed (§2.6).
 pub(super) fn check(claims: &Claims, expected: Expected<'_>) -> Result<LogoutClaims, IdTokenFault> {
     id_token::addressed_to_us(claims, expected)?;
-    let is_event = claims
-        .get("events")
-        .and_then(|events| events.get(EVENT))
-        .is_some_and(Value::is_object);
+    let is_event =
+        claims.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object);
     if !is_event || claims.contains_key("nonce") {
         return Err(IdTokenFault::NoLogoutToken);
     }
@@ -138,11 +136,7 @@ mod tests {
             for (name, value) in change.as_object().unwrap() {
                 claims[name] = value.clone();
             }
-            let expected_by_us = Expected {
-                issuer: "https://idp",
-                client_id: "c",
-                now: NOW,
-            };
+            let expected_by_us = Expected { issuer: "https://idp", client_id: "c", now: NOW };
             let checked = check(claims.as_object().unwrap(), expected_by_us);
             assert_eq!(checked.err(), expected, "{change}");
         }
@@ -161,10 +155,6 @@ mod tests {
         assert!(replays.order.len() <= REMEMBERED_MAX && replays.seen.len() <= REMEMBERED_MAX);
         let later = UnixSeconds(NOW.0 + 601);
         assert!(replays.admit("b", later));
-        assert_eq!(
-            replays.order.len(),
-            1,
-            "what is too old to be accepted is forgotten"
-        );
+        assert_eq!(replays.order.len(), 1, "what is too old to be accepted is forgotten");
     }
 }

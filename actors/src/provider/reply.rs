@@ -59,10 +59,7 @@ pub fn read(received: &Received<'_>) -> Heard {
     if (200..=299).contains(&received.status) {
         success(received)
     } else {
-        Heard {
-            reply: refused::read(received),
-            id_token: None,
-        }
+        Heard { reply: refused::read(received), id_token: None }
     }
 }
 
@@ -87,10 +84,7 @@ fn success(received: &Received<'_>) -> Heard {
         (Extent::Cut(_), Some(refresh_token)) => {
             malformed(Some(refresh_token), "the answer was cut off")
         }
-        (Extent::Cut(how), None) => Heard {
-            reply: Reply::Unheard(how),
-            id_token: None,
-        },
+        (Extent::Cut(how), None) => Heard { reply: Reply::Unheard(how), id_token: None },
     }
 }
 
@@ -99,10 +93,10 @@ fn salvage(received: &Received<'_>) -> Option<RefreshToken> {
     if let Some(text) = Members::of(received.body).lenient_text("refresh_token") {
         return RefreshToken::new(&text).into();
     }
-    let is_form = received.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes()
-            .starts_with(b"application/x-www-form-urlencoded")
-    });
+    let is_form = received
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     let whole = received.extent == Extent::Whole;
     if !(is_form && whole) {
         return None;
@@ -122,10 +116,7 @@ fn strict(
     if members.value("access_token").is_none() && refresh_token.is_none() {
         // Some providers say no with a 200.
         if let Some(refusal) = refused::in_success(received, &members) {
-            return Ok(Heard {
-                reply: Reply::Refused(refusal),
-                id_token: None,
-            });
+            return Ok(Heard { reply: Reply::Refused(refusal), id_token: None });
         }
     }
     let text = access_token(&members)?;
@@ -147,19 +138,12 @@ fn strict(
         }),
         ceiling: None,
     };
-    let id_token = members
-        .lenient_text("id_token")
-        .map(|text| IdToken::new(&text));
-    Ok(Heard {
-        reply: Reply::Granted(Box::new(grant)),
-        id_token,
-    })
+    let id_token = members.lenient_text("id_token").map(|text| IdToken::new(&text));
+    Ok(Heard { reply: Reply::Granted(Box::new(grant)), id_token })
 }
 
 fn access_token(members: &Members<'_>) -> Result<Zeroizing<String>, &'static str> {
-    let text = members
-        .text("access_token")
-        .ok_or("the answer has no access_token")?;
+    let text = members.text("access_token").ok_or("the answer has no access_token")?;
     if text.is_empty() {
         return Err("the access_token is empty");
     }
@@ -194,18 +178,15 @@ fn lifetime(members: &Members<'_>) -> Result<Option<Duration>, &'static str> {
         return Ok(None);
     };
     let quoted = members::decode(value);
-    let digits = quoted.as_ref().map_or_else(
-        || std::str::from_utf8(value).unwrap_or_default(),
-        |quoted| quoted.trim(),
-    );
+    let digits = quoted
+        .as_ref()
+        .map_or_else(|| std::str::from_utf8(value).unwrap_or_default(), |quoted| quoted.trim());
     // `f64` also reads "inf" and "nan", which the next line refuses.
     let seconds: f64 = digits.parse().map_err(|_| "expires_in is not a number")?;
     if !(seconds.is_finite() && seconds >= 0.0) {
         return Err("expires_in is not a time to come");
     }
-    Ok(Some(Duration::from_secs_f64(
-        seconds.min(LIFETIME_MAX.as_secs_f64()),
-    )))
+    Ok(Some(Duration::from_secs_f64(seconds.min(LIFETIME_MAX.as_secs_f64()))))
 }
 
 /// Reads `scope`: absent, null and blank mean "as asked" (RFC 6749 §5.1).

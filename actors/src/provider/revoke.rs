@@ -40,27 +40,16 @@ impl Provider {
         let mut form = Form::new();
         form.add("token", refresh_token.spend());
         form.add("token_type_hint", "refresh_token");
-        let authorization = self
-            .0
-            .client
-            .apply(&mut form, &metadata, self.0.clock.unix())?;
+        let authorization = self.0.client.apply(&mut form, &metadata, self.0.clock.unix())?;
         let started = self.0.clock.now();
-        let answer = self
-            .0
-            .http
-            .post(url, authorization, form.finish(), until)
-            .await;
+        let answer = self.0.http.post(url, authorization, form.finish(), until).await;
         let took = self.0.clock.now().since(started);
         let outcome = match &answer {
             Ok(answer) => Outcome::of_status(answer.status),
             Err(Lost::NotSent) => Outcome::Network,
             Err(Lost::Unheard(how)) => Outcome::of_unheard(*how),
         };
-        self.0.observer.requested(Requested {
-            endpoint: Endpoint::Revocation,
-            outcome,
-            took,
-        });
+        self.0.observer.requested(Requested { endpoint: Endpoint::Revocation, outcome, took });
         match answer {
             Ok(answer) if (200..=299).contains(&answer.status) => Ok(()),
             Ok(answer) => Err(refused(&answer, self.0.clock.unix())),
@@ -72,9 +61,5 @@ impl Provider {
 
 fn refused(answer: &Answer, now: UnixSeconds) -> ProviderError {
     let refusal = refusal_of(&answer.received(now));
-    ProviderError::Refused {
-        status: answer.status,
-        error: refusal.code(),
-        wait: refusal.wait,
-    }
+    ProviderError::Refused { status: answer.status, error: refusal.code(), wait: refusal.wait }
 }

@@ -137,17 +137,13 @@ impl ProviderSettings {
     pub(super) fn check(&self) -> Result<(), SettingsFault> {
         let issuer = self.endpoint("issuer", &self.issuer)?;
         if issuer.query().is_some() || issuer.fragment().is_some() {
-            return Err(SettingsFault::Issuer(
-                "must have neither a query nor a fragment",
-            ));
+            return Err(SettingsFault::Issuer("must have neither a query nor a fragment"));
         }
         if self.client_id.is_empty() {
             return Err(SettingsFault::ClientId);
         }
-        let reserved = self
-            .authorize_parameters
-            .iter()
-            .find(|(name, _)| RESERVED.contains(&name.as_str()));
+        let reserved =
+            self.authorize_parameters.iter().find(|(name, _)| RESERVED.contains(&name.as_str()));
         if let Some((name, _)) = reserved {
             return Err(SettingsFault::Reserved(name.clone()));
         }
@@ -167,9 +163,7 @@ impl ProviderSettings {
         match url.scheme() {
             "https" => Ok(url),
             "http" if self.insecure_http || is_loopback(&url) => Ok(url),
-            "http" => Err(fault(
-                "must use https: plain http is for this machine's own addresses",
-            )),
+            "http" => Err(fault("must use https: plain http is for this machine's own addresses")),
             _ => Err(fault("must use https")),
         }
     }
@@ -268,10 +262,7 @@ mod tests {
         assert_eq!(with(|s| s.client_id.clear()), Err(SettingsFault::ClientId));
         assert_eq!(with(|s| s.exchanges_max = 0), Err(SettingsFault::Zero));
         assert!(with(|s| s.issuer = "https://idp.example/?a".to_owned()).is_err());
-        let taken = with(|s| {
-            s.authorize_parameters
-                .push(("state".to_owned(), String::new()))
-        });
+        let taken = with(|s| s.authorize_parameters.push(("state".to_owned(), String::new())));
         assert_eq!(taken, Err(SettingsFault::Reserved("state".to_owned())));
     }
 }

@@ -50,11 +50,7 @@ impl Turnstile {
         };
         // The provider may have asked everybody to wait while this one queued.
         let pass = self.gate().admit(self.clock.now())?;
-        Ok(Turn {
-            turnstile: self,
-            pass: Some(pass),
-            _permit: permit,
-        })
+        Ok(Turn { turnstile: self, pass: Some(pass), _permit: permit })
     }
 
     /// Returns the state of the breaker.
@@ -63,10 +59,7 @@ impl Turnstile {
     }
 
     async fn queue(&self, until: Instant) -> Result<OwnedSemaphorePermit, NotSent> {
-        let full = NotSent {
-            cause: NotSentCause::Queue,
-            wait: Some(QUEUE_WAIT),
-        };
+        let full = NotSent { cause: NotSentCause::Queue, wait: Some(QUEUE_WAIT) };
         let place = Place::take(&self.queued);
         if place.number > self.queue_max {
             return Err(full);
@@ -121,10 +114,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn take(queued: &'a AtomicUsize) -> Self {
-        Self {
-            queued,
-            number: queued.fetch_add(1, Ordering::Relaxed) + 1,
-        }
+        Self { queued, number: queued.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }
 
@@ -151,11 +141,7 @@ mod tests {
         tokio::pin!(second);
         assert!(second.as_mut().now_or_never().is_none(), "one waits");
         let third = turnstile.enter(until).await.map(drop);
-        assert_eq!(
-            third.unwrap_err().cause,
-            NotSentCause::Queue,
-            "and no more than one"
-        );
+        assert_eq!(third.unwrap_err().cause, NotSentCause::Queue, "and no more than one");
 
         first.settle(Attempt::Answered);
         let second = second.await.unwrap();
@@ -164,11 +150,7 @@ mod tests {
         tokio::pin!(late);
         assert!(late.as_mut().now_or_never().is_none());
         hand.advance(Duration::from_secs(2));
-        assert_eq!(
-            late.await.map(drop).unwrap_err().cause,
-            NotSentCause::Queue,
-            "not for ever"
-        );
+        assert_eq!(late.await.map(drop).unwrap_err().cause, NotSentCause::Queue, "not for ever");
         drop(second);
         assert!(turnstile.enter(until).await.is_ok());
     }

@@ -50,19 +50,8 @@ pub(super) struct Answer {
 impl Answer {
     /// Returns the answer for reading, as it arrived `at` that time.
     pub(super) fn received(&self, at: UnixSeconds) -> Received<'_> {
-        let Self {
-            status,
-            headers,
-            body,
-            extent,
-        } = self;
-        Received {
-            status: *status,
-            headers,
-            body,
-            extent: *extent,
-            at,
-        }
+        let Self { status, headers, body, extent } = self;
+        Received { status: *status, headers, body, extent: *extent, at }
     }
 }
 
@@ -120,11 +109,7 @@ impl Http {
             .tls_certs_merge(roots)
             .build()
             .map_err(|error| SettingsFault::Client(root_cause(&error)))?;
-        Ok(Self {
-            client,
-            clock,
-            bytes_max: settings.reply_bytes_max,
-        })
+        Ok(Self { client, clock, bytes_max: settings.reply_bytes_max })
     }
 
     /// Sends `form` once; the answer, or what is left of it, is back at `until` at the latest.
@@ -155,9 +140,7 @@ impl Http {
 
     /// Fetches a document; back at `until` at the latest.
     pub(super) async fn get(&self, url: &Url, until: Instant) -> Result<Answer, Lost> {
-        self.receive(self.client.get(url.clone()), until)
-            .await
-            .map_err(Lost::Unheard)
+        self.receive(self.client.get(url.clone()), until).await.map_err(Lost::Unheard)
     }
 
     async fn receive(&self, request: RequestBuilder, until: Instant) -> Result<Answer, Unheard> {
@@ -169,10 +152,7 @@ impl Http {
         };
         match (answer, ended) {
             (Some(answer), Ok(extent)) => Ok(Answer { extent, ..answer }),
-            (Some(answer), Err(how)) => Ok(Answer {
-                extent: Extent::Cut(how),
-                ..answer
-            }),
+            (Some(answer), Err(how)) => Ok(Answer { extent: Extent::Cut(how), ..answer }),
             (None, Ok(_)) => Err(Unheard::ConnectionLost),
             (None, Err(how)) => Err(how),
         }
@@ -213,11 +193,7 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
 }
 
 fn unheard(error: &reqwest::Error) -> Unheard {
-    if error.is_timeout() {
-        Unheard::Deadline
-    } else {
-        Unheard::ConnectionLost
-    }
+    if error.is_timeout() { Unheard::Deadline } else { Unheard::ConnectionLost }
 }
 
 /// Returns the innermost cause: the outer ones repeat the address.

@@ -1,8 +1,5 @@
 //! The provider client against small servers of this test's own making.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::unwrap_used, reason = "a step of a story that fails ends the story")]
 
 #[path = "provider/fake.rs"]
 mod fake;
@@ -43,16 +40,10 @@ async fn l3_what_became_of_a_request_is_told_by_what_left_and_what_came() {
     for (then, expected) in [
         (Then::Close(OK), "granted"),
         (Then::Close(""), "unheard connection_lost"),
-        (
-            Then::Close("HTTP/1.1 200 OK\r\nconte"),
-            "unheard connection_lost",
-        ),
+        (Then::Close("HTTP/1.1 200 OK\r\nconte"), "unheard connection_lost"),
         (Then::Close(half), "unheard connection_lost"),
         (Then::Close(most), "malformed r1"),
-        (
-            Then::Close("not HTTP at all\r\n\r\n"),
-            "unheard connection_lost",
-        ),
+        (Then::Close("not HTTP at all\r\n\r\n"), "unheard connection_lost"),
         (Then::Close(moved), "refused 302"),
         (Then::Hang(""), "unheard deadline"),
         (Then::Hang(half), "unheard deadline"),
@@ -71,11 +62,7 @@ async fn l3_what_became_of_a_request_is_told_by_what_left_and_what_came() {
         let (reply, ()) = tokio::join!(refresh(&provider, AMPLE_MS), patience);
         let (Then::Close(bytes) | Then::Keep(bytes) | Then::Hang(bytes)) = then;
         assert_eq!(told(&reply), expected, "{bytes:?}");
-        assert_eq!(
-            wire.count(),
-            1,
-            "sent once, and no redirect followed: {bytes:?}"
-        );
+        assert_eq!(wire.count(), 1, "sent once, and no redirect followed: {bytes:?}");
     }
 }
 
@@ -84,19 +71,12 @@ async fn l3_without_a_connection_nothing_was_sent() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", closed.local_addr().unwrap());
     drop(closed);
-    let gone = Wire {
-        url,
-        requests: Arc::default(),
-    }
-    .provider(Clock::manual().0);
+    let gone = Wire { url, requests: Arc::default() }.provider(Clock::manual().0);
     for _ in 0..5 {
         assert_eq!(told(&refresh(&gone, AMPLE_MS).await), "not sent: connect");
     }
     assert_eq!(gone.breaker(), Breaker::Open, "five failures in a row");
-    assert_eq!(
-        told(&refresh(&gone, AMPLE_MS).await),
-        "not sent: breaker_open"
-    );
+    assert_eq!(told(&refresh(&gone, AMPLE_MS).await), "not sent: breaker_open");
 }
 
 #[tokio::test]
@@ -105,16 +85,10 @@ async fn l3_a_pooled_connection_that_dies_is_no_reason_to_send_twice() {
     let wire = Wire::start(vec![Then::Keep(OK), Then::Close("")]).await;
     let provider = wire.provider(Clock::system());
     assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
-    assert_eq!(
-        told(&refresh(&provider, AMPLE_MS).await),
-        "unheard connection_lost"
-    );
+    assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "unheard connection_lost");
     assert_eq!(wire.count(), 2);
     let sent = wire.requests.lock().unwrap()[0].to_ascii_lowercase();
-    assert!(
-        sent.contains("accept-encoding: identity"),
-        "salvage reads plain bytes: {sent}"
-    );
+    assert!(sent.contains("accept-encoding: identity"), "salvage reads plain bytes: {sent}");
 
     // The second request finds the connection closed and takes a new one.
     let wire = Wire::start(vec![Then::Close(OK), Then::Close(OK)]).await;
@@ -144,14 +118,10 @@ async fn l7_a_rate_limit_is_shared_and_costs_no_request() {
     let reset = (NOW + 7).to_string();
     let body = json!({"error": "too_many_requests"});
     fake.says(429, &[("x-ratelimit-reset", &reset)], body);
-    let Reply::Refused(refusal) = refresh(&provider, AMPLE_MS).await else {
-        panic!("not refused")
-    };
+    let Reply::Refused(refusal) = refresh(&provider, AMPLE_MS).await else { panic!("not refused") };
     assert_eq!(refusal.wait, Some(Duration::from_secs(7)));
 
-    let Reply::NotSent(not_sent) = refresh(&provider, AMPLE_MS).await else {
-        panic!("sent")
-    };
+    let Reply::NotSent(not_sent) = refresh(&provider, AMPLE_MS).await else { panic!("sent") };
     assert_eq!(not_sent.cause, NotSentCause::RateLimited);
     assert_eq!(not_sent.wait, Some(Duration::from_secs(7)));
     assert_eq!(fake.asked("/token").len(), 1);
@@ -168,29 +138,16 @@ async fn discovery_fails_as_not_sent_and_says_what_to_correct() {
     let good = fake.metadata.lock().unwrap().clone();
     fake.metadata.lock().unwrap()["issuer"] = json!("https://other.example");
     let error = provider.discover().await.unwrap_err().to_string();
-    assert!(
-        error.contains("https://other.example") && error.contains(&fake.base),
-        "{error}"
-    );
-    let Reply::NotSent(not_sent) = refresh(&provider, AMPLE_MS).await else {
-        panic!("sent")
-    };
+    assert!(error.contains("https://other.example") && error.contains(&fake.base), "{error}");
+    let Reply::NotSent(not_sent) = refresh(&provider, AMPLE_MS).await else { panic!("sent") };
     assert_eq!(not_sent.cause, NotSentCause::Discovery);
     assert_eq!(not_sent.wait, Some(Duration::from_millis(500)));
-    assert_eq!(
-        fake.asked("/.well-known/openid-configuration").len(),
-        1,
-        "not asked in a loop"
-    );
+    assert_eq!(fake.asked("/.well-known/openid-configuration").len(), 1, "not asked in a loop");
 
     hand.advance(Duration::from_secs(1));
     *fake.metadata.lock().unwrap() = Value::Null;
     assert!(provider.discover().await.is_err());
-    assert_eq!(
-        fake.asked("/.well-known/oauth-authorization-server").len(),
-        1,
-        "the other place"
-    );
+    assert_eq!(fake.asked("/.well-known/oauth-authorization-server").len(), 1, "the other place");
 
     hand.advance(Duration::from_secs(10));
     *fake.metadata.lock().unwrap() = good;
@@ -209,17 +166,10 @@ async fn metadata_that_cannot_be_renewed_are_used_on() {
         fake.grants(json!({}));
         assert_eq!(told(&refresh(&provider, AMPLE_MS).await), "granted");
     }
-    while fake
-        .asked("/.well-known/oauth-authorization-server")
-        .is_empty()
-    {
+    while fake.asked("/.well-known/oauth-authorization-server").is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(
-        fake.asked("/.well-known/openid-configuration").len(),
-        2,
-        "in the background, once"
-    );
+    assert_eq!(fake.asked("/.well-known/openid-configuration").len(), 2, "in the background, once");
 }
 
 #[tokio::test]
@@ -284,24 +234,9 @@ async fn every_kind_of_client_credentials_reaches_the_provider() {
 #[tokio::test]
 async fn a_refresh_names_audience_and_scopes_as_the_provider_wants_them() {
     for (parameter, send_scope, scopes, expected) in [
-        (
-            AudienceParameter::Audience,
-            true,
-            "read x",
-            "audience=https://api scope=read x ",
-        ),
-        (
-            AudienceParameter::Audience,
-            true,
-            "",
-            "audience=https://api ",
-        ),
-        (
-            AudienceParameter::Resource,
-            false,
-            "read",
-            "resource=https://api ",
-        ),
+        (AudienceParameter::Audience, true, "read x", "audience=https://api scope=read x "),
+        (AudienceParameter::Audience, true, "", "audience=https://api "),
+        (AudienceParameter::Resource, false, "read", "resource=https://api "),
         (AudienceParameter::Omit, false, "read", ""),
     ] {
         let fake = Fake::start().await;
@@ -315,10 +250,7 @@ async fn a_refresh_names_audience_and_scopes_as_the_provider_wants_them() {
         assert_eq!(form.remove("grant_type").as_deref(), Some("refresh_token"));
         assert_eq!(form.remove("refresh_token").as_deref(), Some("r0"));
         form.remove("client_id");
-        let rest: String = form
-            .iter()
-            .map(|(name, value)| format!("{name}={value} "))
-            .collect();
+        let rest: String = form.iter().map(|(name, value)| format!("{name}={value} ")).collect();
         assert_eq!(rest, expected);
     }
 }
@@ -347,13 +279,7 @@ async fn l16_every_request_and_every_oddity_is_observed() {
     fake.says(500, &[], json!({"error": "access_denied"}));
     fake.says(503, &[], json!({}));
     fake.grants(json!({"id_token": "no.jwt", "refresh_token": "r1"}));
-    for expected in [
-        "malformed r1",
-        "refused 403",
-        "refused 500",
-        "refused 503",
-        "granted",
-    ] {
+    for expected in ["malformed r1", "refused 403", "refused 500", "refused 503", "granted"] {
         assert_eq!(told(&refresh(&provider, AMPLE_MS).await), expected);
     }
     let mut noted = notes.0.lock().unwrap().clone();
@@ -380,10 +306,7 @@ fn told(reply: &Reply) -> String {
         Reply::Granted(_) => "granted".to_owned(),
         Reply::Malformed(broken) => {
             let refresh_token = broken.refresh_token.as_ref();
-            format!(
-                "malformed {}",
-                refresh_token.map_or("keep", |found| found.spend())
-            )
+            format!("malformed {}", refresh_token.map_or("keep", |found| found.spend()))
         }
         Reply::Refused(refusal) => format!("refused {}", refusal.status),
         Reply::Unheard(how) => format!("unheard {}", Unheard::code(*how)),

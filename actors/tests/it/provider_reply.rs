@@ -15,13 +15,7 @@ fn read(status: u16, kind: &'static str, body: &[u8], extent: Extent) -> Heard {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static(kind));
     let at = UnixSeconds(1_700_000_000);
-    reply::read(&Received {
-        status,
-        headers: &headers,
-        body,
-        extent,
-        at,
-    })
+    reply::read(&Received { status, headers: &headers, body, extent, at })
 }
 
 fn read_json(status: u16, body: &str) -> Reply {
@@ -33,28 +27,16 @@ fn told(reply: &Reply) -> String {
     match reply {
         Reply::Granted(grant) => {
             let refresh_token = grant.refresh_token.as_ref().map_or("keep", |r| r.spend());
-            let lifetime = grant
-                .lifetime
-                .map_or("?".to_owned(), |l| l.as_secs().to_string());
-            let granted = grant
-                .granted
-                .as_ref()
-                .map_or("as asked".to_owned(), |s| s.to_string());
-            format!(
-                "{refresh_token}: {} for {lifetime} s, {granted}",
-                grant.access_token.expose()
-            )
+            let lifetime = grant.lifetime.map_or("?".to_owned(), |l| l.as_secs().to_string());
+            let granted = grant.granted.as_ref().map_or("as asked".to_owned(), |s| s.to_string());
+            format!("{refresh_token}: {} for {lifetime} s, {granted}", grant.access_token.expose())
         }
         Reply::Malformed(broken) => {
             let refresh_token = broken.refresh_token.as_ref().map_or("keep", |r| r.spend());
             format!("{refresh_token}: {}", broken.why)
         }
         Reply::Refused(refusal) => {
-            format!(
-                "{} {:?}",
-                refusal.code(),
-                refusal.description.as_deref().unwrap_or("")
-            )
+            format!("{} {:?}", refusal.code(), refusal.description.as_deref().unwrap_or(""))
         }
         Reply::Unheard(how) => how.code().to_owned(),
         Reply::NotSent(not_sent) => not_sent.cause.code().to_owned(),
@@ -73,9 +55,7 @@ fn l7_answers_are_classified_as_the_vectors_say() {
             continue;
         };
         let body = &input["body"];
-        let body = body
-            .as_str()
-            .map_or_else(|| body.to_string(), str::to_owned);
+        let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
         let reply = read_json(u16::try_from(status).unwrap(), &body);
         let (class, drops) = match &reply {
             Reply::Granted(grant) => {
@@ -99,11 +79,7 @@ fn l7_answers_are_classified_as_the_vectors_say() {
             Reply::Unheard(_) | Reply::NotSent(_) => ("transient", false),
         };
         assert_eq!(class, expected["class"], "{id}");
-        assert_eq!(
-            drops,
-            expected["drop_refresh_token"].as_bool().unwrap_or(false),
-            "{id}"
-        );
+        assert_eq!(drops, expected["drop_refresh_token"].as_bool().unwrap_or(false), "{id}");
     }
     // These two have no bytes; `provider.rs` plays them over real connections.
     assert_eq!(transports, ["connect_refused", "timeout_after_send"]);
@@ -123,30 +99,12 @@ const SALVAGE: &[(&str, &str)] = &[
         r#"{"access_token":"a","expires_in":60.9,"scope":" ","refresh_token":null}"#,
         "keep: a for 60 s, as asked",
     ),
-    (
-        r#"{"access_token":"a","refresh_token":""}"#,
-        "keep: a for ? s, as asked",
-    ),
-    (
-        r#"{"access_token":"a","expires_in":null,"scope":null}"#,
-        "keep: a for ? s, as asked",
-    ),
-    (
-        r#"{"access_token":"a","expires_in":9e30}"#,
-        "keep: a for 315360000 s, as asked",
-    ),
-    (
-        r#"{"refresh_token":"r1"}"#,
-        "r1: the answer has no access_token",
-    ),
-    (
-        r#"{"access_token":"","refresh_token":"r1"}"#,
-        "r1: the access_token is empty",
-    ),
-    (
-        r#"{"access_token":["a"],"refresh_token":"r1"}"#,
-        "r1: the answer has no access_token",
-    ),
+    (r#"{"access_token":"a","refresh_token":""}"#, "keep: a for ? s, as asked"),
+    (r#"{"access_token":"a","expires_in":null,"scope":null}"#, "keep: a for ? s, as asked"),
+    (r#"{"access_token":"a","expires_in":9e30}"#, "keep: a for 315360000 s, as asked"),
+    (r#"{"refresh_token":"r1"}"#, "r1: the answer has no access_token"),
+    (r#"{"access_token":"","refresh_token":"r1"}"#, "r1: the access_token is empty"),
+    (r#"{"access_token":["a"],"refresh_token":"r1"}"#, "r1: the answer has no access_token"),
     (
         r#"{"access_token":"a\nb","refresh_token":"r1"}"#,
         "r1: the access_token holds characters that do not fit a header field",
@@ -175,22 +133,13 @@ const SALVAGE: &[(&str, &str)] = &[
         r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r1"}"#,
         "r1: the access token is bound to a DPoP key that this client does not have",
     ),
-    (
-        r#"{"access_token":"a","scope":7,"refresh_token":"r1"}"#,
-        "r1: the scope is not text",
-    ),
+    (r#"{"access_token":"a","scope":7,"refresh_token":"r1"}"#, "r1: the scope is not text"),
     (
         r#"{"access_token":"a","refresh_token":"r1"} trailing"#,
         "r1: the answer is not a JSON object",
     ),
-    (
-        r#"{"refresh_token":"r1","access_token":oops"#,
-        "r1: the answer is not a JSON object",
-    ),
-    (
-        r#"{"error":"invalid_grant","refresh_token":"r1"}"#,
-        "r1: the answer has no access_token",
-    ),
+    (r#"{"refresh_token":"r1","access_token":oops"#, "r1: the answer is not a JSON object"),
+    (r#"{"error":"invalid_grant","refresh_token":"r1"}"#, "r1: the answer has no access_token"),
     (r#"{"error":"invalid_grant"}"#, r#"invalid_grant """#),
     ("{}", "keep: the answer has no access_token"),
     ("[]", "keep: the answer is not a JSON object"),
@@ -204,40 +153,23 @@ fn l2_the_refresh_token_of_a_200_survives_whatever_else_is_wrong() {
         assert_eq!(told(&read_json(200, body)), *expected, "{body}");
     }
     let form = b"access_token=a&refresh_token=r%2F1";
-    let heard = read(
-        200,
-        "application/x-www-form-urlencoded",
-        form,
-        Extent::Whole,
-    );
+    let heard = read(200, "application/x-www-form-urlencoded", form, Extent::Whole);
     assert_eq!(told(&heard.reply), "r/1: the answer is not a JSON object");
 }
 
 #[test]
 fn l2_half_an_answer_is_worth_its_refresh_token() {
-    let (with, without) = (
-        r#"{"refresh_token":"r1","access_t"#,
-        r#"{"access_token":"a","refresh_t"#,
-    );
+    let (with, without) =
+        (r#"{"refresh_token":"r1","access_t"#, r#"{"access_token":"a","refresh_t"#);
     let cut = Extent::Cut(Unheard::ConnectionLost);
     for (status, body, extent, expected) in [
         (200, with, cut, "r1: the answer was cut off"),
         (200, without, cut, "connection_lost"),
         (200, without, Extent::Cut(Unheard::Deadline), "deadline"),
         (200, with, Extent::TooLong, "r1: the answer is too long"),
-        (
-            200,
-            without,
-            Extent::TooLong,
-            "keep: the answer is too long",
-        ),
+        (200, without, Extent::TooLong, "keep: the answer is too long"),
         (400, r#"{"err"#, cut, "connection_lost"),
-        (
-            400,
-            r#"{"error":"invalid_grant","#,
-            cut,
-            r#"invalid_grant """#,
-        ),
+        (400, r#"{"error":"invalid_grant","#, cut, r#"invalid_grant """#),
         (502, "<html", cut, r#"http_502 """#),
     ] {
         let heard = read(status, "application/json", body.as_bytes(), extent);
@@ -247,54 +179,30 @@ fn l2_half_an_answer_is_worth_its_refresh_token() {
 
 #[test]
 fn l7_refusals_come_as_json_as_forms_or_as_nothing() {
-    let long = format!(
-        r#"{{"error":"{}","error_description":"a\nb"}}"#,
-        "e".repeat(99)
-    );
+    let long = format!(r#"{{"error":"{}","error_description":"a\nb"}}"#, "e".repeat(99));
     for (status, kind, body, expected) in [
-        (
-            400,
-            "application/json",
-            r#"{"error":"e","error_description":"d"}"#,
-            r#"e "d""#,
-        ),
-        (
-            400,
-            "application/x-www-form-urlencoded",
-            "error=e&error_description=d+f",
-            r#"e "d f""#,
-        ),
+        (400, "application/json", r#"{"error":"e","error_description":"d"}"#, r#"e "d""#),
+        (400, "application/x-www-form-urlencoded", "error=e&error_description=d+f", r#"e "d f""#),
         (400, "text/html", "error=e", r#"http_400 """#),
         (400, "application/json", "", r#"http_400 """#),
         (400, "application/json", r#"{"error":7}"#, r#"http_400 """#),
         (302, "text/html", "", r#"http_302 """#),
         (504, "text/html", "<html>", "gateway_timeout"),
         (524, "text/html", "<html>", "gateway_timeout"),
-        (
-            504,
-            "application/json",
-            r#"{"error":"server_error"}"#,
-            r#"server_error """#,
-        ),
+        (504, "application/json", r#"{"error":"server_error"}"#, r#"server_error """#),
     ] {
         let reply = read(status, kind, body.as_bytes(), Extent::Whole).reply;
         assert_eq!(told(&reply), expected, "{status} {body}");
     }
     let cut = format!("{} \"a b\"", "e".repeat(64));
-    assert_eq!(
-        told(&read_json(400, &long)),
-        cut,
-        "foreign text is short and on one line"
-    );
+    assert_eq!(told(&read_json(400, &long)), cut, "foreign text is short and on one line");
 }
 
 #[test]
 fn l8_a_demand_for_a_factor_keeps_challenge_and_enrolment_apart() {
     let body = r#"{"error":"mfa_required","mfa_token":"Fe26.s3cret","mfa_requirements":
         {"challenge":[{"type":"otp"},{"type":"push-notification"},{"x":1}],"enroll":["phone"]}}"#;
-    let Reply::Refused(refusal) = read_json(403, body) else {
-        panic!("not refused")
-    };
+    let Reply::Refused(refusal) = read_json(403, body) else { panic!("not refused") };
     assert_eq!(refusal.fate(), Fate::Holds);
     assert!(!format!("{refusal:?}").contains("s3cret"));
     let demand = refusal.mfa.unwrap();

@@ -16,9 +16,7 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// Takes a body of which nothing is known.
     pub fn of(body: &'a [u8]) -> Self {
-        Self {
-            body: body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body),
-        }
+        Self { body: body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body) }
     }
 
     /// Takes a body that is a JSON object and nothing else.
@@ -31,10 +29,7 @@ impl<'a> Members<'a> {
 
     /// Returns the raw value of a member; the last one counts where there are several.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
-        self.iter()
-            .filter(|(key, _)| is_named(key, name))
-            .last()
-            .map(|(_, value)| value)
+        self.iter().filter(|(key, _)| is_named(key, name)).last().map(|(_, value)| value)
     }
 
     /// Returns the raw value of a member unless it is null.
@@ -58,10 +53,7 @@ impl<'a> Members<'a> {
 
     /// Returns the members in order, as raw name and raw value, up to the first break.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let mut scan = Scan {
-            body: self.body,
-            at: 0,
-        };
+        let mut scan = Scan { body: self.body, at: 0 };
         let opened = scan.take(b'{');
         std::iter::from_fn(move || if opened { scan.member() } else { None })
     }
@@ -73,13 +65,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub fn decode(value: &[u8]) -> Option<Zeroizing<String>> {
     let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if inner.contains(&b'\\') {
-        return serde_json::from_slice::<String>(value)
-            .ok()
-            .map(Zeroizing::new);
+        return serde_json::from_slice::<String>(value).ok().map(Zeroizing::new);
     }
-    std::str::from_utf8(inner)
-        .ok()
-        .map(|text| Zeroizing::new(text.to_owned()))
+    std::str::from_utf8(inner).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// Splits a raw JSON array into its raw elements.
@@ -169,10 +157,7 @@ impl<'a> Scan<'a> {
     fn scalar(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         // Without something behind it, a number may go on in what was cut off.
-        while !matches!(
-            self.peek()?,
-            b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'
-        ) {
+        while !matches!(self.peek()?, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') {
             self.at += 1;
         }
         self.body.get(start..self.at)
@@ -205,25 +190,13 @@ mod tests {
         for (body, expected) in [
             (r#"{"refresh_token":"r1"}"#, Some("r1")),
             ("\u{feff} { \"refresh_token\" : \"r1\" }", Some("r1")),
-            (
-                r#"{"a":{"refresh_token":"no"},"refresh_token":"r1"}"#,
-                Some("r1"),
-            ),
-            (
-                r#"{"a":"\"refresh_token\":\"no\"","refresh_token":"r1""#,
-                Some("r1"),
-            ),
-            (
-                r#"{"a":[1,{"b":"]}"}],"refresh_token":"r1"} garbage"#,
-                Some("r1"),
-            ),
+            (r#"{"a":{"refresh_token":"no"},"refresh_token":"r1"}"#, Some("r1")),
+            (r#"{"a":"\"refresh_token\":\"no\"","refresh_token":"r1""#, Some("r1")),
+            (r#"{"a":[1,{"b":"]}"}],"refresh_token":"r1"} garbage"#, Some("r1")),
             (r#"{"expires_in":soon,"refresh_token":"r1"}"#, Some("r1")),
             (r#"{"refresh_token":"r1","access_token":"cut o"#, Some("r1")),
             (r#"{"refresh\u005ftoken":"r\/1"}"#, Some("r/1")),
-            (
-                r#"{"refresh_token":"old","refresh_token":"new"}"#,
-                Some("new"),
-            ),
+            (r#"{"refresh_token":"old","refresh_token":"new"}"#, Some("new")),
             (r#"{"refresh_token":"r1","refresh_token":null}"#, Some("r1")),
             (r#"{"refresh_token":"cut o"#, None),
             (r#"{"refresh_token":"cut o\""#, None),
@@ -241,14 +214,9 @@ mod tests {
     #[test]
     fn elements_are_split_at_the_right_commas() {
         let texts = |value: &str| -> Vec<String> {
-            elements(value.as_bytes())
-                .map(|e| String::from_utf8_lossy(e).into_owned())
-                .collect()
+            elements(value.as_bytes()).map(|e| String::from_utf8_lossy(e).into_owned()).collect()
         };
-        assert_eq!(
-            texts(r#"[{"a":[1,2]}, "x,y" ,3]"#),
-            [r#"{"a":[1,2]}"#, r#""x,y""#, "3"]
-        );
+        assert_eq!(texts(r#"[{"a":[1,2]}, "x,y" ,3]"#), [r#"{"a":[1,2]}"#, r#""x,y""#, "3"]);
         assert!(texts("[]").is_empty());
         assert!(texts(r#"{"a":1}"#).is_empty());
     }

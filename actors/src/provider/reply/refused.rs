@@ -65,9 +65,7 @@ fn demand(members: &Members<'_>) -> MfaDemand {
             .collect()
     };
     MfaDemand {
-        mfa_token: members
-            .lenient_text("mfa_token")
-            .map(|text| AccessToken::new(&text)),
+        mfa_token: members.lenient_text("mfa_token").map(|text| AccessToken::new(&text)),
         challenge: factors("challenge"),
         enroll: factors("enroll"),
     }
@@ -75,9 +73,7 @@ fn demand(members: &Members<'_>) -> MfaDemand {
 
 /// Reads `{"type": "otp"}`, or plain `"otp"`.
 fn factor(element: &[u8]) -> Option<String> {
-    let text = Members::of(element)
-        .text("type")
-        .or_else(|| members::decode(element))?;
+    let text = Members::of(element).text("type").or_else(|| members::decode(element))?;
     Some(text.to_string())
 }
 

@@ -26,21 +26,14 @@ fn retry_after(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = httpdate::parse_http_date(text)
-        .ok()?
-        .duration_since(UNIX_EPOCH)
-        .ok()?;
+    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(date.saturating_sub(Duration::from_secs(now.0)))
 }
 
 fn reset(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
     let text = headers.get("x-ratelimit-reset")?.to_str().ok()?.trim();
     let seconds: u64 = text.parse().ok()?;
-    let span = if seconds >= RESET_IS_DATE {
-        seconds.saturating_sub(now.0)
-    } else {
-        seconds
-    };
+    let span = if seconds >= RESET_IS_DATE { seconds.saturating_sub(now.0) } else { seconds };
     Some(Duration::from_secs(span))
 }
 

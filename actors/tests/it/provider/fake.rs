@@ -74,14 +74,8 @@ impl Fake {
     }
 
     pub(super) fn says(&self, status: u16, headers: &[(&'static str, &str)], body: Value) {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect();
-        self.script
-            .lock()
-            .unwrap()
-            .push_back((status, headers, body));
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.script.lock().unwrap().push_back((status, headers, body));
     }
 
     pub(super) fn grants(&self, change: Value) {
@@ -94,11 +88,7 @@ impl Fake {
 
     pub(super) fn asked(&self, path: &str) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap();
-        asked
-            .iter()
-            .filter(|asked| asked.path == path)
-            .cloned()
-            .collect()
+        asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
     /// Signs with the newest key.
@@ -129,37 +119,19 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let form = url::form_urlencoded::parse(&body).into_owned().collect();
     let path = uri.path().to_owned();
-    let asked = Asked {
-        path: path.clone(),
-        authorization: text("authorization"),
-        form,
-    };
+    let asked = Asked { path: path.clone(), authorization: text("authorization"), form };
     fake.asked.lock().unwrap().push(asked);
     match path.as_str() {
         "/.well-known/openid-configuration" => {
             let metadata = fake.metadata.lock().unwrap().clone();
-            let status = if metadata.is_null() {
-                StatusCode::NOT_FOUND
-            } else {
-                StatusCode::OK
-            };
+            let status = if metadata.is_null() { StatusCode::NOT_FOUND } else { StatusCode::OK };
             (status, axum::Json(metadata)).into_response()
         }
         "/jwks" => {
-            let keys: Vec<Value> = fake
-                .keys
-                .lock()
-                .unwrap()
-                .iter()
-                .map(Signer::public)
-                .collect();
+            let keys: Vec<Value> = fake.keys.lock().unwrap().iter().map(Signer::public).collect();
             axum::Json(json!({ "keys": keys })).into_response()
         }
         "/token" | "/revoke" => {
@@ -185,17 +157,11 @@ pub(super) struct Signer {
 impl Signer {
     pub(super) fn new(kid: &str) -> Self {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        Self {
-            kid: kid.to_owned(),
-            pem: pair.serialize_pem(),
-        }
+        Self { kid: kid.to_owned(), pem: pair.serialize_pem() }
     }
 
     pub(super) fn sign(&self, claims: &Value) -> String {
-        let header = Header {
-            kid: Some(self.kid.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
         encode(&header, claims, &self.key()).unwrap()
     }
 
@@ -274,11 +240,7 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<String> {
     let mut request = Vec::new();
     loop {
         let mut chunk = [0; 4096];
-        let read = stream
-            .read(&mut chunk)
-            .await
-            .ok()
-            .filter(|read| *read > 0)?;
+        let read = stream.read(&mut chunk).await.ok().filter(|read| *read > 0)?;
         request.extend_from_slice(&chunk[..read]);
         let text = String::from_utf8_lossy(&request);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {

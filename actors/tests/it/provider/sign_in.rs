@@ -67,10 +67,7 @@ async fn l2_a_sign_in_that_does_not_pass_gives_its_refresh_token_back() {
         (json!({"aud": "other"}), fault(IdTokenFault::Audience)),
         (json!({"exp": at(-60)}), fault(IdTokenFault::Expired)),
         (json!({"iat": at(61)}), fault(IdTokenFault::TooEarly)),
-        (
-            json!({"session_expiry": at(30)}),
-            SignInError::BornExpired.to_string(),
-        ),
+        (json!({"session_expiry": at(30)}), SignInError::BornExpired.to_string()),
         (Value::Null, fault(IdTokenFault::Missing)),
     ] {
         let fake = Fake::start().await;
@@ -80,19 +77,12 @@ async fn l2_a_sign_in_that_does_not_pass_gives_its_refresh_token_back() {
             body["id_token"] = json!(fake.sign(change.clone()));
         }
         fake.grants(body);
-        assert_eq!(
-            exchange(&provider).await.unwrap_err().to_string(),
-            expected,
-            "{change}"
-        );
+        assert_eq!(exchange(&provider).await.unwrap_err().to_string(), expected, "{change}");
         while fake.asked("/revoke").is_empty() {
             tokio::task::yield_now().await;
         }
         let form = fake.asked("/revoke").remove(0).form;
-        assert_eq!(
-            (form["token"].as_str(), form["client_id"].as_str()),
-            ("r1", "client")
-        );
+        assert_eq!((form["token"].as_str(), form["client_id"].as_str()), ("r1", "client"));
     }
 }
 
@@ -106,9 +96,7 @@ async fn l12_an_id_token_from_a_clock_slightly_ahead_is_accepted() {
 }
 
 async fn granted(provider: &Provider) -> Box<Grant> {
-    let Reply::Granted(grant) = refresh(provider, AMPLE_MS).await else {
-        panic!("not granted")
-    };
+    let Reply::Granted(grant) = refresh(provider, AMPLE_MS).await else { panic!("not granted") };
     grant
 }
 
@@ -118,11 +106,7 @@ async fn l2_a_bad_id_token_on_a_refresh_costs_nothing_but_itself() {
     let (provider, _hand) = fake.provider();
     let (other_client, forged) = (json!({"aud": "other"}), Signer::new("k1"));
     let claims = json!({"iss": fake.base, "aud": "client", "sub": "mallory"});
-    for id_token in [
-        fake.sign(other_client),
-        forged.sign(&claims),
-        "v1.opaque".to_owned(),
-    ] {
+    for id_token in [fake.sign(other_client), forged.sign(&claims), "v1.opaque".to_owned()] {
         fake.grants(json!({"refresh_token": "r1", "id_token": id_token}));
         let grant = granted(&provider).await;
         assert_eq!(grant.refresh_token, Some(RefreshToken::new("r1")));
@@ -136,9 +120,7 @@ async fn l2_a_bad_id_token_on_a_refresh_costs_nothing_but_itself() {
     let carols = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYXJvbCJ9.c2ln";
     let id_token = fake.sign(json!({}));
     fake.grants(json!({"access_token": carols, "id_token": id_token, "refresh_token": "r2"}));
-    let Reply::Malformed(broken) = refresh(&provider, AMPLE_MS).await else {
-        panic!("accepted")
-    };
+    let Reply::Malformed(broken) = refresh(&provider, AMPLE_MS).await else { panic!("accepted") };
     assert_eq!(broken.refresh_token, Some(RefreshToken::new("r2")));
 }
 
@@ -160,11 +142,7 @@ async fn an_unknown_key_is_fetched_once_in_a_while() {
     let strangers = Signer::new("k3");
     fake.grants(json!({"id_token": strangers.sign(&json!({"sub": "mallory"}))}));
     assert!(granted(&provider).await.id_token.is_none());
-    assert_eq!(
-        fake.asked("/jwks").len(),
-        2,
-        "whoever invents key ids causes no traffic"
-    );
+    assert_eq!(fake.asked("/jwks").len(), 2, "whoever invents key ids causes no traffic");
 
     hand.advance(Duration::from_secs(31));
     fake.keys.lock().unwrap().push(strangers);
@@ -187,19 +165,13 @@ async fn l10_a_logout_token_is_verified_and_used_once() {
 
     let verified = provider.verify_logout_token(&logout_token).await.unwrap();
     assert_eq!(
-        (
-            verified.subject.as_deref(),
-            verified.provider_session.as_deref()
-        ),
+        (verified.subject.as_deref(), verified.provider_session.as_deref()),
         (None, Some("s1"))
     );
     let again = provider.verify_logout_token(&logout_token).await;
     assert_eq!(again, Err(IdTokenFault::Replayed));
     provider.forget_logout(&verified);
-    assert!(
-        provider.verify_logout_token(&logout_token).await.is_ok(),
-        "repeated after a failure"
-    );
+    assert!(provider.verify_logout_token(&logout_token).await.is_ok(), "repeated after a failure");
 
     let id_token = fake.sign(json!({}));
     let mistaken = provider.verify_logout_token(&id_token).await;
@@ -214,10 +186,7 @@ async fn the_browser_is_sent_to_the_right_address() {
     let apis = ["https://a", "https://b"].map(|text| Audience::parse(text).unwrap());
     for (parameter, expected) in [
         (AudienceParameter::Audience, "audience=https://a"),
-        (
-            AudienceParameter::Resource,
-            "resource=https://a resource=https://b",
-        ),
+        (AudienceParameter::Resource, "resource=https://a resource=https://b"),
         (AudienceParameter::Omit, ""),
     ] {
         let mut settings = fake.settings();
@@ -256,37 +225,19 @@ async fn the_browser_is_sent_to_the_right_address() {
 async fn logout_at_the_provider_has_an_address_or_a_fallback() {
     let fake = Fake::start().await;
     let (provider, _hand) = fake.provider();
-    let url = provider
-        .end_session_url(None, Some("https://app/"), Some("s"))
-        .await
-        .unwrap();
+    let url = provider.end_session_url(None, Some("https://app/"), Some("s")).await.unwrap();
     assert_eq!(url.path(), "/logout");
-    assert!(
-        url.query()
-            .unwrap()
-            .contains("post_logout_redirect_uri=https%3A%2F%2Fapp%2F&state=s")
-    );
+    assert!(url.query().unwrap().contains("post_logout_redirect_uri=https%3A%2F%2Fapp%2F&state=s"));
 
-    fake.metadata
-        .lock()
-        .unwrap()
-        .as_object_mut()
-        .unwrap()
-        .remove("end_session_endpoint");
+    fake.metadata.lock().unwrap().as_object_mut().unwrap().remove("end_session_endpoint");
     let mut settings = fake.settings();
     let none = Provider::new(settings.clone(), Clock::manual().0).unwrap();
     assert!(none.end_session_url(None, None, None).await.is_none());
     settings.logout = LogoutFallback::Auth0;
     let auth0 = Provider::new(settings, Clock::manual().0).unwrap();
-    let url = auth0
-        .end_session_url(None, Some("https://app/"), None)
-        .await
-        .unwrap();
+    let url = auth0.end_session_url(None, Some("https://app/"), None).await.unwrap();
     assert_eq!(url.path(), "/v2/logout");
-    assert_eq!(
-        url.query(),
-        Some("client_id=client&returnTo=https%3A%2F%2Fapp%2F")
-    );
+    assert_eq!(url.query(), Some("client_id=client&returnTo=https%3A%2F%2Fapp%2F"));
 }
 
 #[tokio::test]
@@ -295,22 +246,8 @@ async fn a_revocation_says_whether_it_was_heard() {
     let (provider, _hand) = fake.provider();
     let refresh_token = RefreshToken::new("r1");
     assert!(provider.revoke(&refresh_token).await.is_ok());
-    fake.says(
-        503,
-        &[("retry-after", "9")],
-        json!({"error": "temporarily_unavailable"}),
-    );
-    let error = provider
-        .revoke(&refresh_token)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "the provider refused: temporarily_unavailable (status 503)"
-    );
-    assert_eq!(
-        fake.asked("/revoke")[0].form["token_type_hint"],
-        "refresh_token"
-    );
+    fake.says(503, &[("retry-after", "9")], json!({"error": "temporarily_unavailable"}));
+    let error = provider.revoke(&refresh_token).await.unwrap_err().to_string();
+    assert_eq!(error, "the provider refused: temporarily_unavailable (status 503)");
+    assert_eq!(fake.asked("/revoke")[0].form["token_type_hint"], "refresh_token");
 }

@@ -1,8 +1,5 @@
 //! A provider behind TLS: whom to trust, and HTTP/2.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::unwrap_used, reason = "a step of a story that fails ends the story")]
 
 use std::sync::{Arc, Mutex};
 
@@ -39,15 +36,10 @@ async fn start(seen: Seen) -> (String, String) {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "https://localhost:{}/token",
-        listener.local_addr().unwrap().port()
-    );
+    let url = format!("https://localhost:{}/token", listener.local_addr().unwrap().port());
     let router = Router::new().fallback(move |request: Request| async move {
         let version = request.version();
-        let body = axum::body::to_bytes(request.into_body(), 4096)
-            .await
-            .unwrap();
+        let body = axum::body::to_bytes(request.into_body(), 4096).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
         seen.lock().unwrap().push(format!("{version:?} {body}"));
         axum::Json(json!({"access_token": "a", "expires_in": 60}))
@@ -88,10 +80,7 @@ async fn l13_a_private_authority_is_trusted_only_by_setting() {
     let (url, certificate) = start(seen.clone()).await;
     let refused = refresh(&provider(&url, ""), AMPLE_MS).await;
     assert_eq!(told(&refused), "not sent: connect");
-    assert!(
-        seen.lock().unwrap().is_empty(),
-        "no secret goes to a stranger"
-    );
+    assert!(seen.lock().unwrap().is_empty(), "no secret goes to a stranger");
 
     let granted = refresh(&provider(&url, &certificate), AMPLE_MS).await;
     assert_eq!(told(&granted), "granted");
