@@ -1,0 +1,96 @@
+//! The operator's listener: numbers, health, sessions, and what happens to them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::front::Front;
+use crate::pages::Trouble;
+
+mod adopt;
+mod console;
+mod feed;
+mod gate;
+mod health;
+mod sessions;
+
+pub use sessions::{ENDED_EVENT, Page, Story};
+
+/// The largest body that is read here: a refresh token with its names.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The event streams of operators and their tools: each looks at every fact.
+const STREAMS_MAX: usize = 64;
+
+/// What the operator's endpoints share.
+pub(crate) struct Admin {
+    front: Arc<Front>,
+    health: health::Health,
+    streams: Arc<Semaphore>,
+}
+
+/// Returns the operator's endpoints.
+pub fn router(front: Arc<Front>) -> Router {
+    let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+    let admin = Arc::new(Admin { front, health: health::Health::default(), streams });
+    Router::new()
+        .route("/", get(console::page))
+        .route("/metrics", get(health::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/api/sessions", get(sessions::list))
+        .route("/api/sessions/{id}", get(sessions::show).delete(sessions::end))
+        .route("/api/sessions/{id}/timeline", get(sessions::timeline))
+        .route("/api/sessions/{id}/retry", post(sessions::retry))
+        .route("/api/events", get(feed::events))
+        .route("/api/adopt", post(adopt::adopt))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(Arc::clone(&admin), gate::gate))
+        .layer(map_response(guarded))
+        .with_state(admin)
+}
+
+/// Adds what every reply of ours carries; pages bring a content policy of their own.
+async fn guarded(mut reply: Response) -> Response {
+    let headers = reply.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
+    reply
+}
+
+async fn not_found(headers: HeaderMap) -> Response {
+    Trouble::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "Nothing is here",
+        "There are /metrics, /healthz, /readyz, /api/sessions, /api/events and /api/adopt.",
+    )
+    .way_out("Overview", "/")
+    .reply(&headers)
+}
+
+async fn wrong_method(headers: HeaderMap) -> Response {
+    Trouble::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This is asked in another way",
+        "The endpoint does not take this method; the Allow header says which it takes.",
+    )
+    .reply(&headers)
+}
+
+/// Makes a reply of JSON with a status.
+fn json(status: StatusCode, body: impl serde::Serialize) -> Response {
+    (status, axum::Json(body)).into_response()
+}

@@ -1,0 +1,109 @@
+//! The overview at `/`: how many sessions are in which state, and where to look further.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use tokenward::provider::Breaker;
+
+use super::Admin;
+use super::sessions::{self, Listed, told};
+use crate::pages::{dress, nonce};
+
+/// The sessions that are looked at to count states: each is asked for.
+const LOOKED_AT_MAX: usize = 200;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview<'a> {
+    nonce: &'a str,
+    total: u64,
+    resident: usize,
+    looked_at: usize,
+    more: bool,
+    states: Vec<(&'static str, &'static str, usize)>,
+    issuer: &'a str,
+    provider: &'static str,
+    ready: &'a [String],
+    routes: Vec<(String, String, String)>,
+    version: &'static str,
+}
+
+/// GET /.
+pub(super) async fn page(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let tokenward = admin.front.tokenward();
+    let answer = async {
+        let total = tokenward.vault().count().await?;
+        Ok((total, tokenward.list(None, LOOKED_AT_MAX).await?))
+    };
+    let (total, keys) = match answer.await {
+        Ok(known) => known,
+        Err(error) => return sessions::store(&error).reply(&headers),
+    };
+    let looked_at = keys.len();
+    let listed = told(tokenward, keys).await;
+    let reasons = admin.health.reasons(&admin.front).await;
+    let config = admin.front.config();
+    let routes = config.routes.iter().map(|route| {
+        let audience = route.audience.as_ref().map_or("public", |audience| audience.as_str());
+        let upstream = format!("{}{}", route.upstream.authority, route.upstream.base);
+        (route.name.to_string(), audience.to_owned(), upstream)
+    });
+    let Some(nonce) = nonce() else {
+        return axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let overview = Overview {
+        nonce: &nonce,
+        total,
+        resident: tokenward.resident(),
+        looked_at,
+        more: u64::try_from(looked_at).is_ok_and(|looked_at| looked_at < total),
+        states: counted(&listed),
+        issuer: tokenward.provider().issuer(),
+        provider: breaker(tokenward.provider().breaker()),
+        ready: &reasons,
+        routes: routes.collect(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    // Writing to a text fails only where a value's Display does; these are texts and numbers.
+    let mut reply = Response::new(Body::from(overview.render().unwrap_or_default()));
+    dress(&mut reply, &nonce);
+    reply
+}
+
+/// Counts sessions by state, in the order in which an operator cares, each with its meaning.
+fn counted(listed: &[Listed]) -> Vec<(&'static str, &'static str, usize)> {
+    let mut by_state: BTreeMap<&str, usize> = BTreeMap::new();
+    for session in listed {
+        let state = match session {
+            Listed::View(view) => view.state,
+            Listed::Unreadable { state, .. } => state,
+        };
+        *by_state.entry(state).or_default() += 1;
+    }
+    STATES
+        .iter()
+        .map(|(state, means)| (*state, *means, by_state.get(state).copied().unwrap_or_default()))
+        .collect()
+}
+
+const STATES: [(&str, &str); 6] = [
+    ("fresh", "nothing to do"),
+    ("refreshing", "an exchange is under way"),
+    ("in_doubt", "a reply was lost; asked again soon"),
+    ("backoff", "the provider is busy or away"),
+    ("operator_fault", "the provider refuses this client: act"),
+    ("unreadable", "the record cannot be opened: act"),
+];
+
+const fn breaker(breaker: Breaker) -> &'static str {
+    match breaker {
+        Breaker::Closed => "answering",
+        Breaker::HalfOpen => "being tried again",
+        Breaker::Open => "not answering; calls are held back",
+    }
+}
