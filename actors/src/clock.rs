@@ -45,19 +45,13 @@ struct Source {
 impl Clock {
     /// Returns the machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Source {
-            boot: machine_boot(),
-            moved: None,
-        }))
+        Self(Arc::new(Source { boot: machine_boot(), moved: None }))
     }
 
     /// Returns a clock that stands still until its hand moves it, on a boot of its own.
     pub fn manual() -> (Self, ManualHand) {
         let moved = Some(watch::Sender::new(Duration::ZERO));
-        let source = Arc::new(Source {
-            boot: random_boot(),
-            moved,
-        });
+        let source = Arc::new(Source { boot: random_boot(), moved });
         (Self(Arc::clone(&source)), ManualHand(source))
     }
 
@@ -122,11 +116,7 @@ impl ManualHand {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.moved.is_some() {
-            "manual clock"
-        } else {
-            "system clock"
-        })
+        f.write_str(if self.moved.is_some() { "manual clock" } else { "system clock" })
     }
 }
 
@@ -136,15 +126,10 @@ fn boot_time() -> Instant {
     Instant::ZERO + Duration::from(time)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the wall clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 fn wall_time() -> Duration {
     // A wall clock before 1970 is a dead battery: it shows the epoch.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn machine_boot() -> BootId {
@@ -161,15 +146,10 @@ fn parse_boot(text: &str) -> Option<BootId> {
     if digits.len() != 32 {
         return None;
     }
-    u128::from_str_radix(&digits, 16)
-        .ok()
-        .map(|id| BootId(id.to_be_bytes()))
+    u128::from_str_radix(&digits, 16).ok().map(|id| BootId(id.to_be_bytes()))
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "without the kernel's randomness nothing here is safe"
-)]
+#[expect(clippy::expect_used, reason = "without the kernel's randomness nothing here is safe")]
 fn random_boot() -> BootId {
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the kernel gives random bytes");
@@ -192,9 +172,7 @@ mod tests {
     #[test]
     fn a_boot_id_is_read_as_the_kernel_writes_it() {
         let text = "00112233-4455-6677-8899-aabbccddeeff\n";
-        let bytes = [
-            0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255,
-        ];
+        let bytes = [0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255];
         assert_eq!(parse_boot(text), Some(BootId(bytes)));
         for bad in ["", "0011", "zz112233-4455-6677-8899-aabbccddeeff"] {
             assert_eq!(parse_boot(bad), None, "{bad:?}");

@@ -80,24 +80,14 @@ impl AccessLayer {
     ///
     /// Each call says in its extensions whose it is, with a [`SessionKey`].
     pub const fn new(tokenward: Tokenward, wish: Wish) -> Self {
-        Self {
-            source: Source {
-                tokenward,
-                wish,
-                session: None,
-            },
-            replay: Once,
-        }
+        Self { source: Source { tokenward, wish, session: None }, replay: Once }
     }
 
     /// Makes a call that the API refused with 401 once more, with a newer access token.
     ///
     /// Bodies must be cloneable, and calls safe to make twice after a 401.
     pub fn replaying(self) -> AccessLayer<Again> {
-        AccessLayer {
-            source: self.source,
-            replay: Again,
-        }
+        AccessLayer { source: self.source, replay: Again }
     }
 }
 
@@ -114,11 +104,7 @@ impl<S, R: Clone> Layer<S> for AccessLayer<R> {
     type Service = Access<S, R>;
 
     fn layer(&self, inner: S) -> Access<S, R> {
-        Access {
-            inner,
-            source: self.source.clone(),
-            replay: self.replay.clone(),
-        }
+        Access { inner, source: self.source.clone(), replay: self.replay.clone() }
     }
 }
 
@@ -162,23 +148,15 @@ where
     let injected = source.inject(&mut parts.headers, &parts.extensions).await?;
     let spare: Option<(Parts, B)> = replay.copy(&body).map(|body| (parts.clone(), body));
 
-    let first = client
-        .call(Request::from_parts(parts, body))
-        .await
-        .map_err(CallError::Failed)?;
+    let first = client.call(Request::from_parts(parts, body)).await.map_err(CallError::Failed)?;
     let Some((mut parts, body)) = spare.filter(|_| is_refused(first.status())) else {
         return Ok(first);
     };
     if !source.replace(&injected, &mut parts.headers).await {
         return Ok(first);
     }
-    poll_fn(|cx| client.poll_ready(cx))
-        .await
-        .map_err(CallError::Failed)?;
-    client
-        .call(Request::from_parts(parts, body))
-        .await
-        .map_err(CallError::Failed)
+    poll_fn(|cx| client.poll_ready(cx)).await.map_err(CallError::Failed)?;
+    client.call(Request::from_parts(parts, body)).await.map_err(CallError::Failed)
 }
 
 impl<B> Replay<B> for Once {

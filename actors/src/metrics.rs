@@ -145,16 +145,13 @@ impl Metrics {
     /// `tokenward_label_overflow_total`.
     pub fn learn(&self, labels: &Labels) {
         for name in &labels.audiences {
-            self.audiences
-                .learn(name, |name| AudienceRow::new(&self.registry, name));
+            self.audiences.learn(name, |name| AudienceRow::new(&self.registry, name));
         }
         for name in &labels.routes {
-            self.routes
-                .learn(name, |name| RouteRow::new(&self.registry, name));
+            self.routes.learn(name, |name| RouteRow::new(&self.registry, name));
         }
         for name in &labels.providers {
-            self.providers
-                .learn(name, |name| ProviderRow::new(&self.registry, name));
+            self.providers.learn(name, |name| ProviderRow::new(&self.registry, name));
         }
     }
 
@@ -188,17 +185,14 @@ impl Metrics {
     }
 
     fn at_audience(&self, AudienceIndex(at): AudienceIndex) -> &AudienceRow {
-        self.audiences
-            .row(at, |other| AudienceRow::new(&self.registry, other))
+        self.audiences.row(at, |other| AudienceRow::new(&self.registry, other))
     }
 
     fn at_route(&self, RouteIndex(at): RouteIndex) -> &RouteRow {
-        self.routes
-            .row(at, |other| RouteRow::new(&self.registry, other))
+        self.routes.row(at, |other| RouteRow::new(&self.registry, other))
     }
 
     fn at_provider(&self, ProviderIndex(at): ProviderIndex) -> &ProviderRow {
-        self.providers
-            .row(at, |other| ProviderRow::new(&self.registry, other))
+        self.providers.row(at, |other| ProviderRow::new(&self.registry, other))
     }
 }

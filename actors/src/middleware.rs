@@ -43,13 +43,7 @@ impl AccessMiddleware {
     ///
     /// Each call says in its extensions whose it is, with a [`SessionKey`].
     pub const fn new(tokenward: Tokenward, wish: Wish) -> Self {
-        Self {
-            source: Source {
-                tokenward,
-                wish,
-                session: None,
-            },
-        }
+        Self { source: Source { tokenward, wish, session: None } }
     }
 
     /// Says whose calls those are that do not say it themselves.

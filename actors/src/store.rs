@@ -172,12 +172,7 @@ impl IndexKey {
 /// Returns the head of a session that ends: nobody holds its lease any more, and no epoch that was
 /// ever given can be given again.
 fn bury(head: &Head) -> Head {
-    Head {
-        epoch: head.epoch.next(),
-        intent: None,
-        tombstone: true,
-        ..*head
-    }
+    Head { epoch: head.epoch.next(), intent: None, tombstone: true, ..*head }
 }
 
 /// Decides a [`Store::begin`] and writes the intent into `head` where it is granted.

@@ -151,15 +151,17 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
         return Verdict::Ended;
     }
     let child_of_current = head.generation == commit.consumed;
+    // Without a new refresh token nothing is lost by dropping it, and a lease that was given since
+    // may have written more.
+    if !commit.rotated && commit.epoch != head.epoch {
+        return Verdict::Superseded;
+    }
     let later_sibling = head.parent == Some(commit.consumed) && commit.epoch > head.born_in;
     if !child_of_current && !(later_sibling && commit.rotated) {
         return Verdict::Superseded;
     }
     let mut after = *head;
-    if head
-        .intent
-        .is_some_and(|intent| intent.epoch <= commit.epoch)
-    {
+    if head.intent.is_some_and(|intent| intent.epoch <= commit.epoch) {
         after.intent = None;
     }
     if commit.rotated {
@@ -187,26 +189,18 @@ mod tests {
     }
 
     fn leased(head: &mut Head, ask: Begin) -> Intent {
-        let Begun::Leased(intent) = begin(head, &ask, NOW) else {
-            panic!("no lease: {head:?}")
-        };
+        let Begun::Leased(intent) = begin(head, &ask, NOW) else { panic!("no lease: {head:?}") };
         head.epoch = intent.epoch;
         head.intent = Some(intent);
         intent
     }
 
     fn rotated(consumed: u64, epoch: Epoch) -> Commit {
-        Commit {
-            consumed: Generation(consumed),
-            epoch,
-            rotated: true,
-        }
+        Commit { consumed: Generation(consumed), epoch, rotated: true }
     }
 
     fn accepted(head: &Head, asked: Commit) -> Head {
-        let Verdict::Accept(after) = commit(head, &asked) else {
-            panic!("refused: {head:?}")
-        };
+        let Verdict::Accept(after) = commit(head, &asked) else { panic!("refused: {head:?}") };
         after
     }
 
@@ -215,10 +209,7 @@ mod tests {
         let mut head = Head::new();
         let first = leased(&mut head, ask(0));
         assert_eq!(begin(&head, &ask(0), NOW), Begun::Busy(first));
-        let patient = Begin {
-            takes_over: Some(first.epoch),
-            ..ask(0)
-        };
+        let patient = Begin { takes_over: Some(first.epoch), ..ask(0) };
         assert!(leased(&mut head, patient).again);
     }
 
@@ -226,13 +217,7 @@ mod tests {
     fn l11_a_late_commit_without_lease_is_kept() {
         let mut head = Head::new();
         let first = leased(&mut head, ask(0));
-        leased(
-            &mut head,
-            Begin {
-                takes_over: Some(first.epoch),
-                ..ask(0)
-            },
-        );
+        leased(&mut head, Begin { takes_over: Some(first.epoch), ..ask(0) });
         let after = accepted(&head, rotated(0, first.epoch));
         assert_eq!(after.generation, Generation(1));
         assert!(after.intent.is_some(), "the newer lease is still out");
@@ -242,26 +227,14 @@ mod tests {
     fn l11_the_later_sibling_wins_whichever_order_they_arrive_in() {
         let mut head = Head::new();
         let first = leased(&mut head, ask(0));
-        let second = leased(
-            &mut head,
-            Begin {
-                takes_over: Some(first.epoch),
-                ..ask(0)
-            },
-        );
+        let second = leased(&mut head, Begin { takes_over: Some(first.epoch), ..ask(0) });
 
         let after_first = accepted(&head, rotated(0, first.epoch));
         let after_both = accepted(&after_first, rotated(0, second.epoch));
-        assert_eq!(
-            (after_both.generation, after_both.intent),
-            (Generation(2), None)
-        );
+        assert_eq!((after_both.generation, after_both.intent), (Generation(2), None));
 
         let after_second = accepted(&head, rotated(0, second.epoch));
-        assert_eq!(
-            commit(&after_second, &rotated(0, first.epoch)),
-            Verdict::Superseded
-        );
+        assert_eq!(commit(&after_second, &rotated(0, first.epoch)), Verdict::Superseded);
     }
 
     #[test]
@@ -279,20 +252,14 @@ mod tests {
     fn a_reply_without_rotation_resolves_the_intent_and_keeps_the_generation() {
         let mut head = Head::new();
         let intent = leased(&mut head, ask(0));
-        let kept = Commit {
-            rotated: false,
-            ..rotated(0, intent.epoch)
-        };
+        let kept = Commit { rotated: false, ..rotated(0, intent.epoch) };
         let after = accepted(&head, kept);
         assert_eq!((after.generation, after.intent), (Generation(0), None));
     }
 
     #[test]
     fn l10_a_tombstone_refuses_everything() {
-        let head = Head {
-            tombstone: true,
-            ..Head::new()
-        };
+        let head = Head { tombstone: true, ..Head::new() };
         assert_eq!(begin(&head, &ask(0), NOW), Begun::Ended);
         assert_eq!(commit(&head, &rotated(0, Epoch(1))), Verdict::Ended);
     }

@@ -26,9 +26,7 @@ impl Audience {
             return Err(NameFault("an audience must not be longer than 512 bytes"));
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(NameFault(
-                "an audience must not hold blanks or control characters",
-            ));
+            return Err(NameFault("an audience must not hold blanks or control characters"));
         }
         Ok(Self(Arc::from(text)))
     }
@@ -73,10 +71,7 @@ impl SessionKey {
     ///
     /// Fit for logs, operators and URLs: the handle cannot be found from it.
     pub fn id(&self) -> String {
-        self.0[..12]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.0[..12].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -123,10 +118,7 @@ mod tests {
     #[test]
     fn an_audience_is_opaque_and_bounded() {
         for good in ["https://api", "https://api/", "https://API", "urn:x", "päy"] {
-            assert_eq!(
-                Audience::parse(good).map(|a| a.to_string()),
-                Ok(good.to_owned())
-            );
+            assert_eq!(Audience::parse(good).map(|a| a.to_string()), Ok(good.to_owned()));
         }
         for bad in ["", "a b", "a\nb", "\u{7f}", &"x".repeat(513)] {
             assert!(Audience::parse(bad).is_err(), "{bad:?}");

@@ -65,10 +65,7 @@ pub struct Margins {
 
 impl Default for Margins {
     fn default() -> Self {
-        Self {
-            refresh_ahead: Duration::from_secs(60),
-            serve: Duration::from_secs(5),
-        }
+        Self { refresh_ahead: Duration::from_secs(60), serve: Duration::from_secs(5) }
     }
 }
 
@@ -126,14 +123,7 @@ impl Deadlines {
             (seconds(3), Duration::from_millis(4500), seconds(3))
         };
         // What is left of the lease after the hard deadline is the time a commit may take.
-        Self {
-            hard,
-            lease,
-            soft,
-            patience: soft * 3,
-            send_margin: hard,
-            reuse_window,
-        }
+        Self { hard, lease, soft, patience: soft * 3, send_margin: hard, reuse_window }
     }
 }
 

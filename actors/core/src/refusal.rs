@@ -115,6 +115,13 @@ impl Refusal {
         }
     }
 
+    /// Reports whether the refresh token may have been spent all the same: a bare failure can come
+    /// from the provider's edge after the provider has rotated. An `error` of its own, or a time to
+    /// wait, shows that the provider itself turned the request down.
+    pub fn may_have_spent(&self) -> bool {
+        self.status >= 500 && self.error.is_none() && self.wait.is_none()
+    }
+
     /// Returns the name of the refusal for operators: its `error`, or its status where it has none.
     pub fn code(&self) -> String {
         match &self.error {
@@ -179,12 +186,7 @@ mod tests {
 
     fn refusal(status: u16, error: &str, description: &str) -> Refusal {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Refusal {
-            status,
-            error: text(error),
-            description: text(description),
-            ..Refusal::default()
-        }
+        Refusal { status, error: text(error), description: text(description), ..Refusal::default() }
     }
 
     #[test]
@@ -194,32 +196,17 @@ mod tests {
         let mfa = "Multifactor authentication required";
         let gone = "The refresh_token was generated for a user who doesn't exist anymore.";
         for (status, error, description, fate) in [
-            (
-                403,
-                "invalid_grant",
-                "token revoked",
-                Fate::Ends(InvalidGrant),
-            ),
+            (403, "invalid_grant", "token revoked", Fate::Ends(InvalidGrant)),
             (401, "invalid_grant", "", Fate::Ends(InvalidGrant)),
             (403, "invalid_grant", gone, Fate::Ends(UserDeleted)),
-            (
-                403,
-                "unauthorized",
-                "user is blocked",
-                Fate::Ends(UserBlocked),
-            ),
+            (403, "unauthorized", "user is blocked", Fate::Ends(UserBlocked)),
             (403, "mfa_required", mfa, Fate::Holds),
             (401, "mfa_required", "", Fate::Holds),
             (200, "login_required", mfa, Fate::Holds),
             (403, "access_denied", "Access denied", Fate::Denies),
             (500, "access_denied", "denied by action", Fate::Denies),
             (401, "invalid_client", "", Fate::Faults(InvalidClient)),
-            (
-                400,
-                "unsupported_grant_type",
-                "",
-                Fate::Faults(UnsupportedGrant),
-            ),
+            (400, "unsupported_grant_type", "", Fate::Faults(UnsupportedGrant)),
             (400, "invalid_request", "", Fate::Faults(InvalidRequest)),
             (400, "invalid_scope", "", Fate::Rejects),
             (400, "invalid_target", "", Fate::Rejects),

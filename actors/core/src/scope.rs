@@ -6,15 +6,8 @@ use std::fmt;
 ///
 /// Providers filter them per audience, so their absence from a grant says nothing about what the
 /// access token may do at the API (OpenID Connect Core §5.4 and §11; `online_access` is Auth0's).
-pub const PROTOCOL_SCOPES: [&str; 7] = [
-    "openid",
-    "profile",
-    "email",
-    "address",
-    "phone",
-    "offline_access",
-    "online_access",
-];
+pub const PROTOCOL_SCOPES: [&str; 7] =
+    ["openid", "profile", "email", "address", "phone", "offline_access", "online_access"];
 
 /// A set of scopes in the order in which they were first named (RFC 6749 §3.3).
 #[derive(Clone, Default)]
@@ -110,13 +103,9 @@ mod tests {
 
     #[test]
     fn parsing_splits_on_any_blank_and_keeps_the_first_of_each() {
-        for (text, expected) in [
-            ("", ""),
-            ("a", "a"),
-            ("  a   b ", "a b"),
-            ("a\tb\nc", "a b c"),
-            ("a a b a", "a b"),
-        ] {
+        for (text, expected) in
+            [("", ""), ("a", "a"), ("  a   b ", "a b"), ("a\tb\nc", "a b c"), ("a a b a", "a b")]
+        {
             assert_eq!(ScopeSet::parse(text).to_string(), expected, "{text:?}");
         }
     }

@@ -70,6 +70,8 @@ pub enum State {
         epoch: Epoch,
         /// When the token may be sent once more.
         retry_at: Instant,
+        /// When there will be something to ask for, where everything known is held or parked.
+        look_at: Option<Instant>,
     },
     /// The provider or the store is ill; no flight may be launched before.
     Backoff {
@@ -257,28 +259,20 @@ impl Session {
     /// Returns when to call [`Session::handle`] with [`Input::Alarm`], and why.
     pub fn wake_at(&self) -> Option<(Instant, Why)> {
         let retry = match self.state {
-            State::InDoubt { retry_at, .. } => Some(retry_at),
+            State::InDoubt { retry_at, look_at, .. } => Some(look_at.unwrap_or(retry_at)),
             State::Backoff { until } => self.has_work().then_some(until),
             State::OperatorFault { until, .. } => self.has_work().then_some(until),
             State::Ended(_) => return None,
             State::Exchanging { .. } | State::Fresh => None,
         };
         let busy = matches!(self.state, State::Exchanging { .. });
-        let probe = self
-            .snapshot
-            .holds
-            .iter()
-            .filter_map(|hold| hold.probe_at)
-            .min();
+        let probe = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at).min();
         [
             (retry, Why::Retry),
             (self.waiting.first_deadline(), Why::Waiter),
             (self.ceiling_at, Why::Ceiling),
             (probe.filter(|_| self.may_launch()), Why::Probe),
-            (
-                self.ahead_at().filter(|_| !busy && self.may_launch()),
-                Why::Ahead,
-            ),
+            (self.ahead_at().filter(|_| !busy && self.may_launch()), Why::Ahead),
         ]
         .into_iter()
         .filter_map(|(at, why)| at.map(|at| (at, why)))
@@ -314,10 +308,7 @@ impl Session {
     }
 
     fn nudge(&mut self, need: Need, now: Instant) {
-        let known = self
-            .ahead
-            .iter()
-            .any(|own| own.is_for(&need.audience, &need.scopes));
+        let known = self.ahead.iter().any(|own| own.is_for(&need.audience, &need.scopes));
         let room = self.ahead.len() < AHEAD_MAX && self.snapshot.refresh_token.is_some();
         if !known && room && self.may_refresh(&need, now) && self.refresh_due(&need, now) {
             self.ahead.push_back(need);
@@ -329,10 +320,7 @@ impl Session {
         for hold in &mut self.snapshot.holds {
             hold.probe_at = Some(now);
         }
-        if matches!(
-            self.state,
-            State::Backoff { .. } | State::OperatorFault { .. }
-        ) {
+        if matches!(self.state, State::Backoff { .. } | State::OperatorFault { .. }) {
             self.state = State::Fresh;
         }
     }
@@ -350,7 +338,7 @@ impl Session {
                 self.publish();
                 None
             }
-            State::InDoubt { epoch, retry_at } if retry_at <= now => Some(epoch),
+            State::InDoubt { epoch, retry_at, .. } if retry_at <= now => Some(epoch),
             State::Backoff { .. }
             | State::Ended(_)
             | State::Exchanging { .. }
@@ -358,7 +346,14 @@ impl Session {
             | State::OperatorFault { .. } => return,
         };
         let work = match takes_over {
-            Some(_) => Some(self.doubt_work()),
+            Some(epoch) => match self.doubt_work(now) {
+                Ok(need) => Some((need, Trigger::Doubt)),
+                // A caller may bring something sooner.
+                Err(at) => {
+                    let (retry_at, look_at) = (now, Some(at));
+                    return self.state = State::InDoubt { epoch, retry_at, look_at };
+                }
+            },
             None => self.next_work(now),
         };
         if let Some((need, trigger)) = work {
@@ -374,25 +369,10 @@ impl Session {
         step_up::rearm(&mut self.snapshot.holds, &need, every, now);
         let late = self.judge(&need, None, now).is_none();
         self.waiting.extend(now + self.policies.deadlines.soft);
-        self.state = State::Exchanging {
-            need: need.clone(),
-            trigger,
-            since: now,
-            late,
-        };
-        self.emit(Event::ExchangeStarted {
-            audience: need.audience.clone(),
-            trigger,
-        });
+        self.state = State::Exchanging { need: need.clone(), trigger, since: now, late };
+        self.emit(Event::ExchangeStarted { audience: need.audience.clone(), trigger });
         let policy = (self.policies.deadlines, self.policies.backoff);
-        let flight = Flight::plan(
-            self.snapshot.clone(),
-            need,
-            trigger,
-            takes_over,
-            policy,
-            now,
-        );
+        let flight = Flight::plan(self.snapshot.clone(), need, trigger, takes_over, policy, now);
         self.effects.push_back(Effect::Launch(Box::new(flight)));
     }
 

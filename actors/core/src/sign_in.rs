@@ -95,11 +95,7 @@ pub fn judge<'a>(
         let (error, description) = (error.clone(), callback.description.clone());
         return Err(CallbackFault::Refused { error, description });
     }
-    callback
-        .code
-        .as_deref()
-        .filter(|code| !code.is_empty())
-        .ok_or(CallbackFault::NoCode)
+    callback.code.as_deref().filter(|code| !code.is_empty()).ok_or(CallbackFault::NoCode)
 }
 
 /// Returns `asked` where it is a path on our own origin, and `/` everywhere else.
@@ -108,14 +104,8 @@ pub fn judge<'a>(
 pub fn return_path(asked: &str) -> &str {
     let mut bytes = asked.bytes();
     let is_path = bytes.next() == Some(b'/') && !matches!(bytes.next(), Some(b'/' | b'\\'));
-    let is_clean = !asked
-        .bytes()
-        .any(|byte| byte < 0x21 || byte == 0x7f || byte == b'\\');
-    if is_path && is_clean && asked.len() <= RETURN_TO_BYTES_MAX {
-        asked
-    } else {
-        "/"
-    }
+    let is_clean = !asked.bytes().any(|byte| byte < 0x21 || byte == 0x7f || byte == b'\\');
+    if is_path && is_clean && asked.len() <= RETURN_TO_BYTES_MAX { asked } else { "/" }
 }
 
 #[cfg(test)]
@@ -147,69 +137,23 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_this_sign_in_is_accepted() {
-        let refused = CallbackFault::Refused {
-            error: "access_denied".to_owned(),
-            description: None,
-        };
+        let refused =
+            CallbackFault::Refused { error: "access_denied".to_owned(), description: None };
         let (us, them) = ("https://idp.example/", "https://evil.example/");
         for (sent, issuer_required, age_s, expected) in [
             (callback("c1", "s1", us, ""), true, Some(5), Ok("c1")),
             (callback("c1", "s1", "", ""), false, Some(5), Ok("c1")),
-            (
-                callback("c1", "s1", "", ""),
-                true,
-                Some(5),
-                Err(CallbackFault::Issuer),
-            ),
-            (
-                callback("c1", "s1", them, ""),
-                false,
-                Some(5),
-                Err(CallbackFault::Issuer),
-            ),
-            (
-                callback("c1", "s2", us, ""),
-                false,
-                Some(5),
-                Err(CallbackFault::State),
-            ),
-            (
-                callback("c1", "", us, ""),
-                false,
-                Some(5),
-                Err(CallbackFault::State),
-            ),
-            (
-                callback("c1", "s1", us, ""),
-                false,
-                Some(901),
-                Err(CallbackFault::Expired),
-            ),
-            (
-                callback("c1", "s1", us, ""),
-                false,
-                None,
-                Err(CallbackFault::Expired),
-            ),
-            (
-                callback("", "s1", us, ""),
-                false,
-                Some(5),
-                Err(CallbackFault::NoCode),
-            ),
-            (
-                callback("", "s1", us, "access_denied"),
-                false,
-                Some(5),
-                Err(refused),
-            ),
+            (callback("c1", "s1", "", ""), true, Some(5), Err(CallbackFault::Issuer)),
+            (callback("c1", "s1", them, ""), false, Some(5), Err(CallbackFault::Issuer)),
+            (callback("c1", "s2", us, ""), false, Some(5), Err(CallbackFault::State)),
+            (callback("c1", "", us, ""), false, Some(5), Err(CallbackFault::State)),
+            (callback("c1", "s1", us, ""), false, Some(901), Err(CallbackFault::Expired)),
+            (callback("c1", "s1", us, ""), false, None, Err(CallbackFault::Expired)),
+            (callback("", "s1", us, ""), false, Some(5), Err(CallbackFault::NoCode)),
+            (callback("", "s1", us, "access_denied"), false, Some(5), Err(refused)),
         ] {
             let age = age_s.map(Duration::from_secs);
-            assert_eq!(
-                judge(&pending(), &sent, issuer_required, age),
-                expected,
-                "{sent:?}"
-            );
+            assert_eq!(judge(&pending(), &sent, issuer_required, age), expected, "{sent:?}");
         }
     }
 
@@ -218,16 +162,7 @@ mod tests {
         for good in ["/", "/a?b=c#d", "/a//b", "/%2f%2fevil.example"] {
             assert_eq!(return_path(good), good);
         }
-        for bad in [
-            "",
-            "a",
-            "//evil",
-            "/\\evil",
-            "\\/evil",
-            "https://evil",
-            "/a\nb",
-            "/\t/evil",
-        ] {
+        for bad in ["", "a", "//evil", "/\\evil", "\\/evil", "https://evil", "/a\nb", "/\t/evil"] {
             assert_eq!(return_path(bad), "/", "{bad:?}");
         }
         assert_eq!(return_path(&format!("/{}", "a".repeat(2048))), "/");

@@ -125,6 +125,13 @@ pub struct Hold {
     pub demand: MfaDemand,
 }
 
+impl Hold {
+    /// Reports whether this is the hold of `audience` and `scopes`.
+    pub fn is_for(&self, audience: &Audience, scopes: &ScopeSet) -> bool {
+        self.audience == *audience && self.scopes == *scopes
+    }
+}
+
 /// Which access token answers a request.
 #[derive(Clone, Debug)]
 pub enum Lookup<'a> {
@@ -165,10 +172,7 @@ pub fn lookup<'a>(
         .filter(|entry| !wanted.is_empty() && entry.requested.covers(&wanted))
         .max_by_key(|entry| entry.received_at);
     match refused {
-        Some(entry) => Lookup::Downscoped {
-            entry,
-            missing: wanted.missing_from(&entry.granted),
-        },
+        Some(entry) => Lookup::Downscoped { entry, missing: wanted.missing_from(&entry.granted) },
         None => Lookup::Miss,
     }
 }
@@ -189,10 +193,7 @@ pub fn pick<'a, T>(
     };
     offers.iter().filter(fits).min_by(|a, b| {
         let (a, b) = (look(*a).0, look(*b).0);
-        a.granted
-            .len()
-            .cmp(&b.granted.len())
-            .then_with(|| b.expires_at().cmp(&a.expires_at()))
+        a.granted.len().cmp(&b.granted.len()).then_with(|| b.expires_at().cmp(&a.expires_at()))
     })
 }
 
@@ -228,13 +229,7 @@ mod tests {
 
     fn found(entries: &[Entry], audience: &str, wanted: &str) -> String {
         let audience = Audience::parse(audience).unwrap();
-        match lookup(
-            entries,
-            &audience,
-            &ScopeSet::parse(wanted),
-            Margins::default(),
-            NOW,
-        ) {
+        match lookup(entries, &audience, &ScopeSet::parse(wanted), Margins::default(), NOW) {
             Lookup::Hit(entry) => entry.access_token.expose().to_owned(),
             Lookup::Downscoped { missing, .. } => format!("lacks {missing}"),
             Lookup::Miss => "miss".to_owned(),
@@ -268,11 +263,7 @@ mod tests {
             ("D", "openid read:d", "lacks read:d"),
             ("E", "a", "alive"),
         ] {
-            assert_eq!(
-                found(&entries, audience, wanted),
-                expected,
-                "{audience} for {wanted:?}"
-            );
+            assert_eq!(found(&entries, audience, wanted), expected, "{audience} for {wanted:?}");
         }
     }
 
@@ -283,13 +274,7 @@ mod tests {
         let at = |ms| {
             let now = NOW + Duration::from_millis(ms);
             matches!(
-                lookup(
-                    std::slice::from_ref(&entry),
-                    &entry.audience,
-                    &asked,
-                    margins,
-                    now
-                ),
+                lookup(std::slice::from_ref(&entry), &entry.audience, &asked, margins, now),
                 Lookup::Hit(_)
             )
         };

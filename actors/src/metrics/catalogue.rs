@@ -87,32 +87,20 @@ pub const AUDIENCES_MAX: usize = 32;
 pub const PROVIDERS_MAX: usize = 8;
 
 /// The label `route`.
-pub const ROUTE: Label = Label {
-    name: "route",
-    values: Values::Configured(ROUTES_MAX),
-};
+pub const ROUTE: Label = Label { name: "route", values: Values::Configured(ROUTES_MAX) };
 
 /// The label `audience`.
-pub const AUDIENCE: Label = Label {
-    name: "audience",
-    values: Values::Configured(AUDIENCES_MAX),
-};
+pub const AUDIENCE: Label = Label { name: "audience", values: Values::Configured(AUDIENCES_MAX) };
 
 /// The label `provider`.
-pub const PROVIDER: Label = Label {
-    name: "provider",
-    values: Values::Configured(PROVIDERS_MAX),
-};
+pub const PROVIDER: Label = Label { name: "provider", values: Values::Configured(PROVIDERS_MAX) };
 
 /// Seconds of network waits: 5 ms to 30 s.
-pub const LATENCY: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+pub const LATENCY: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Seconds of our own work: 10 µs to 100 ms.
-pub const OVERHEAD: &[f64] = &[
-    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1,
-];
+pub const OVERHEAD: &[f64] =
+    &[0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1];
 
 /// Seconds of work that is mostly short and now and then waits: 10 µs to 10 s.
 pub const OVERHEAD_LONG: &[f64] = &[
@@ -121,14 +109,11 @@ pub const OVERHEAD_LONG: &[f64] = &[
 ];
 
 /// Seconds that people take: 1 s to 15 min.
-pub const HUMAN: &[f64] = &[
-    1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0,
-];
+pub const HUMAN: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0];
 
 /// Seconds of life left in a token: none to a day.
-pub const LIFE: &[f64] = &[
-    0.0, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
-];
+pub const LIFE: &[f64] =
+    &[0.0, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0];
 
 /// How many callers share one answer: 1 to 1000.
 pub const FAN_IN: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
@@ -221,11 +206,8 @@ pub fn series(metric: &Metric, size: Cardinality) -> usize {
 
 impl Cardinality {
     /// Every cap reached.
-    pub const CAPS: Cardinality = Cardinality {
-        routes: ROUTES_MAX,
-        audiences: AUDIENCES_MAX,
-        providers: PROVIDERS_MAX,
-    };
+    pub const CAPS: Cardinality =
+        Cardinality { routes: ROUTES_MAX, audiences: AUDIENCES_MAX, providers: PROVIDERS_MAX };
 
     fn of(self, label: &str) -> usize {
         match label {
@@ -239,8 +221,5 @@ impl Cardinality {
 }
 
 const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
-    Label {
-        name,
-        values: Values::Closed(values),
-    }
+    Label { name, values: Values::Closed(values) }
 }

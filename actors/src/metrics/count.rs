@@ -30,52 +30,29 @@ impl Metrics {
                 self.at(audience).audience_mismatches.increment(1);
             }
             Event::Downscoped { audience, .. } => self.at(audience).scope_reduced.increment(1),
-            Event::Ended {
-                reason: EndReason::LoggedOut(kind),
-            } => {
+            Event::Ended { reason: EndReason::LoggedOut(kind) } => {
                 self.single.logouts.of(logout_label(*kind)).increment(1);
             }
-            Event::Malformed {
-                audience,
-                salvaged: true,
-                ..
-            } => {
-                self.at(audience)
-                    .rotations
-                    .of(RotationOutcome::Rotated)
-                    .increment(1);
+            Event::Malformed { audience, salvaged: true, .. } => {
+                self.at(audience).rotations.of(RotationOutcome::Rotated).increment(1);
             }
-            Event::Refreshed {
-                audience,
-                rotated,
-                late,
-                waiters,
-                ..
-            } => {
+            Event::Refreshed { audience, rotated, late, waiters, .. } => {
                 let row = self.at(audience);
-                let rotation = if *rotated {
-                    RotationOutcome::Rotated
-                } else {
-                    RotationOutcome::Unchanged
-                };
+                let rotation =
+                    if *rotated { RotationOutcome::Rotated } else { RotationOutcome::Unchanged };
                 row.rotations.of(rotation).increment(1);
                 row.refresh_waiters.record(f64::from(*waiters));
                 row.refresh_late.increment(u64::from(*late));
             }
             Event::ReusePrevented { audience } => {
-                self.at(audience)
-                    .reuse
-                    .of(ReuseAction::Prevented)
-                    .increment(1);
+                self.at(audience).reuse.of(ReuseAction::Prevented).increment(1);
             }
             Event::Denied { .. }
             | Event::Ended { .. }
             | Event::ExchangeStarted { .. }
             | Event::Held { .. }
             | Event::InDoubt { .. }
-            | Event::Malformed {
-                salvaged: false, ..
-            }
+            | Event::Malformed { salvaged: false, .. }
             | Event::NotSent { .. }
             | Event::OperatorMustAct { .. }
             | Event::Postponed { .. }
@@ -108,17 +85,12 @@ impl Metrics {
 
     /// Counts the life left in an access token that is injected.
     pub fn token_remaining(&self, audience: AudienceIndex, left: Duration) {
-        self.at_audience(audience)
-            .token_remaining
-            .record(left.as_secs_f64());
+        self.at_audience(audience).token_remaining.record(left.as_secs_f64());
     }
 
     /// Counts a try to store what an exchange brought that failed; it is tried again.
     pub fn save_failed(&self, audience: AudienceIndex) {
-        self.at_audience(audience)
-            .rotations
-            .of(RotationOutcome::PersistFailed)
-            .increment(1);
+        self.at_audience(audience).rotations.of(RotationOutcome::PersistFailed).increment(1);
     }
 
     /// Counts the time from receiving a rotated refresh token to having it stored durably.
@@ -136,10 +108,7 @@ impl Metrics {
     ///
     /// A [`SessionMeter`](super::SessionMeter) does this for sessions that are in memory.
     pub fn sessions(&self, audience: AudienceIndex, state: SessionState, change: i32) {
-        self.at_audience(audience)
-            .sessions
-            .of(state)
-            .increment(f64::from(change));
+        self.at_audience(audience).sessions.of(state).increment(f64::from(change));
     }
 
     /// Counts something that happened to a session whose primary audience is `audience`.
@@ -147,10 +116,7 @@ impl Metrics {
     /// A [`SessionMeter`](super::SessionMeter) does this for what its session says; whoever creates
     /// a session, or puts one to rest, counts that here.
     pub fn session_event(&self, audience: AudienceIndex, event: SessionEvent) {
-        self.at_audience(audience)
-            .session_events
-            .of(event)
-            .increment(1);
+        self.at_audience(audience).session_events.of(event).increment(1);
     }
 
     /// Counts an HTTP request to a provider.
@@ -170,9 +136,7 @@ impl Metrics {
     pub fn breaker(&self, provider: ProviderIndex, state: BreakerState) {
         let row = self.at_provider(provider);
         for each in BreakerState::ALL {
-            row.breaker
-                .of(*each)
-                .set(if *each == state { 1.0 } else { 0.0 });
+            row.breaker.of(*each).set(if *each == state { 1.0 } else { 0.0 });
         }
     }
 
@@ -188,10 +152,7 @@ impl Metrics {
 
     /// Counts the time that a message waited in a mailbox.
     pub fn message_wait(&self, actor: Actor, waited: Duration) {
-        self.single
-            .message_wait
-            .of(actor)
-            .record(waited.as_secs_f64());
+        self.single.message_wait.of(actor).record(waited.as_secs_f64());
     }
 
     /// Shows that the configuration was accepted, at start or by a reload.

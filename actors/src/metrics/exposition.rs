@@ -35,19 +35,13 @@ pub(super) fn text(raw: &str) -> String {
 fn parse(raw: &str) -> Vec<Family<'_>> {
     let mut families: Vec<Family<'_>> = Vec::new();
     for line in raw.lines().filter(|line| !line.is_empty()) {
-        let described = line
-            .strip_prefix("# HELP ")
-            .or_else(|| line.strip_prefix("# TYPE "));
+        let described = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
         match (described, families.last_mut()) {
             (Some(rest), last) => {
                 let name = rest.split(' ').next().unwrap_or(rest);
                 match last.filter(|family| family.name == name) {
                     Some(family) => family.head.push(line),
-                    None => families.push(Family {
-                        name,
-                        head: vec![line],
-                        samples: Vec::new(),
-                    }),
+                    None => families.push(Family { name, head: vec![line], samples: Vec::new() }),
                 }
             }
             (None, Some(family)) => family.samples.push(line),

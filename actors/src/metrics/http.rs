@@ -21,18 +21,14 @@ impl Metrics {
     ) {
         let row = self.at_route(route);
         let key = (HttpMethod::of(method), (Code::of(status), answered_by));
-        let counter = row.requests.of(key, || {
-            self.registry.late(&HTTP_REQUESTS, &[&row.name], key)
-        });
+        let counter =
+            row.requests.of(key, || self.registry.late(&HTTP_REQUESTS, &[&row.name], key));
         counter.increment(1);
     }
 
     /// Counts the time from a request's head to the last byte of its response.
     pub fn http_duration(&self, route: RouteIndex, outcome: HttpOutcome, took: Duration) {
-        self.at_route(route)
-            .duration
-            .of(outcome)
-            .record(took.as_secs_f64());
+        self.at_route(route).duration.of(outcome).record(took.as_secs_f64());
     }
 
     /// Counts the time that the gateway itself took, waits left out.
@@ -42,9 +38,7 @@ impl Metrics {
 
     /// Counts the time from sending an upstream request to its response head.
     pub fn upstream_response(&self, route: RouteIndex, took: Duration) {
-        self.at_route(route)
-            .upstream_response
-            .record(took.as_secs_f64());
+        self.at_route(route).upstream_response.record(took.as_secs_f64());
     }
 
     /// Adds requests that are being served, or takes them away.
@@ -59,10 +53,7 @@ impl Metrics {
 
     /// Counts an upstream request that is sent again.
     pub fn upstream_retry(&self, route: RouteIndex, reason: UpstreamRetry) {
-        self.at_route(route)
-            .upstream_retries
-            .of(reason)
-            .increment(1);
+        self.at_route(route).upstream_retries.of(reason).increment(1);
     }
 
     /// Counts bytes of request bodies from clients.

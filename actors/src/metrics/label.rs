@@ -362,9 +362,7 @@ impl Closed for Code {
 impl HttpMethod {
     /// Returns the value for a request's method.
     pub fn of(method: &http::Method) -> Self {
-        let known = Self::ALL
-            .iter()
-            .find(|known| known.code() == method.as_str());
+        let known = Self::ALL.iter().find(|known| known.code() == method.as_str());
         known.copied().unwrap_or(Self::Other)
     }
 }

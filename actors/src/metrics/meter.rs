@@ -70,13 +70,7 @@ impl SessionMeter {
     /// Starts to count for a session at home under `primary`.
     pub fn new(metrics: Arc<Metrics>, primary: &Audience) -> Self {
         let home = metrics.audience(primary.as_str());
-        Self {
-            metrics,
-            home,
-            trip: None,
-            challenged: Vec::new(),
-            shown: Shown::default(),
-        }
+        Self { metrics, home, trip: None, challenged: Vec::new(), shown: Shown::default() }
     }
 
     /// Counts what follows from `event` with what came before; to be called once for each event of
@@ -106,11 +100,7 @@ impl SessionMeter {
         match event {
             Event::ExchangeStarted { audience, trigger } => {
                 let audience = self.metrics.audience(audience.as_str());
-                self.trip = Some(Trip {
-                    audience,
-                    trigger: *trigger,
-                    since: now,
-                });
+                self.trip = Some(Trip { audience, trigger: *trigger, since: now });
             }
             Event::Refreshed { took, .. } => self.arrive(RefreshOutcome::Success, *took),
             Event::Held { audience } => {
@@ -131,14 +121,9 @@ impl SessionMeter {
             Event::ReusePrevented { .. } | Event::Superseded => self.trip = None,
             Event::Ended { reason } => self.end(*reason, now),
             Event::Released { audience } => {
-                self.close(
-                    self.metrics.audience(audience.as_str()),
-                    MfaClosed::Completed,
-                );
+                self.close(self.metrics.audience(audience.as_str()), MfaClosed::Completed);
             }
-            Event::Restored => self
-                .metrics
-                .session_event(self.home, SessionEvent::Restored),
+            Event::Restored => self.metrics.session_event(self.home, SessionEvent::Restored),
             Event::Downscoped { .. } | Event::SaveDelayed { .. } | Event::SignedIn => {}
         }
     }
@@ -146,9 +131,8 @@ impl SessionMeter {
     /// Shows in the gauges how the session is; to be called after each input.
     pub fn look(&mut self, session: &Session) {
         let held = session.snapshot().holds.iter();
-        let held = held
-            .map(|hold| self.metrics.audience(hold.audience.as_str()))
-            .collect::<Vec<_>>();
+        let held =
+            held.map(|hold| self.metrics.audience(hold.audience.as_str())).collect::<Vec<_>>();
         let state = session.state();
         let (exchanging, in_doubt) = match state {
             State::Exchanging { need, trigger, .. } => {
@@ -162,12 +146,7 @@ impl SessionMeter {
             | State::Ended(_) => (None, false),
         };
         let state = Some(shown_state(state, !held.is_empty()));
-        self.show(Shown {
-            state,
-            exchanging,
-            in_doubt,
-            held,
-        });
+        self.show(Shown { state, exchanging, in_doubt, held });
     }
 
     fn show(&mut self, next: Shown) {
@@ -182,16 +161,10 @@ impl SessionMeter {
         }
         if last.exchanging != next.exchanging {
             if let Some(audience) = last.exchanging {
-                metrics
-                    .at_audience(audience)
-                    .refresh_in_flight
-                    .decrement(1.0);
+                metrics.at_audience(audience).refresh_in_flight.decrement(1.0);
             }
             if let Some(audience) = next.exchanging {
-                metrics
-                    .at_audience(audience)
-                    .refresh_in_flight
-                    .increment(1.0);
+                metrics.at_audience(audience).refresh_in_flight.increment(1.0);
             }
         }
         match (last.in_doubt, next.in_doubt) {
@@ -211,26 +184,16 @@ impl SessionMeter {
     }
 
     fn land(&mut self, outcome: RefreshOutcome, now: Instant) {
-        let took = self
-            .trip
-            .as_ref()
-            .map_or(Duration::ZERO, |trip| now.since(trip.since));
+        let took = self.trip.as_ref().map_or(Duration::ZERO, |trip| now.since(trip.since));
         self.arrive(outcome, took);
     }
 
     fn arrive(&mut self, outcome: RefreshOutcome, took: Duration) {
         // A session that is brought to life in doubt says so without an exchange of its own.
-        if let Some(Trip {
-            audience, trigger, ..
-        }) = self.trip.take()
-        {
+        if let Some(Trip { audience, trigger, .. }) = self.trip.take() {
             let row = self.metrics.at_audience(audience);
-            row.refreshes
-                .of((of_trigger(trigger), outcome))
-                .increment(1);
-            row.refresh_duration
-                .of(class(outcome))
-                .record(took.as_secs_f64());
+            row.refreshes.of((of_trigger(trigger), outcome)).increment(1);
+            row.refresh_duration.of(class(outcome)).record(took.as_secs_f64());
         }
     }
 
@@ -253,10 +216,7 @@ impl SessionMeter {
     }
 
     fn refused(&mut self, cause: EndCause, now: Instant) {
-        let again = self
-            .trip
-            .as_ref()
-            .filter(|trip| trip.trigger == Trigger::Doubt);
+        let again = self.trip.as_ref().filter(|trip| trip.trigger == Trigger::Doubt);
         match (cause, again) {
             (EndCause::InvalidGrant, Some(trip)) => {
                 let row = self.metrics.at_audience(trip.audience);

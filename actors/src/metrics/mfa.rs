@@ -27,17 +27,11 @@ impl Metrics {
 
     /// Counts a verification that was submitted.
     pub fn mfa_attempt(&self, audience: AudienceIndex, method: MfaMethod, outcome: MfaAttempt) {
-        self.at_audience(audience)
-            .mfa_attempts
-            .of((method, outcome))
-            .increment(1);
+        self.at_audience(audience).mfa_attempts.of((method, outcome)).increment(1);
     }
 
     /// Counts the time from opening a challenge to passing it.
     pub fn mfa_duration(&self, audience: AudienceIndex, method: MfaMethod, took: Duration) {
-        self.at_audience(audience)
-            .mfa_duration
-            .of(method)
-            .record(took.as_secs_f64());
+        self.at_audience(audience).mfa_duration.of(method).record(took.as_secs_f64());
     }
 }

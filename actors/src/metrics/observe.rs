@@ -23,11 +23,7 @@ impl ProviderMeter {
 
 impl Observer for ProviderMeter {
     fn requested(&self, request: Requested) {
-        let Requested {
-            endpoint,
-            outcome,
-            took,
-        } = request;
+        let Requested { endpoint, outcome, took } = request;
         self.metrics.provider_request(
             self.provider,
             of_endpoint(endpoint),

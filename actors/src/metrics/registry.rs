@@ -33,10 +33,7 @@ impl Registry {
     /// Histograms are told their buckets by full name: a matcher sees the registered name only, and
     /// a histogram without a matcher is exposed as a summary. No idle time-out is set: it would
     /// orphan the handles that are kept here.
-    #[expect(
-        clippy::expect_used,
-        reason = "a test of the catalogue finds empty buckets"
-    )]
+    #[expect(clippy::expect_used, reason = "a test of the catalogue finds empty buckets")]
     pub(super) fn new(home: Home) -> Self {
         let mut builder = PrometheusBuilder::new();
         for metric in all().filter(|metric| metric.home == home) {
@@ -117,9 +114,7 @@ impl Registry {
             metric.name
         );
         let fixed = fixed.iter().map(|value| (*value).to_owned().into());
-        let closed = closed
-            .iter()
-            .map(|value| metrics::SharedString::const_str(value));
+        let closed = closed.iter().map(|value| metrics::SharedString::const_str(value));
         let labels: Vec<metrics::Label> = metric
             .labels
             .iter()
@@ -164,11 +159,7 @@ static METADATA: Metadata<'static> =
 /// Returns the values of `K`, which are those of the metric's labels after the first `fixed`.
 fn agreed<K: Closed>(metric: &'static Metric, fixed: &[&str]) -> Vec<&'static [&'static str]> {
     let values = K::values();
-    let listed = metric
-        .labels
-        .iter()
-        .skip(fixed.len())
-        .map(|label| label.values);
+    let listed = metric.labels.iter().skip(fixed.len()).map(|label| label.values);
     assert!(
         listed.eq(values.iter().map(|values| Values::Closed(values))),
         "{} is registered with the labels of the catalogue",
@@ -193,11 +184,7 @@ fn at_place(values: &[&'static [&'static str]], mut at: usize) -> Vec<&'static s
 }
 
 fn clamped(value: f64) -> f64 {
-    if value.is_nan() {
-        0.0
-    } else {
-        value.clamp(0.0, OBSERVATION_MAX)
-    }
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, OBSERVATION_MAX) }
 }
 
 #[cfg(test)]

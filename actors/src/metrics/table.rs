@@ -49,10 +49,7 @@ pub(super) struct Table<K, H> {
 impl<K: Closed, H> Table<K, H> {
     /// Makes the cells in the order of their places.
     pub(super) fn new(mut make: impl FnMut(usize) -> H) -> Self {
-        Self {
-            cells: (0..K::COUNT).map(&mut make).collect(),
-            key: PhantomData,
-        }
+        Self { cells: (0..K::COUNT).map(&mut make).collect(), key: PhantomData }
     }
 
     /// Returns the handle for `key`.

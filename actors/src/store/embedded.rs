@@ -67,9 +67,7 @@ impl Embedded {
     /// As [`Embedded::open`].
     pub fn open_limited(dir: &Path, clock: Clock, bytes_max: u64) -> Result<Self, StoreError> {
         let place = place::open(dir, clock.boot(), bytes_max)?;
-        let readers = (0..READERS)
-            .map(|_| place.reader())
-            .collect::<Result<Vec<_>, _>>()?;
+        let readers = (0..READERS).map(|_| place.reader()).collect::<Result<Vec<_>, _>>()?;
         let pen = |connection| Pen {
             connection,
             clock: clock.clone(),

@@ -153,27 +153,19 @@ impl StoreError {
 
     /// Says that `key` is taken.
     pub fn exists(key: &SessionKey) -> Self {
-        Self::Exists {
-            session: key.id().into(),
-        }
+        Self::Exists { session: key.id().into() }
     }
 
     /// Says that what is stored in `place` is not what was written.
     pub fn corrupt(place: impl Into<Arc<str>>, detail: impl Into<Arc<str>>) -> Self {
-        Self::Corrupt {
-            place: place.into(),
-            detail: detail.into(),
-        }
+        Self::Corrupt { place: place.into(), detail: detail.into() }
     }
 
     /// Says what the operating system did not want at `place`.
     pub fn io(place: impl Into<Arc<str>>, error: &io::Error) -> Self {
         let place = place.into();
         let kind = error.kind();
-        if matches!(
-            kind,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             Self::Full { place }
         } else if matches!(
             kind,
@@ -181,24 +173,15 @@ impl StoreError {
         ) {
             Self::ReadOnly { place }
         } else {
-            Self::Io {
-                place,
-                detail: error.to_string().into(),
-            }
+            Self::Io { place, detail: error.to_string().into() }
         }
     }
 
     pub(super) fn record(key: &SessionKey, fault: RecordFault) -> Self {
-        Self::Record {
-            session: key.id().into(),
-            fault,
-        }
+        Self::Record { session: key.id().into(), fault }
     }
 
     pub(super) fn seal(key: &SessionKey, fault: SealFault) -> Self {
-        Self::Seal {
-            session: key.id().into(),
-            fault,
-        }
+        Self::Seal { session: key.id().into(), fault }
     }
 }

@@ -40,10 +40,7 @@ enum State {
 impl Memory {
     /// Makes an empty store.
     pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            kept: Mutex::default(),
-        }
+        Self { clock, kept: Mutex::default() }
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<SessionKey, Kept>> {
@@ -86,30 +83,17 @@ impl Store for Memory {
         if kept.contains_key(&key) {
             return answer(Err(StoreError::exists(&key)));
         }
-        kept.insert(
-            key,
-            Kept {
-                head: row.head,
-                state: State::Living(row.body),
-            },
-        );
+        kept.insert(key, Kept { head: row.head, state: State::Living(row.body) });
         answer(Ok(()))
     }
 
     fn load(&self, key: SessionKey) -> Answer<'_, Loaded> {
         answer(Ok(match self.kept().get(&key) {
             None => Loaded::Absent,
-            Some(Kept {
-                head,
-                state: State::Living(body),
-            }) => Loaded::Living(Box::new(Row {
-                head: *head,
-                body: body.clone(),
-            })),
-            Some(Kept {
-                state: State::Ended { reason, .. },
-                ..
-            }) => Loaded::Ended(*reason),
+            Some(Kept { head, state: State::Living(body) }) => {
+                Loaded::Living(Box::new(Row { head: *head, body: body.clone() }))
+            }
+            Some(Kept { state: State::Ended { reason, .. }, .. }) => Loaded::Ended(*reason),
         }))
     }
 
@@ -128,10 +112,7 @@ impl Store for Memory {
         };
         let verdict = rules::commit(&kept.head, &commit);
         if let Verdict::Accept(after) = verdict {
-            *kept = Kept {
-                head: after,
-                state: State::Living(body),
-            };
+            *kept = Kept { head: after, state: State::Living(body) };
         }
         answer(Ok(verdict))
     }
@@ -145,14 +126,8 @@ impl Store for Memory {
         let State::Living(body) = &kept.state else {
             return answer(Ok(None));
         };
-        let wiped = Row {
-            head: kept.head,
-            body: body.clone(),
-        };
-        *kept = Kept {
-            head: bury(&kept.head),
-            state: State::Ended { reason, at },
-        };
+        let wiped = Row { head: kept.head, body: body.clone() };
+        *kept = Kept { head: bury(&kept.head), state: State::Ended { reason, at } };
         answer(Ok(Some(wiped)))
     }
 
@@ -170,10 +145,7 @@ impl Store for Memory {
         let more = due.len() > limit;
         due.truncate(limit);
         let next = due.last().filter(|_| more).map(|(mark, ..)| *mark);
-        let sessions = due
-            .into_iter()
-            .map(|(_, key, at)| (key, Some(at)))
-            .collect();
+        let sessions = due.into_iter().map(|(_, key, at)| (key, Some(at))).collect();
         answer(Ok(DuePage { sessions, next }))
     }
 
@@ -192,11 +164,7 @@ impl Store for Memory {
     }
 
     fn count(&self) -> Answer<'_, u64> {
-        let living = self
-            .kept()
-            .values()
-            .filter(|kept| kept.body().is_some())
-            .count();
+        let living = self.kept().values().filter(|kept| kept.body().is_some()).count();
         answer(Ok(living as u64))
     }
 
@@ -228,9 +196,5 @@ fn mark(key: &SessionKey, at: Instant) -> Mark {
         bytes.copy_from_slice(&key.0[from..from + 8]);
         i64::from_be_bytes(bytes)
     };
-    Mark([
-        i64::try_from(at.as_nanos()).unwrap_or(i64::MAX),
-        part(0),
-        part(8),
-    ])
+    Mark([i64::try_from(at.as_nanos()).unwrap_or(i64::MAX), part(0), part(8)])
 }

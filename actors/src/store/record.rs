@@ -58,28 +58,16 @@ pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, 
     to.text(&snapshot.subject);
     to.maybe(snapshot.provider_session.as_deref(), Writer::text);
     to.text(snapshot.primary.as_str());
-    to.maybe(
-        snapshot.refresh_token.as_ref().map(RefreshToken::seal),
-        Writer::text,
-    );
-    to.maybe(
-        snapshot.id_token.as_ref().map(IdToken::expose),
-        Writer::text,
-    );
+    to.maybe(snapshot.refresh_token.as_ref().map(RefreshToken::seal), Writer::text);
+    to.maybe(snapshot.id_token.as_ref().map(IdToken::expose), Writer::text);
     to.maybe(snapshot.authentication.at, |to, at| to.number(at.0));
     to.maybe(snapshot.authentication.class.as_deref(), Writer::text);
     to.texts(snapshot.authentication.methods.iter().map(String::as_str));
     to.maybe(snapshot.ceiling, |to, ceiling| to.number(ceiling.0));
     to.number(snapshot.entries.len() as u64);
-    snapshot
-        .entries
-        .iter()
-        .for_each(|entry| write_entry(&mut to, entry));
+    snapshot.entries.iter().for_each(|entry| write_entry(&mut to, entry));
     to.number(snapshot.holds.len() as u64);
-    snapshot
-        .holds
-        .iter()
-        .for_each(|hold| write_hold(&mut to, hold));
+    snapshot.holds.iter().for_each(|hold| write_hold(&mut to, hold));
     to.finish()
 }
 
@@ -122,10 +110,7 @@ fn decode_1(mut from: Reader<'_>, head: Head, clock: &Clock) -> Result<Snapshot,
         holds: {
             let mut holds = from.list(read_hold)?;
             let unknown = |hold: &&mut Hold| !same_boot || hold.since > now;
-            holds
-                .iter_mut()
-                .filter(unknown)
-                .for_each(|hold| count_anew(hold, now));
+            holds.iter_mut().filter(unknown).for_each(|hold| count_anew(hold, now));
             holds
         },
         head,
@@ -171,20 +156,14 @@ fn read_hold(from: &mut Reader<'_>) -> Result<Hold, RecordFault> {
         scopes: from.scopes()?,
         since: from.instant()?,
         probe_at: from.maybe(Reader::instant)?,
-        demand: MfaDemand {
-            mfa_token: None,
-            challenge: from.texts()?,
-            enroll: from.texts()?,
-        },
+        demand: MfaDemand { mfa_token: None, challenge: from.texts()?, enroll: from.texts()? },
     })
 }
 
 /// Makes a hold of unknown age begin at `now`, and its probe come as late after that as it was to
 /// come after its beginning.
 fn count_anew(hold: &mut Hold, now: Instant) {
-    hold.probe_at = hold
-        .probe_at
-        .map(|probe_at| now + probe_at.since(hold.since));
+    hold.probe_at = hold.probe_at.map(|probe_at| now + probe_at.since(hold.since));
     hold.since = now;
 }
 

@@ -216,19 +216,12 @@ impl KeyRing {
             return Err(SealFault::UnknownForm(*form));
         }
         let (id, rest) = rest.split_first_chunk().ok_or(SealFault::Truncated)?;
-        let (nonce, rest) = rest
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(SealFault::Truncated)?;
-        let (text, tag) = rest
-            .split_last_chunk::<TAG_BYTES>()
-            .ok_or(SealFault::Truncated)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealFault::Truncated)?;
+        let (text, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(SealFault::Truncated)?;
 
         let keys = self.keys.load();
         let id = KeyId(*id);
-        let key = keys
-            .iter()
-            .find(|key| key.id == id)
-            .ok_or(SealFault::UnknownKey(id))?;
+        let key = keys.iter().find(|key| key.id == id).ok_or(SealFault::UnknownKey(id))?;
         let mut plain = Zeroizing::new(text.to_vec());
         key.cipher(purpose)
             .decrypt_inout_detached(
@@ -242,11 +235,7 @@ impl KeyRing {
     }
 
     fn of(path: Option<PathBuf>, keys: Vec<RingKey>) -> Self {
-        Self {
-            path,
-            keys: ArcSwap::from_pointee(keys),
-            rotating: Mutex::new(()),
-        }
+        Self { path, keys: ArcSwap::from_pointee(keys), rotating: Mutex::new(()) }
     }
 
     fn name(&self) -> Arc<str> {
@@ -260,10 +249,7 @@ impl KeyRing {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<KeyId> = self.keys.load().iter().map(|key| key.id).collect();
-        f.debug_struct("KeyRing")
-            .field("path", &self.path)
-            .field("keys", &ids)
-            .finish()
+        f.debug_struct("KeyRing").field("path", &self.path).field("keys", &ids).finish()
     }
 }
 
@@ -299,12 +285,7 @@ impl RingKey {
     fn new(id: KeyId, secret: Zeroizing<[u8; 32]>) -> Self {
         let cookie = derive(&secret, b"tokenward 1 cookie");
         let record = derive(&secret, b"tokenward 1 record");
-        Self {
-            id,
-            secret,
-            cookie,
-            record,
-        }
+        Self { id, secret, cookie, record }
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
@@ -315,15 +296,10 @@ impl RingKey {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "HKDF-SHA256 gives up to 8160 bytes, and this asks for 32"
-)]
+#[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8160 bytes, and this asks for 32")]
 fn derive(secret: &[u8; 32], purpose: &[u8]) -> XChaCha20Poly1305 {
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, secret)
-        .expand(purpose, &mut key[..])
-        .expect("32 bytes fit");
+    Hkdf::<Sha256>::new(None, secret).expand(purpose, &mut key[..]).expect("32 bytes fit");
     let mut key = Key::from(*key);
     let cipher = XChaCha20Poly1305::new(&key);
     zeroize::Zeroize::zeroize(key.as_mut_slice());

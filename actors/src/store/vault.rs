@@ -84,9 +84,9 @@ impl Vault {
     /// Where the store fails, or the record cannot be opened or read.
     pub async fn load(&self, key: SessionKey) -> Result<Restored, StoreError> {
         match self.store.load(key).await? {
-            Loaded::Living(row) => self
-                .open(&key, &row)
-                .map(|snapshot| Restored::Living(Box::new(snapshot))),
+            Loaded::Living(row) => {
+                self.open(&key, &row).map(|snapshot| Restored::Living(Box::new(snapshot)))
+            }
             Loaded::Ended(reason) => Ok(Restored::Ended(reason)),
             Loaded::Absent => Ok(Restored::Absent),
         }
@@ -106,15 +106,7 @@ impl Vault {
         due: Option<Instant>,
     ) -> Result<(), StoreError> {
         let body = self.seal(&key, snapshot, due)?;
-        self.store
-            .create(
-                key,
-                Row {
-                    head: snapshot.head,
-                    body,
-                },
-            )
-            .await
+        self.store.create(key, Row { head: snapshot.head, body }).await
     }
 
     /// Takes the lease: see [`Store::begin`].
@@ -213,9 +205,7 @@ impl Vault {
         issuer: &str,
         provider_session: &str,
     ) -> Result<Vec<SessionKey>, StoreError> {
-        self.store
-            .find(IndexKey::provider_session(issuer, provider_session))
-            .await
+        self.store.find(IndexKey::provider_session(issuer, provider_session)).await
     }
 
     /// Lists living sessions: see [`Store::list`].

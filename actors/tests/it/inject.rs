@@ -46,12 +46,7 @@ impl Stage {
         let api = Api::default();
         api.refuse.store(refuse, Ordering::Relaxed);
         let url = api.clone().serve().await;
-        Self {
-            world,
-            key,
-            api,
-            url,
-        }
+        Self { world, key, api, url }
     }
 
     fn middleware(&self) -> AccessMiddleware {
@@ -71,11 +66,7 @@ impl Stage {
     /// Returns the access tokens that the API saw, each of them the session's.
     fn seen(&self) -> Vec<String> {
         let seen = self.api.seen.lock().unwrap().clone();
-        assert!(
-            seen.iter().all(|header| header.starts_with("Bearer ")),
-            "{}",
-            seen.len()
-        );
+        assert!(seen.iter().all(|header| header.starts_with("Bearer ")), "{}", seen.len());
         seen
     }
 }
@@ -85,21 +76,14 @@ async fn a_call_is_made_once_more_with_a_newer_token_where_the_api_refuses_the_f
     let stage = Stage::set(1).await;
     let mut client = stage.layer().replaying().layer(Client::new());
     let response = within(client.call(stage.request())).await.unwrap();
-    assert_eq!(
-        (response.status(), response.body().as_str()),
-        (StatusCode::OK, BODY)
-    );
+    assert_eq!((response.status(), response.body().as_str()), (StatusCode::OK, BODY));
     let seen = stage.seen();
     assert_eq!(seen.len(), 2);
     assert_ne!(seen[0], seen[1], "the second is another one");
 
     let stage = Stage::set(1).await;
     let client = wrapped(stage.middleware());
-    let call = client
-        .post(&stage.url)
-        .body(BODY)
-        .with_extension(stage.key)
-        .send();
+    let call = client.post(&stage.url).body(BODY).with_extension(stage.key).send();
     let response = within(call).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.text().await.unwrap(), BODY);
@@ -112,21 +96,13 @@ async fn a_call_is_made_once_more_with_a_newer_token_where_the_api_refuses_the_f
 async fn an_api_that_refuses_every_token_is_asked_twice_and_its_answer_handed_on() {
     let stage = Stage::set(usize::MAX).await;
     let client = wrapped(stage.middleware().for_session(stage.key));
-    let response = within(client.post(&stage.url).body(BODY).send())
-        .await
-        .unwrap();
-    assert_eq!(
-        (response.status(), stage.seen().len()),
-        (StatusCode::UNAUTHORIZED, 2)
-    );
+    let response = within(client.post(&stage.url).body(BODY).send()).await.unwrap();
+    assert_eq!((response.status(), stage.seen().len()), (StatusCode::UNAUTHORIZED, 2));
 
     // The provider was asked for a newer token just before, so the next refusal is final at once.
     let mut client = stage.layer().replaying().layer(Client::new());
     let response = within(client.call(stage.request())).await.unwrap();
-    assert_eq!(
-        (response.status(), stage.seen().len()),
-        (StatusCode::UNAUTHORIZED, 3)
-    );
+    assert_eq!((response.status(), stage.seen().len()), (StatusCode::UNAUTHORIZED, 3));
 }
 
 #[tokio::test]
@@ -134,10 +110,7 @@ async fn a_call_whose_body_cannot_be_copied_is_made_once() {
     let stage = Stage::set(usize::MAX).await;
     let mut client = stage.layer().layer(Client::new());
     let response = within(client.call(stage.request())).await.unwrap();
-    assert_eq!(
-        (response.status(), stage.seen().len()),
-        (StatusCode::UNAUTHORIZED, 1)
-    );
+    assert_eq!((response.status(), stage.seen().len()), (StatusCode::UNAUTHORIZED, 1));
 }
 
 #[tokio::test]
@@ -147,38 +120,22 @@ async fn a_call_that_must_not_be_made_never_reaches_the_api() {
     let middled = wrapped(stage.middleware());
 
     let mut own = stage.request();
-    own.headers_mut()
-        .insert(AUTHORIZATION, "Basic b3duOm93bg==".parse().unwrap());
+    own.headers_mut().insert(AUTHORIZATION, "Basic b3duOm93bg==".parse().unwrap());
     let error = within(layered.call(own)).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::NotMade(InjectError::Authorized)),
-        "{error}"
-    );
-    let own = middled
-        .post(&stage.url)
-        .bearer_auth("own")
-        .with_extension(stage.key);
+    assert!(matches!(error, CallError::NotMade(InjectError::Authorized)), "{error}");
+    let own = middled.post(&stage.url).bearer_auth("own").with_extension(stage.key);
     assert!(matches!(not_made(own).await, InjectError::Authorized));
 
     let nobodys = Request::post(&stage.url).body(String::new()).unwrap();
     let error = within(layered.call(nobodys)).await.unwrap_err();
-    assert!(
-        matches!(error, CallError::NotMade(InjectError::NoSession)),
-        "{error}"
-    );
-    assert!(matches!(
-        not_made(middled.post(&stage.url)).await,
-        InjectError::NoSession
-    ));
+    assert!(matches!(error, CallError::NotMade(InjectError::NoSession)), "{error}");
+    assert!(matches!(not_made(middled.post(&stage.url)).await, InjectError::NoSession));
 
     let ended = stage.world.tokenward.end(&stage.key, LogoutKind::User);
     within(ended).await.unwrap().unwrap();
     let late = middled.post(&stage.url).with_extension(stage.key);
     let error = not_made(late).await;
-    let sign_in = matches!(
-        error,
-        InjectError::Access(AccessError::SignInRequired { .. })
-    );
+    let sign_in = matches!(error, InjectError::Access(AccessError::SignInRequired { .. }));
     assert!(sign_in, "{error}");
     assert_eq!(stage.seen(), [""; 0]);
 }

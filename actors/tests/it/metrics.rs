@@ -13,11 +13,7 @@ use tokenward::metrics::catalogue::{
 use tokenward::metrics::label::{AnsweredBy, Backend, BreakerState, TokenResult};
 use tokenward::metrics::{CONTENT_TYPE, Labels, Metrics};
 
-const SMALL: Cardinality = Cardinality {
-    routes: 5,
-    audiences: 3,
-    providers: 1,
-};
+const SMALL: Cardinality = Cardinality { routes: 5, audiences: 3, providers: 1 };
 
 fn names(stem: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{stem}{number}")).collect()
@@ -46,21 +42,11 @@ fn has(text: &str, line: &str) -> bool {
 fn the_catalogue_follows_its_own_rules() {
     let mut seen = BTreeSet::new();
     for metric in catalogue::all() {
-        let Metric {
-            name,
-            kind,
-            labels,
-            help,
-            question,
-            ..
-        } = metric;
+        let Metric { name, kind, labels, help, question, .. } = metric;
         assert!(seen.insert(name), "{name} is listed once");
         assert_eq!(catalogue::find(name), Some(metric));
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        assert!(
-            name.starts_with("tokenward_") && name.chars().all(plain),
-            "{name}"
-        );
+        assert!(name.starts_with("tokenward_") && name.chars().all(plain), "{name}");
         // The exporter leaves these suffixes out where the name has them, and the family breaks.
         for suffix in ["_count", "_sum", "_bucket"] {
             assert!(!name.ends_with(suffix), "{name}");
@@ -69,38 +55,21 @@ fn the_catalogue_follows_its_own_rules() {
             Kind::Counter => assert!(name.ends_with("_total"), "{name}"),
             Kind::Gauge => assert!(!name.ends_with("_total"), "{name}"),
             Kind::Histogram(bounds) => {
-                assert!(
-                    name.ends_with("_seconds") || name.ends_with("_waiters"),
-                    "{name}"
-                );
+                assert!(name.ends_with("_seconds") || name.ends_with("_waiters"), "{name}");
                 assert!(bounds.is_sorted_by(|low, high| low < high), "{name}");
-                assert!(
-                    bounds
-                        .iter()
-                        .all(|bound| bound.is_finite() && *bound >= 0.0),
-                    "{name}"
-                );
+                assert!(bounds.iter().all(|bound| bound.is_finite() && *bound >= 0.0), "{name}");
                 assert!(!bounds.is_empty(), "{name}");
             }
         }
-        assert!(
-            help.ends_with('.') && !help.contains('\n'),
-            "{name}: {help}"
-        );
+        assert!(help.ends_with('.') && !help.contains('\n'), "{name}: {help}");
         assert!(!question.is_empty(), "{name} answers a question");
         let of_configuration = |values| matches!(values, Values::Configured(_));
         assert!(
-            labels
-                .iter()
-                .map(|label| of_configuration(label.values))
-                .is_sorted_by(|a, b| a >= b),
+            labels.iter().map(|label| of_configuration(label.values)).is_sorted_by(|a, b| a >= b),
             "{name}: labels from the configuration come first"
         );
         for label in *labels {
-            assert!(
-                label.name != "le" && label.name.chars().all(plain),
-                "{name}"
-            );
+            assert!(label.name != "le" && label.name.chars().all(plain), "{name}");
             if let Values::Closed(values) = label.values {
                 let distinct: BTreeSet<_> = values.iter().collect();
                 assert_eq!(distinct.len(), values.len(), "{name}: {}", label.name);
@@ -113,19 +82,10 @@ fn the_catalogue_follows_its_own_rules() {
 
 #[test]
 fn l14_the_worst_case_is_the_budget_that_operators_are_told() {
-    let worst = |size| {
-        CATALOGUE
-            .iter()
-            .map(|metric| series(metric, size))
-            .sum::<usize>()
-    };
+    let worst = |size| CATALOGUE.iter().map(|metric| series(metric, size)).sum::<usize>();
     assert_eq!(worst(SMALL), 4_305);
     assert_eq!(worst(Cardinality::CAPS), 45_275);
-    let beyond = Cardinality {
-        routes: 1_000,
-        audiences: 1_000,
-        providers: 1_000,
-    };
+    let beyond = Cardinality { routes: 1_000, audiences: 1_000, providers: 1_000 };
     assert_eq!(worst(beyond), 45_275, "the caps hold");
 }
 
@@ -142,31 +102,16 @@ fn every_series_is_there_at_zero_before_anything_happens() {
             Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
-        assert!(
-            has(&text, &format!("# TYPE {} {kind}", metric.name)),
-            "{}",
-            metric.name
-        );
-        assert!(
-            has(&text, &format!("# HELP {} {}", metric.name, metric.help)),
-            "{}",
-            metric.name
-        );
+        assert!(has(&text, &format!("# TYPE {} {kind}", metric.name)), "{}", metric.name);
+        assert!(has(&text, &format!("# HELP {} {}", metric.name, metric.help)), "{}", metric.name);
         // Of the backends, only the one in use is exposed.
         let backends = metric.labels.iter().filter(|label| label.name == "backend");
         expected += series(metric, SMALL) / backends.fold(1, |_, _| Backend::ALL.len());
     }
-    assert_eq!(
-        text.lines()
-            .filter(|line| line.starts_with("# TYPE"))
-            .count(),
-        ours().count()
-    );
+    assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), ours().count());
     assert_eq!(samples(&text).len(), expected);
-    let alive: Vec<&str> = samples(&text)
-        .into_iter()
-        .filter(|line| !line.ends_with(" 0"))
-        .collect();
+    let alive: Vec<&str> =
+        samples(&text).into_iter().filter(|line| !line.ends_with(" 0")).collect();
     assert_eq!(
         alive,
         [
@@ -186,20 +131,11 @@ fn trap_a_histogram_is_exposed_with_the_buckets_of_the_catalogue_and_never_as_a_
         let start = format!("{}_bucket{{", metric.name);
         let written: Vec<&str> = text
             .lines()
-            .filter_map(|line| {
-                line.strip_prefix(&start)?
-                    .split("le=\"")
-                    .nth(1)?
-                    .split('"')
-                    .next()
-            })
+            .filter_map(|line| line.strip_prefix(&start)?.split("le=\"").nth(1)?.split('"').next())
             .take(bounds.len() + 1)
             .collect();
-        let expected: Vec<String> = bounds
-            .iter()
-            .map(ToString::to_string)
-            .chain(["+Inf".to_owned()])
-            .collect();
+        let expected: Vec<String> =
+            bounds.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).collect();
         assert_eq!(written, expected, "{}", metric.name);
     }
     assert!(!text.contains("quantile="));
@@ -213,15 +149,8 @@ fn trap_the_order_of_the_text_does_not_change() {
     let mut turned = small();
     turned.audiences.reverse();
     turned.routes.reverse();
-    assert_eq!(
-        first,
-        Metrics::new(turned).render(),
-        "whatever the order of registration"
-    );
-    let families: Vec<&str> = first
-        .lines()
-        .filter(|line| line.starts_with("# TYPE"))
-        .collect();
+    assert_eq!(first, Metrics::new(turned).render(), "whatever the order of registration");
+    let families: Vec<&str> = first.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert!(families.is_sorted());
     assert_eq!(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
 }
@@ -261,18 +190,10 @@ fn trap_no_metric_is_counted_by_a_macro_that_needs_a_global_recorder() {
         }
     }
     let mut found = Vec::new();
-    sources(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut found,
-    );
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.len() > 10);
     for text in found {
-        for call in [
-            "counter!(",
-            "gauge!(",
-            "histogram!(",
-            "set_global_recorder(",
-        ] {
+        for call in ["counter!(", "gauge!(", "histogram!(", "set_global_recorder("] {
             assert!(!text.contains(call), "{call}");
         }
     }
@@ -288,10 +209,7 @@ fn several_gateways_in_one_process_share_nothing() {
 
 #[test]
 fn l14_names_beyond_the_cap_share_one_series_and_are_counted() {
-    let metrics = Metrics::new(Labels {
-        routes: names("route", ROUTES_MAX + 2),
-        ..small()
-    });
+    let metrics = Metrics::new(Labels { routes: names("route", ROUTES_MAX + 2), ..small() });
     let count = |route: &str| {
         let route = metrics.route(route);
         metrics.http_request(route, &Method::GET, StatusCode::OK, AnsweredBy::Upstream);
@@ -319,10 +237,7 @@ fn l14_names_beyond_the_cap_share_one_series_and_are_counted() {
 fn a_reload_adds_names_and_keeps_places() {
     let metrics = Metrics::new(small());
     let (before, unknown) = (metrics.audience("audience0"), metrics.audience("new"));
-    metrics.learn(&Labels {
-        audiences: vec!["new".into()],
-        ..Labels::default()
-    });
+    metrics.learn(&Labels { audiences: vec!["new".into()], ..Labels::default() });
     assert_eq!(metrics.audience("audience0"), before);
     assert_ne!(metrics.audience("new"), unknown);
     let line = r#"tokenward_refresh_total{audience="new",trigger="forced",outcome="network"} 0"#;
@@ -332,10 +247,7 @@ fn a_reload_adds_names_and_keeps_places() {
 #[test]
 fn hostile_names_and_methods_cannot_break_the_text() {
     let odd = "a\"b\nc{le=\"1\"} 7";
-    let metrics = Metrics::new(Labels {
-        routes: vec![odd.into()],
-        ..small()
-    });
+    let metrics = Metrics::new(Labels { routes: vec![odd.into()], ..small() });
     let method = Method::from_bytes(b"BREW").unwrap();
     let status = StatusCode::from_u16(418).unwrap();
     metrics.http_request(metrics.route(odd), &method, status, AnsweredBy::Gateway);

@@ -34,9 +34,7 @@ pub(crate) fn moved(metrics: &Metrics) -> Vec<String> {
     let text = metrics.render();
     let histogram = |line: &str| {
         let name = line.split(['{', ' ']).next().unwrap_or(line);
-        ["_bucket", "_sum", "_count"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix))
+        ["_bucket", "_sum", "_count"].iter().any(|suffix| name.ends_with(suffix))
     };
     text.lines()
         .filter(|line| !line.starts_with('#') && !line.ends_with(" 0") && !histogram(line))
@@ -49,12 +47,9 @@ pub(crate) fn moved(metrics: &Metrics) -> Vec<String> {
 fn number(text: &str, name: &str) -> f64 {
     let start = format!("tokenward_{name}");
     let samples = text.lines().filter(|line| {
-        line.strip_prefix(start.as_str())
-            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        line.strip_prefix(start.as_str()).is_some_and(|rest| rest.starts_with(['{', ' ']))
     });
-    samples
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum()
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
 /// Asserts the conservation law of challenges, and returns those that are open.
@@ -67,10 +62,7 @@ fn open_challenges(metrics: &Metrics) -> f64 {
 }
 
 fn started(trigger: Trigger) -> Event {
-    Event::ExchangeStarted {
-        audience: audience("A"),
-        trigger,
-    }
+    Event::ExchangeStarted { audience: audience("A"), trigger }
 }
 
 fn refreshed(trigger: Trigger, rotated: bool, late: bool) -> Event {
@@ -90,19 +82,11 @@ fn ended(reason: EndReason) -> Event {
 }
 
 fn postponed(code: &str) -> Event {
-    Event::Postponed {
-        audience: audience("A"),
-        code: code.into(),
-        wait: SECOND,
-    }
+    Event::Postponed { audience: audience("A"), code: code.into(), wait: SECOND }
 }
 
 fn not_sent(cause: NotSentCause) -> Event {
-    Event::NotSent {
-        audience: audience("A"),
-        cause,
-        wait: SECOND,
-    }
+    Event::NotSent { audience: audience("A"), cause, wait: SECOND }
 }
 
 fn in_doubt(how: Option<Unheard>) -> Event {
@@ -110,15 +94,11 @@ fn in_doubt(how: Option<Unheard>) -> Event {
 }
 
 fn held(name: &str) -> Event {
-    Event::Held {
-        audience: audience(name),
-    }
+    Event::Held { audience: audience(name) }
 }
 
 fn released(name: &str) -> Event {
-    Event::Released {
-        audience: audience(name),
-    }
+    Event::Released { audience: audience(name) }
 }
 
 /// Tells a session's meter `events`, and the metrics what each says by itself, as the actor does.
@@ -151,10 +131,7 @@ fn what_an_exchange_brings_moves_these() {
             "rotation_total{audience=A,outcome=rotated} 1",
         ],
     );
-    let missing = Event::Downscoped {
-        audience: audience("A"),
-        missing: ScopeSet::parse("pay"),
-    };
+    let missing = Event::Downscoped { audience: audience("A"), missing: ScopeSet::parse("pay") };
     check(
         &[started(Ahead), missing, refreshed(Ahead, false, false)],
         &[
@@ -164,22 +141,13 @@ fn what_an_exchange_brings_moves_these() {
         ],
     );
     check(
-        &[
-            started(Forced),
-            Event::AudienceMismatched {
-                audience: audience("A"),
-            },
-        ],
+        &[started(Forced), Event::AudienceMismatched { audience: audience("A") }],
         &[
             "refresh_total{audience=A,trigger=forced,outcome=malformed} 1",
             "token_audience_mismatch_total{audience=A} 1",
         ],
     );
-    let salvaged = Event::Malformed {
-        audience: audience("A"),
-        why: "",
-        salvaged: true,
-    };
+    let salvaged = Event::Malformed { audience: audience("A"), why: "", salvaged: true };
     check(
         &[started(Doubt), salvaged],
         &[
@@ -191,18 +159,9 @@ fn what_an_exchange_brings_moves_these() {
 
 #[test]
 fn each_failure_moves_its_own_outcome() {
-    let denied = Event::Denied {
-        audience: audience("A"),
-        code: "access_denied".into(),
-    };
-    let rejected = Event::Rejected {
-        audience: audience("A"),
-        code: "invalid_target".into(),
-    };
-    let operator = |fault| Event::OperatorMustAct {
-        fault,
-        code: "x".into(),
-    };
+    let denied = Event::Denied { audience: audience("A"), code: "access_denied".into() };
+    let rejected = Event::Rejected { audience: audience("A"), code: "invalid_target".into() };
+    let operator = |fault| Event::OperatorMustAct { fault, code: "x".into() };
     for (event, outcome) in [
         (denied, "invalid_scope"),
         (rejected, "invalid_scope"),
@@ -233,9 +192,7 @@ fn each_failure_moves_its_own_outcome() {
 
 #[test]
 fn what_did_not_come_to_an_exchange_is_not_counted_as_one() {
-    let prevented = Event::ReusePrevented {
-        audience: audience("A"),
-    };
+    let prevented = Event::ReusePrevented { audience: audience("A") };
     check(
         &[started(Trigger::Demand), prevented, in_doubt(None)],
         &["refresh_reuse_total{audience=A,action=prevented} 1"],
@@ -250,34 +207,14 @@ fn each_end_is_counted_for_what_it_is() {
     for (reason, event, kind) in [
         (EndReason::Ceiling, "expired", None),
         (EndReason::NoRefreshToken, "expired", None),
-        (
-            EndReason::LoggedOut(LogoutKind::User),
-            "logged_out",
-            Some("user"),
-        ),
-        (
-            EndReason::LoggedOut(LogoutKind::Admin),
-            "logged_out",
-            Some("admin"),
-        ),
-        (
-            EndReason::LoggedOut(LogoutKind::Backchannel),
-            "logged_out",
-            Some("backchannel"),
-        ),
-        (
-            EndReason::LoggedOut(LogoutKind::Provider),
-            "logged_out",
-            Some("provider"),
-        ),
+        (EndReason::LoggedOut(LogoutKind::User), "logged_out", Some("user")),
+        (EndReason::LoggedOut(LogoutKind::Admin), "logged_out", Some("admin")),
+        (EndReason::LoggedOut(LogoutKind::Backchannel), "logged_out", Some("backchannel")),
+        (EndReason::LoggedOut(LogoutKind::Provider), "logged_out", Some("provider")),
     ] {
         let logout = kind.map(|kind| format!("logout_total{{kind={kind}}} 1"));
         let event = format!("session_events_total{{audience=A,event={event}}} 1");
-        let expected: Vec<&str> = logout
-            .as_deref()
-            .into_iter()
-            .chain([event.as_str()])
-            .collect();
+        let expected: Vec<&str> = logout.as_deref().into_iter().chain([event.as_str()]).collect();
         check(&[started(Trigger::Demand), ended(reason)], &expected);
     }
     let revoked = "session_events_total{audience=A,event=revoked} 1";
@@ -298,10 +235,7 @@ fn each_end_is_counted_for_what_it_is() {
             revoked,
         ],
     );
-    check(
-        &[Event::Restored],
-        &["session_events_total{audience=A,event=restored} 1"],
-    );
+    check(&[Event::Restored], &["session_events_total{audience=A,event=restored} 1"]);
 }
 
 #[test]
@@ -325,13 +259,7 @@ fn l8_every_challenge_that_opens_is_closed_once() {
         ],
     );
     check(
-        &[
-            demand(),
-            held("A"),
-            held("B"),
-            held("A"),
-            ended(EndReason::Ceiling),
-        ],
+        &[demand(), held("A"), held("B"), held("A"), ended(EndReason::Ceiling)],
         &[
             "mfa_challenges_closed_total{audience=A,outcome=abandoned} 1",
             "mfa_challenges_closed_total{audience=A,outcome=superseded} 1",

@@ -19,19 +19,13 @@ use crate::metrics_events::{NOW, SECOND, audience, metrics, moved};
 #[test]
 fn gauges_follow_the_session_and_leave_with_it() {
     let metrics = metrics();
-    let need = Need {
-        audience: audience("B"),
-        scopes: ScopeSet::default(),
-    };
+    let need = Need { audience: audience("B"), scopes: ScopeSet::default() };
     let held = step_up::hold(&snapshot(), &need, None, &Backoff::default(), NOW);
     let policies = Arc::new(Policies::default());
     let mut session = Session::new(held, Arc::clone(&policies), 7, NOW);
     let mut meter = SessionMeter::new(Arc::clone(&metrics), &audience("A"));
 
-    let holding = [
-        "mfa_held{audience=B} 1",
-        "sessions{audience=A,state=mfa_pending} 1",
-    ];
+    let holding = ["mfa_held{audience=B} 1", "sessions{audience=A,state=mfa_pending} 1"];
     step(&mut session, &mut meter, Input::Alarm);
     assert_eq!(gauges(&metrics), holding);
 
@@ -56,23 +50,10 @@ fn gauges_follow_the_session_and_leave_with_it() {
     let mut session = Session::new(doubtful, policies, 7, NOW);
     let mut meter = SessionMeter::new(Arc::clone(&metrics), &audience("A"));
     step(&mut session, &mut meter, Input::Alarm);
-    assert_eq!(
-        gauges(&metrics),
-        [
-            "sessions{audience=A,state=backoff} 1",
-            "sessions_in_doubt 1"
-        ]
-    );
+    assert_eq!(gauges(&metrics), ["sessions{audience=A,state=backoff} 1", "sessions_in_doubt 1"]);
 
-    step(
-        &mut session,
-        &mut meter,
-        Input::End(EndReason::LoggedOut(LogoutKind::User)),
-    );
-    assert_eq!(
-        gauges(&metrics),
-        ["sessions{audience=A,state=login_required} 1"]
-    );
+    step(&mut session, &mut meter, Input::End(EndReason::LoggedOut(LogoutKind::User)));
+    assert_eq!(gauges(&metrics), ["sessions{audience=A,state=login_required} 1"]);
     drop(meter);
     assert_eq!(gauges(&metrics), [""; 0]);
 
@@ -85,11 +66,7 @@ fn a_provider_client_is_counted_by_its_meter() {
     let metrics = metrics();
     let meter = ProviderMeter::new(Arc::clone(&metrics), "idp");
     for endpoint in [Endpoint::Token, Endpoint::Discovery] {
-        meter.requested(Requested {
-            endpoint,
-            outcome: Outcome::Timeout,
-            took: SECOND,
-        });
+        meter.requested(Requested { endpoint, outcome: Outcome::Timeout, took: SECOND });
     }
     assert_eq!(
         moved(&metrics),
@@ -118,21 +95,13 @@ fn gauges(metrics: &Metrics) -> Vec<String> {
 
 fn snapshot() -> Snapshot {
     let refresh_token = Some(RefreshToken::new("r0"));
-    Snapshot::new(
-        "https://idp.example/".into(),
-        "alice".into(),
-        audience("A"),
-        refresh_token,
-    )
+    Snapshot::new("https://idp.example/".into(), "alice".into(), audience("A"), refresh_token)
 }
 
 fn want(name: &str) -> Input {
     Input::Want(Want {
         waiter: WaiterId(1),
-        need: Need {
-            audience: audience(name),
-            scopes: ScopeSet::default(),
-        },
+        need: Need { audience: audience(name), scopes: ScopeSet::default() },
         replaces: None,
         deadline: NOW + SECOND,
         latest: NOW + SECOND,

@@ -1,8 +1,5 @@
 //! The contract of `tokenward::store::Store`, run for every store: leases, writes, ends.
-#![expect(
-    clippy::expect_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +25,7 @@ every_store! {
 }
 
 async fn l1_of_all_who_ask_at_once_one_has_the_lease(bench: Bench) {
-    bench
-        .store
-        .create(key(0), row("r0"))
-        .await
-        .expect("created");
+    bench.store.create(key(0), row("r0")).await.expect("created");
     let asking: Vec<_> = (0..256)
         .map(|owner| {
             let store = Arc::clone(&bench.store);
@@ -42,15 +35,7 @@ async fn l1_of_all_who_ask_at_once_one_has_the_lease(bench: Bench) {
                 let mine = leased(&*store, own, ask(0)).await;
                 let verdict = store.commit(own, rotated(0, mine.epoch), body("new")).await;
                 assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
-                store
-                    .begin(
-                        key(0),
-                        Begin {
-                            owner: Owner(owner),
-                            ..ask(0)
-                        },
-                    )
-                    .await
+                store.begin(key(0), Begin { owner: Owner(owner), ..ask(0) }).await
             })
         })
         .collect();
@@ -63,10 +48,7 @@ async fn l1_of_all_who_ask_at_once_one_has_the_lease(bench: Bench) {
         }
     }
     assert_eq!(leases.len(), 1);
-    assert_eq!(
-        living(&*bench.store, key(0)).await.head.intent,
-        leases.pop()
-    );
+    assert_eq!(living(&*bench.store, key(0)).await.head.intent, leases.pop());
     assert_eq!(living(&*bench.store, key(256)).await.body.sealed, b"new");
     assert_eq!(bench.store.count().await, Ok(257));
 }
@@ -77,27 +59,14 @@ async fn l2_an_intent_is_stored_when_begin_answers(bench: Bench) {
     bench.hand.advance(Duration::from_millis(1500));
     let intent = leased(store, key(1), ask(0)).await;
     assert_eq!(intent.since, Some(bench.clock.now()));
-    assert_eq!(
-        intent.until,
-        Some(bench.clock.now() + Duration::from_secs(15))
-    );
+    assert_eq!(intent.until, Some(bench.clock.now() + Duration::from_secs(15)));
 
     let head = living(store, key(1)).await.head;
-    assert_eq!(
-        head,
-        Head {
-            epoch: intent.epoch,
-            intent: Some(intent),
-            ..Head::new()
-        }
-    );
+    assert_eq!(head, Head { epoch: intent.epoch, intent: Some(intent), ..Head::new() });
     assert_eq!(store.begin(key(1), ask(0)).await, Ok(Begun::Busy(intent)));
     assert_eq!(store.begin(key(1), ask(1)).await, Ok(Begun::Moved));
 
-    let patient = Begin {
-        takes_over: Some(intent.epoch),
-        ..ask(0)
-    };
+    let patient = Begin { takes_over: Some(intent.epoch), ..ask(0) };
     let second = leased(store, key(1), patient).await;
     assert!(second.again && second.epoch > intent.epoch);
     assert_eq!(living(store, key(1)).await.head.intent, Some(second));
@@ -105,38 +74,16 @@ async fn l2_an_intent_is_stored_when_begin_answers(bench: Bench) {
 
 async fn l10_a_tombstone_refuses_everything_and_keeps_its_first_reason(bench: Bench) {
     let store = &*bench.store;
-    let due = Body {
-        due: Some(bench.clock.now()),
-        ..body("r0")
-    };
-    store
-        .create(
-            key(1),
-            Row {
-                head: Head::new(),
-                body: due.clone(),
-            },
-        )
-        .await
-        .expect("created");
+    let due = Body { due: Some(bench.clock.now()), ..body("r0") };
+    store.create(key(1), Row { head: Head::new(), body: due.clone() }).await.expect("created");
     let intent = leased(store, key(1), ask(0)).await;
     let last = living(store, key(1)).await;
-    assert_eq!(
-        store.end(key(1), ENDED).await,
-        Ok(Some(last)),
-        "it answers what was wiped"
-    );
+    assert_eq!(store.end(key(1), ENDED).await, Ok(Some(last)), "it answers what was wiped");
 
     assert_eq!(store.load(key(1)).await, Ok(Loaded::Ended(ENDED)));
     assert_eq!(store.begin(key(1), ask(0)).await, Ok(Begun::Ended));
-    let late = store
-        .commit(key(1), rotated(0, intent.epoch), due.clone())
-        .await;
-    assert_eq!(
-        late,
-        Ok(Verdict::Ended),
-        "the pair that comes late is not kept"
-    );
+    let late = store.commit(key(1), rotated(0, intent.epoch), due.clone()).await;
+    assert_eq!(late, Ok(Verdict::Ended), "the pair that comes late is not kept");
     assert_eq!(store.end(key(1), EndReason::Ceiling).await, Ok(None));
     assert_eq!(store.load(key(1)).await, Ok(Loaded::Ended(ENDED)));
 
@@ -144,10 +91,7 @@ async fn l10_a_tombstone_refuses_everything_and_keeps_its_first_reason(bench: Be
     assert_eq!(store.list(None, 9).await, Ok(vec![]));
     assert_eq!(store.in_doubt(None, 9).await, Ok(vec![]));
     assert_eq!(store.find(due.by_subject).await, Ok(vec![]));
-    let page = store
-        .due(bench.clock.now(), None, 9)
-        .await
-        .expect("readable");
+    let page = store.due(bench.clock.now(), None, 9).await.expect("readable");
     assert_eq!(page.sessions, vec![]);
 }
 
@@ -155,16 +99,9 @@ async fn l10_a_session_that_the_store_does_not_know_has_ended(bench: Bench) {
     let store = &*bench.store;
     assert_eq!(store.load(key(1)).await, Ok(Loaded::Absent));
     assert_eq!(store.begin(key(1), ask(0)).await, Ok(Begun::Ended));
-    assert_eq!(
-        store.commit(key(1), rotated(0, Epoch(1)), body("r1")).await,
-        Ok(Verdict::Ended)
-    );
+    assert_eq!(store.commit(key(1), rotated(0, Epoch(1)), body("r1")).await, Ok(Verdict::Ended));
     assert_eq!(store.end(key(1), ENDED).await, Ok(None));
-    assert_eq!(
-        store.load(key(1)).await,
-        Ok(Loaded::Absent),
-        "asking left nothing behind"
-    );
+    assert_eq!(store.load(key(1)).await, Ok(Loaded::Absent), "asking left nothing behind");
 }
 
 async fn l10_a_tombstone_is_purged_when_nothing_can_be_late_any_more(bench: Bench) {
@@ -177,20 +114,12 @@ async fn l10_a_tombstone_is_purged_when_nothing_can_be_late_any_more(bench: Benc
         bench.hand.advance(Duration::from_secs(1));
     }
     bench.hand.advance(TOMBSTONE_KEEP - Duration::from_secs(2));
-    assert_eq!(
-        store.purge(1).await,
-        Ok(1),
-        "two are old enough, one is asked for"
-    );
+    assert_eq!(store.purge(1).await, Ok(1), "two are old enough, one is asked for");
     assert_eq!(store.purge(9).await, Ok(1));
     assert_eq!(store.purge(9).await, Ok(0));
     assert_eq!(store.load(key(1)).await, Ok(Loaded::Absent));
     assert_eq!(store.load(key(3)).await, Ok(Loaded::Ended(ENDED)));
-    assert_eq!(
-        store.count().await,
-        Ok(1),
-        "a living session is no tombstone"
-    );
+    assert_eq!(store.count().await, Ok(1), "a living session is no tombstone");
 }
 
 async fn l11_the_later_sibling_wins_and_nothing_goes_back(bench: Bench) {
@@ -198,77 +127,33 @@ async fn l11_the_later_sibling_wins_and_nothing_goes_back(bench: Bench) {
     store.create(key(1), row("r0")).await.expect("created");
     let first = leased(store, key(1), ask(0)).await;
     let takes_over = Some(first.epoch);
-    let second = leased(
-        store,
-        key(1),
-        Begin {
-            takes_over,
-            ..ask(0)
-        },
-    )
-    .await;
+    let second = leased(store, key(1), Begin { takes_over, ..ask(0) }).await;
 
-    let verdict = store
-        .commit(key(1), rotated(0, first.epoch), body("older sibling"))
-        .await;
-    let Ok(Verdict::Accept(head)) = verdict else {
-        panic!("{verdict:?}")
-    };
-    assert_eq!(
-        (head.generation, head.intent),
-        (Generation(1), Some(second))
-    );
-    assert_eq!(
-        living(store, key(1)).await,
-        Row {
-            head,
-            body: body("older sibling")
-        }
-    );
+    let verdict = store.commit(key(1), rotated(0, first.epoch), body("older sibling")).await;
+    let Ok(Verdict::Accept(head)) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((head.generation, head.intent), (Generation(1), Some(second)));
+    assert_eq!(living(store, key(1)).await, Row { head, body: body("older sibling") });
 
-    let verdict = store
-        .commit(key(1), rotated(0, second.epoch), body("later sibling"))
-        .await;
-    let Ok(Verdict::Accept(head)) = verdict else {
-        panic!("{verdict:?}")
-    };
+    let verdict = store.commit(key(1), rotated(0, second.epoch), body("later sibling")).await;
+    let Ok(Verdict::Accept(head)) = verdict else { panic!("{verdict:?}") };
     assert_eq!((head.generation, head.intent), (Generation(2), None));
 
     for (consumed, epoch) in [(0, first.epoch), (0, second.epoch), (1, Epoch(99))] {
-        let late = store
-            .commit(key(1), rotated(consumed, epoch), body("late"))
-            .await;
+        let late = store.commit(key(1), rotated(consumed, epoch), body("late")).await;
         assert_eq!(late, Ok(Verdict::Superseded), "{consumed} in {epoch:?}");
     }
-    assert_eq!(
-        living(store, key(1)).await,
-        Row {
-            head,
-            body: body("later sibling")
-        }
-    );
+    assert_eq!(living(store, key(1)).await, Row { head, body: body("later sibling") });
 }
 
 async fn l11_a_reply_without_rotation_replaces_the_body_only(bench: Bench) {
     let store = &*bench.store;
     store.create(key(1), row("r0")).await.expect("created");
     let intent = leased(store, key(1), ask(0)).await;
-    let kept = Commit {
-        rotated: false,
-        ..rotated(0, intent.epoch)
-    };
-    let verdict = store
-        .commit(key(1), kept, body("same token, new entry"))
-        .await;
-    let expected = Head {
-        epoch: intent.epoch,
-        ..Head::new()
-    };
+    let kept = Commit { rotated: false, ..rotated(0, intent.epoch) };
+    let verdict = store.commit(key(1), kept, body("same token, new entry")).await;
+    let expected = Head { epoch: intent.epoch, ..Head::new() };
     assert_eq!(verdict, Ok(Verdict::Accept(expected)));
-    let expected = Row {
-        head: expected,
-        body: body("same token, new entry"),
-    };
+    let expected = Row { head: expected, body: body("same token, new entry") };
     assert_eq!(living(store, key(1)).await, expected);
 }
 

@@ -1,8 +1,5 @@
 //! Whatever is asked of them, in whatever order: all stores give the same answers.
-#![expect(
-    clippy::expect_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
 
 use std::time::Duration;
 
@@ -29,15 +26,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Step> {
     let session = || 0..3_u64;
     let takes_over = prop_oneof![Just(None), (0..6_u64).prop_map(|epoch| Some(Epoch(epoch)))];
-    let begin = (0..4_u64, takes_over).prop_map(|(consumes, takes_over)| Begin {
-        takes_over,
-        ..ask(consumes)
+    let begin = (0..4_u64, takes_over)
+        .prop_map(|(consumes, takes_over)| Begin { takes_over, ..ask(consumes) });
+    let commit = (0..4_u64, 0..7_u64, any::<bool>()).prop_map(|(consumed, epoch, rotates)| {
+        Commit { rotated: rotates, ..rotated(consumed, Epoch(epoch)) }
     });
-    let commit =
-        (0..4_u64, 0..7_u64, any::<bool>()).prop_map(|(consumed, epoch, rotates)| Commit {
-            rotated: rotates,
-            ..rotated(consumed, Epoch(epoch))
-        });
     prop_oneof![
         2 => session().prop_map(Step::Create),
         6 => (session(), begin).prop_map(|(key, ask)| Step::Begin(key, ask)),
@@ -56,20 +49,14 @@ async fn told(store: &dyn Store, clock: &Clock, step: &Step) -> String {
         Step::Begin(number, ask) => format!("{:?}", store.begin(key(*number), *ask).await),
         Step::Commit(number, commit, due) => {
             let due = due.map(|seconds| clock.now() + Duration::from_secs(seconds));
-            let body = Body {
-                due,
-                ..body(&format!("{commit:?}"))
-            };
+            let body = Body { due, ..body(&format!("{commit:?}")) };
             format!("{:?}", store.commit(key(*number), *commit, body).await)
         }
         Step::End(number) => format!("{:?}", store.end(key(*number), ENDED).await),
         Step::Wait(_) => String::new(),
         Step::Purge => format!("{:?}", store.purge(1).await),
     };
-    let mut due = store
-        .due(Instant::from_nanos(u64::MAX), None, 9)
-        .await
-        .expect("readable");
+    let mut due = store.due(Instant::from_nanos(u64::MAX), None, 9).await.expect("readable");
     // Sessions due at the same moment have no order of their own.
     due.sessions.sort_by_key(|(key, at)| (*at, *key));
     let doubt = store.in_doubt(None, 9).await;

@@ -1,8 +1,5 @@
 //! What the stories about stores share: a store of each kind, and short words for what is asked.
-#![expect(
-    clippy::expect_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +38,7 @@ pub(crate) fn body(text: &str) -> Body {
 }
 
 pub(crate) fn row(text: &str) -> Row {
-    Row {
-        head: Head::new(),
-        body: body(text),
-    }
+    Row { head: Head::new(), body: body(text) }
 }
 
 pub(crate) fn ask(consumes: u64) -> Begin {
@@ -58,11 +52,7 @@ pub(crate) fn ask(consumes: u64) -> Begin {
 }
 
 pub(crate) fn rotated(consumed: u64, epoch: Epoch) -> Commit {
-    Commit {
-        consumed: Generation(consumed),
-        epoch,
-        rotated: true,
-    }
+    Commit { consumed: Generation(consumed), epoch, rotated: true }
 }
 
 pub(crate) async fn living(store: &dyn Store, key: SessionKey) -> Row {
@@ -81,24 +71,14 @@ pub(crate) async fn leased(store: &dyn Store, key: SessionKey, ask: Begin) -> In
 
 pub(crate) fn memory() -> Bench {
     let (clock, hand) = Clock::manual();
-    Bench {
-        store: Arc::new(Memory::new(clock.clone())),
-        clock,
-        hand,
-        _dir: None,
-    }
+    Bench { store: Arc::new(Memory::new(clock.clone())), clock, hand, _dir: None }
 }
 
 pub(crate) fn embedded() -> Bench {
     let (clock, hand) = Clock::manual();
     let dir = tempfile::tempdir().expect("a directory");
     let store = Embedded::open(dir.path(), clock.clone()).expect("opens");
-    Bench {
-        store: Arc::new(store),
-        clock,
-        hand,
-        _dir: Some(dir),
-    }
+    Bench { store: Arc::new(store), clock, hand, _dir: Some(dir) }
 }
 
 /// Makes a test of each story for each store.

@@ -1,8 +1,5 @@
 //! The contract of `tokenward::store::Store`, run for every store: what is listed and found.
-#![expect(
-    clippy::expect_used,
-    reason = "a step of a story that fails ends the story"
-)]
+#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
 
 use std::time::Duration;
 
@@ -32,10 +29,7 @@ async fn l3_sessions_in_doubt_are_listed_until_their_exchange_is_resolved(bench:
     assert_eq!(store.in_doubt(None, 2).await, Ok(vec![key(1), key(3)]));
     assert_eq!(store.in_doubt(Some(key(3)), 2).await, Ok(vec![key(4)]));
 
-    store
-        .commit(key(3), rotated(0, Epoch(1)), body("r1"))
-        .await
-        .expect("written");
+    store.commit(key(3), rotated(0, Epoch(1)), body("r1")).await.expect("written");
     store.end(key(4), ENDED).await.expect("written");
     assert_eq!(store.in_doubt(None, 9).await, Ok(vec![key(1)]));
 }
@@ -56,46 +50,19 @@ async fn l14_listings_are_paged_in_order(bench: Bench) {
 async fn due_sessions_come_the_earliest_first_and_page_by_page(bench: Bench) {
     let store = &*bench.store;
     let at = |seconds| bench.clock.now() + Duration::from_secs(seconds);
-    for (number, due) in [
-        (1, Some(30)),
-        (2, Some(10)),
-        (3, None),
-        (4, Some(20)),
-        (5, Some(10)),
-    ] {
-        let body = Body {
-            due: due.map(at),
-            ..body("r0")
-        };
-        store
-            .create(
-                key(number),
-                Row {
-                    head: Head::new(),
-                    body,
-                },
-            )
-            .await
-            .expect("created");
+    for (number, due) in [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20)), (5, Some(10))] {
+        let body = Body { due: due.map(at), ..body("r0") };
+        store.create(key(number), Row { head: Head::new(), body }).await.expect("created");
     }
     let first = store.due(at(29), None, 2).await.expect("readable");
-    assert_eq!(
-        first.sessions,
-        vec![(key(2), Some(at(10))), (key(5), Some(at(10)))]
-    );
+    assert_eq!(first.sessions, vec![(key(2), Some(at(10))), (key(5), Some(at(10)))]);
     let second = store.due(at(29), first.next, 2).await.expect("readable");
     assert_eq!(second.sessions, vec![(key(4), Some(at(20)))]);
     assert_eq!(second.next, None);
 
     let intent = leased(store, key(2), ask(0)).await;
-    let later = Body {
-        due: Some(at(40)),
-        ..body("r1")
-    };
-    store
-        .commit(key(2), rotated(0, intent.epoch), later.clone())
-        .await
-        .expect("written");
+    let later = Body { due: Some(at(40)), ..body("r1") };
+    store.commit(key(2), rotated(0, intent.epoch), later.clone()).await.expect("written");
     assert_eq!(living(store, key(2)).await.body, later);
     let page = store.due(at(30), None, 9).await.expect("readable");
     let keys: Vec<SessionKey> = page.sessions.iter().map(|(key, _)| *key).collect();
@@ -106,42 +73,18 @@ async fn sessions_are_found_by_person_and_by_provider_session(bench: Bench) {
     let store = &*bench.store;
     let sid = |name| Some(IndexKey::provider_session("https://idp", name));
     for (number, by_provider_session) in [(1, sid("a")), (2, sid("b")), (3, None)] {
-        let body = Body {
-            by_provider_session,
-            ..body("r0")
-        };
-        store
-            .create(
-                key(number),
-                Row {
-                    head: Head::new(),
-                    body,
-                },
-            )
-            .await
-            .expect("created");
+        let body = Body { by_provider_session, ..body("r0") };
+        store.create(key(number), Row { head: Head::new(), body }).await.expect("created");
     }
     let person = body("").by_subject;
     assert_eq!(store.find(person).await, Ok(vec![key(1), key(2), key(3)]));
-    assert_eq!(
-        store.find(sid("b").expect("a name")).await,
-        Ok(vec![key(2)])
-    );
+    assert_eq!(store.find(sid("b").expect("a name")).await, Ok(vec![key(2)]));
     let other = IndexKey::subject("https://idp", "bob");
     assert_eq!(store.find(other).await, Ok(vec![]));
 
     let intent = leased(store, key(2), ask(0)).await;
-    let renamed = Body {
-        by_provider_session: sid("c"),
-        ..body("r1")
-    };
-    store
-        .commit(key(2), rotated(0, intent.epoch), renamed)
-        .await
-        .expect("written");
+    let renamed = Body { by_provider_session: sid("c"), ..body("r1") };
+    store.commit(key(2), rotated(0, intent.epoch), renamed).await.expect("written");
     assert_eq!(store.find(sid("b").expect("a name")).await, Ok(vec![]));
-    assert_eq!(
-        store.find(sid("c").expect("a name")).await,
-        Ok(vec![key(2)])
-    );
+    assert_eq!(store.find(sid("c").expect("a name")).await, Ok(vec![key(2)]));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FORCED_PAUSE, Need, Session, State, Want};
+use super::{FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want};
 use crate::event::{EndReason, Trigger};
 use crate::name::{Audience, Epoch};
 use crate::policy::{KeepFresh, Margins, Policies};
@@ -62,19 +62,10 @@ pub struct Offer {
 /// Returns when a stored session should be woken to be kept fresh without traffic; `None` where no
 /// audience asks for it.
 pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<Instant> {
-    let kept = policies
-        .audiences
-        .iter()
-        .filter(|(_, policy)| policy.keep_fresh.is_always());
+    let kept = policies.audiences.iter().filter(|(_, policy)| policy.keep_fresh.is_always());
     kept.filter(|(audience, policy)| !is_held(snapshot, audience, &policy.scopes))
         .map(|(audience, policy)| {
-            match lookup(
-                &snapshot.entries,
-                audience,
-                &policy.scopes,
-                policy.margins,
-                now,
-            ) {
+            match lookup(&snapshot.entries, audience, &policy.scopes, policy.margins, now) {
                 Lookup::Hit(entry) | Lookup::Downscoped { entry, .. } => {
                     entry.refresh_from(policy.margins)
                 }
@@ -86,10 +77,7 @@ pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<
 }
 
 fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSet) -> bool {
-    snapshot
-        .holds
-        .iter()
-        .any(|hold| hold.audience == *audience && hold.scopes == *scopes)
+    snapshot.holds.iter().any(|hold| hold.audience == *audience && hold.scopes == *scopes)
 }
 
 // === impl Session ===
@@ -106,13 +94,7 @@ impl Session {
             return Some(Answer::Ended(reason));
         }
         let margins = self.margins(&need.audience);
-        match lookup(
-            &self.snapshot.entries,
-            &need.audience,
-            &need.scopes,
-            margins,
-            now,
-        ) {
+        match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
             Lookup::Hit(entry) if replaces.is_none_or(|refused| entry.born_in > refused) => {
                 return Some(Answer::Granted(self.offer(entry)));
             }
@@ -122,11 +104,8 @@ impl Session {
             Lookup::Downscoped { missing, .. } => return Some(Answer::Downscoped { missing }),
             Lookup::Hit(_) | Lookup::Miss => {}
         }
-        let hold = self
-            .snapshot
-            .holds
-            .iter()
-            .find(|hold| need.is_for(&hold.audience, &hold.scopes));
+        let hold =
+            self.snapshot.holds.iter().find(|hold| need.is_for(&hold.audience, &hold.scopes));
         if let Some(hold) = hold {
             return Some(Answer::MfaRequired(Box::new(hold.clone())));
         }
@@ -156,8 +135,7 @@ impl Session {
     pub(super) fn settle_waiters(&mut self, now: Instant) -> u32 {
         let mut waiting = std::mem::take(&mut self.waiting);
         let answered = waiting.answered(|want| {
-            self.judge(&want.need, want.replaces, now)
-                .or_else(|| self.hopeless(want, now))
+            self.judge(&want.need, want.replaces, now).or_else(|| self.hopeless(want, now))
         });
         self.waiting = waiting;
         let count = u32::try_from(answered.len()).unwrap_or(u32::MAX);
@@ -178,9 +156,7 @@ impl Session {
             State::Ended(_) | State::Exchanging { .. } | State::Fresh => (now, "exchanging"),
         };
         let wait = until.left_at(now);
-        let late = self
-            .waiting
-            .answered(|want| (want.deadline <= now).then(|| not_now(wait, why)));
+        let late = self.waiting.answered(|want| (want.deadline <= now).then(|| not_now(wait, why)));
         for (waiter, answer) in late {
             self.answer(waiter, answer);
         }
@@ -188,20 +164,12 @@ impl Session {
 
     /// Shows readers what may be handed out.
     pub(super) fn publish(&mut self) {
-        let offers = self
-            .snapshot
-            .entries
-            .iter()
-            .map(|entry| self.offer(entry))
-            .collect();
+        let offers = self.snapshot.entries.iter().map(|entry| self.offer(entry)).collect();
         self.effects.push_back(Effect::Publish(offers));
     }
 
     pub(super) fn parked_answer(&self, need: &Need, now: Instant) -> Option<Answer> {
-        let parked = self
-            .parked
-            .iter()
-            .find(|parked| parked.need == *need && now < parked.until);
+        let parked = self.parked.iter().find(|parked| parked.need == *need && now < parked.until);
         parked.map(|parked| parked.answer.clone())
     }
 
@@ -217,17 +185,8 @@ impl Session {
                 return Some((need, Trigger::Ahead));
             }
         }
-        let probe = self
-            .snapshot
-            .holds
-            .iter()
-            .find(|hold| hold.probe_at.is_some_and(|at| at <= now));
-        if let Some(hold) = probe {
-            let need = Need {
-                audience: hold.audience.clone(),
-                scopes: hold.scopes.clone(),
-            };
-            return Some((need, Trigger::Ahead));
+        if let Some(probe) = self.due_probe(now) {
+            return Some((probe, Trigger::Ahead));
         }
         let due = self
             .kept_fresh()
@@ -235,26 +194,33 @@ impl Session {
         due.map(|(need, _)| (need, Trigger::Ahead))
     }
 
-    /// Returns what to ask for when the purpose is to learn whether the refresh token lives.
-    pub(super) fn doubt_work(&self) -> (Need, Trigger) {
-        let need = self
-            .waiting
-            .first()
-            .map(|want| want.need.clone())
-            .unwrap_or_else(|| {
-                let audience = self.snapshot.primary.clone();
-                let scopes = self.policies.audience(&audience).scopes;
-                Need { audience, scopes }
-            });
-        (need, Trigger::Doubt)
+    /// Returns what to ask for when the purpose is to learn whether the refresh token lives, or
+    /// when there will be something: what is held or parked would teach nothing.
+    pub(super) fn doubt_work(&self, now: Instant) -> Result<Need, Instant> {
+        if let Some(want) = self.waiting.first() {
+            return Ok(want.need.clone());
+        }
+        let primary = self.snapshot.primary.clone();
+        let configured = self.policies.audiences.iter();
+        let mut known = std::iter::once((primary.clone(), self.policies.audience(&primary).scopes))
+            .chain(configured.map(|(audience, policy)| (audience.clone(), policy.scopes.clone())))
+            .map(|(audience, scopes)| Need { audience, scopes });
+        known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now)).ok_or_else(
+            || {
+                let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
+                probes.chain([now + PARKED_FOR]).min().unwrap_or(now)
+            },
+        )
+    }
+
+    fn due_probe(&self, now: Instant) -> Option<Need> {
+        let mut holds = self.snapshot.holds.iter();
+        let due = holds.find(|hold| hold.probe_at.is_some_and(|at| at <= now));
+        due.map(|hold| Need { audience: hold.audience.clone(), scopes: hold.scopes.clone() })
     }
 
     pub(super) fn has_work(&self) -> bool {
-        let probes = self
-            .snapshot
-            .holds
-            .iter()
-            .any(|hold| hold.probe_at.is_some());
+        let probes = self.snapshot.holds.iter().any(|hold| hold.probe_at.is_some());
         !self.waiting.is_empty() || !self.ahead.is_empty() || self.ahead_at().is_some() || probes
     }
 
@@ -277,13 +243,7 @@ impl Session {
     /// Reports whether the access token for `need` has reached its refresh-ahead margin.
     pub(super) fn refresh_due(&self, need: &Need, now: Instant) -> bool {
         let margins = self.margins(&need.audience);
-        match lookup(
-            &self.snapshot.entries,
-            &need.audience,
-            &need.scopes,
-            margins,
-            now,
-        ) {
+        match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
             Lookup::Hit(entry) => self.offer(entry).refresh_from <= now,
             Lookup::Downscoped { .. } => false,
             Lookup::Miss => true,
@@ -298,10 +258,7 @@ impl Session {
             .iter()
             .filter(move |(_, policy)| always(policy.keep_fresh))
             .filter_map(|(audience, policy)| {
-                let need = Need {
-                    audience: audience.clone(),
-                    scopes: policy.scopes.clone(),
-                };
+                let need = Need { audience: audience.clone(), scopes: policy.scopes.clone() };
                 if is_held(&self.snapshot, audience, &policy.scopes) {
                     return None;
                 }
@@ -336,11 +293,7 @@ impl Session {
                 self.jittered(entry, margins)
             }
         };
-        Offer {
-            entry: entry.clone(),
-            refresh_from,
-            serve_until: entry.serve_until(margins),
-        }
+        Offer { entry: entry.clone(), refresh_from, serve_until: entry.serve_until(margins) }
     }
 
     /// Up to a tenth of the margin earlier, different for each token, so that sessions which signed
@@ -355,24 +308,16 @@ impl Session {
     fn margins(&self, audience: &Audience) -> Margins {
         match self.snapshot.refresh_token {
             Some(_) => self.policies.audience(audience).margins,
-            None => Margins {
-                refresh_ahead: Duration::ZERO,
-                serve: Duration::ZERO,
-            },
+            None => Margins { refresh_ahead: Duration::ZERO, serve: Duration::ZERO },
         }
     }
 
     fn forced_lately(&self, audience: &Audience, now: Instant) -> bool {
-        self.forced
-            .get(audience)
-            .is_some_and(|at| now.since(*at) < FORCED_PAUSE)
+        self.forced.get(audience).is_some_and(|at| now.since(*at) < FORCED_PAUSE)
     }
 }
 
 /// At least a second: a smaller `Retry-After` cannot be said in HTTP.
 fn not_now(wait: Duration, why: &'static str) -> Answer {
-    Answer::NotNow {
-        retry_after: wait.max(Duration::from_secs(1)),
-        why,
-    }
+    Answer::NotNow { retry_after: wait.max(Duration::from_secs(1)), why }
 }

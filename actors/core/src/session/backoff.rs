@@ -33,9 +33,7 @@ impl Dice {
 /// What the provider asked for is not followed exactly: everybody who was told the same second
 /// would come back in it.
 pub fn wait(policy: &Backoff, failures: u32, asked: Option<Duration>, dice: &mut Dice) -> Duration {
-    let doubled = policy
-        .first
-        .saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let doubled = policy.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
     let ceiling = doubled.min(policy.most);
     match asked {
         Some(asked) => asked + dice.up_to(policy.first),
@@ -57,10 +55,7 @@ mod tests {
                 .max()
                 .unwrap();
             assert!(longest <= ceiling_ms, "{failures}: {longest}");
-            assert!(
-                longest > ceiling_ms / 2,
-                "{failures}: {longest} is no full jitter"
-            );
+            assert!(longest > ceiling_ms / 2, "{failures}: {longest} is no full jitter");
         }
     }
 

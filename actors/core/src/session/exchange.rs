@@ -11,6 +11,8 @@
 //!    │          │        ├────► Revoke ──► Land     the session ended meanwhile
 //!    │          │        └────► Load ──► Land       a newer token is there already
 //!    │          ├─────────────► Land(Doubt)         no answer: the intent stays
+//!    │          ├─────────────► Load ──► Land       refused: does the token still count?
+//!    ├──► Load ──► Send                             written since: read what, then spend
 //!    ├──► Load ──► Land(Moved)                      somebody else was faster
 //!    └──► Land(Busy), Land(StoreDown)
 //! ```
@@ -56,6 +58,7 @@ pub struct Flight {
     intent: Option<Intent>,
     sent_at: Option<Instant>,
     saving: Option<Saving>,
+    reading: Option<Reread>,
     save_failures: u32,
     step: Step,
 }
@@ -72,8 +75,18 @@ struct Saving {
 #[derive(Clone, Debug)]
 enum Then {
     Arrive(Outcome),
+    LookAgain,
     Refuse(Refusal, Fate),
     TurnBack(NotSent),
+}
+
+/// Why a flight reads the session again, where it is not to land with what it reads.
+#[derive(Clone, Debug)]
+enum Reread {
+    /// The refresh token was refused: does it still count?
+    Refused(Refusal, Fate),
+    /// Somebody else held the lease since the session was read: what did they write?
+    Stale,
 }
 
 /// What the shell must do next.
@@ -122,6 +135,8 @@ pub enum Landing {
         epoch: Epoch,
         /// How the answer was lost; `None` where the doubt is older than this flight.
         how: Option<Unheard>,
+        /// What was wrong with a 200 that named no new refresh token.
+        malformed: Option<&'static str>,
         /// When the token may be sent once more.
         retry_at: Instant,
     },
@@ -138,7 +153,8 @@ pub enum Landing {
         /// The session as it is stored.
         snapshot: Box<Snapshot>,
     },
-    /// The provider said no; the intent is resolved, unless the session is to end.
+    /// The provider said no. The intent is resolved, unless the session is to end, or the reply
+    /// leaves open whether the refresh token was spent: then it is still in the snapshot.
     Refused {
         /// What it said.
         refusal: Refusal,

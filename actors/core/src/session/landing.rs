@@ -15,29 +15,22 @@ use crate::time::Instant;
 
 impl Session {
     pub(super) fn land(&mut self, landing: Landing, now: Instant) {
-        let State::Exchanging {
-            need,
-            trigger,
-            since,
-            late,
-        } = self.state.clone()
-        else {
+        let State::Exchanging { need, trigger, since, late } = self.state.clone() else {
             return;
         };
         self.state = State::Fresh;
         match landing {
             Landing::Busy(intent) => {
-                self.emit(Event::ReusePrevented {
-                    audience: need.audience,
-                });
+                self.emit(Event::ReusePrevented { audience: need.audience });
                 let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
                 self.fall_in_doubt(intent.epoch, None, until, now);
             }
-            Landing::Doubt {
-                epoch,
-                how,
-                retry_at,
-            } => {
+            Landing::Doubt { epoch, how, malformed, retry_at } => {
+                self.snapshot.head.epoch = epoch;
+                if let Some(why) = malformed {
+                    let (audience, salvaged) = (need.audience, false);
+                    self.emit(Event::Malformed { audience, why, salvaged });
+                }
                 self.failures += 1;
                 let patience = match self.failures {
                     // The first retry must fall inside the provider's reuse window.
@@ -56,21 +49,13 @@ impl Session {
                 self.snapshot = *snapshot;
                 self.not_sent(&need, &not_sent, now);
             }
-            Landing::Refused {
-                refusal,
-                fate,
-                snapshot,
-            } => {
+            Landing::Refused { refusal, fate, snapshot } => {
                 self.snapshot = *snapshot;
                 self.refused(&need, &refusal, fate, now);
+                self.doubt_on(refusal.wait, now);
             }
             Landing::Saved(receipt) => {
-                let flown = Flown {
-                    need,
-                    trigger,
-                    since,
-                    late,
-                };
+                let flown = Flown { need, trigger, since, late };
                 self.saved(&receipt, &flown, now);
             }
             Landing::StoreDown => {
@@ -101,11 +86,20 @@ impl Session {
         retry_at: Instant,
         now: Instant,
     ) {
-        self.state = State::InDoubt { epoch, retry_at };
-        self.emit(Event::InDoubt {
-            how,
-            wait: retry_at.left_at(now),
-        });
+        self.state = State::InDoubt { epoch, retry_at, look_at: None };
+        self.emit(Event::InDoubt { how, wait: retry_at.left_at(now) });
+    }
+
+    /// Stays in doubt where a refusal has not resolved the intent.
+    fn doubt_on(&mut self, asked: Option<Duration>, now: Instant) {
+        if let (Some(intent), false) =
+            (self.snapshot.head.intent, matches!(self.state, State::Ended(_)))
+        {
+            self.failures = self.failures.max(1);
+            let wait = self.wait(self.failures, asked).max(intent.settle);
+            self.fall_in_doubt(intent.epoch, None, now + wait, now);
+            self.publish();
+        }
     }
 
     fn adopt(&mut self, snapshot: Snapshot, now: Instant) {
@@ -128,9 +122,7 @@ impl Session {
                 self.parked.retain(|parked| parked.need != flown.need);
                 self.publish();
                 if was_held {
-                    self.emit(Event::Released {
-                        audience: audience.clone(),
-                    });
+                    self.emit(Event::Released { audience: audience.clone() });
                 }
                 self.refreshed(receipt, flown, now);
             }
@@ -142,11 +134,7 @@ impl Session {
             Outcome::Turned(Turn::SubjectChanged) => self.end(EndReason::SubjectChanged, now),
             Outcome::Malformed(why) => {
                 self.back_off(None, now);
-                self.emit(Event::Malformed {
-                    audience,
-                    why,
-                    salvaged: true,
-                });
+                self.emit(Event::Malformed { audience, why, salvaged: true });
             }
         }
     }
@@ -154,26 +142,18 @@ impl Session {
     fn refreshed(&mut self, receipt: &Receipt, flown: &Flown, now: Instant) {
         let need = &flown.need;
         let margins = self.policies.audience(&need.audience).margins;
-        let missing = match lookup(
-            &self.snapshot.entries,
-            &need.audience,
-            &need.scopes,
-            margins,
-            now,
-        ) {
-            Lookup::Downscoped { missing, .. } => Some(missing),
-            Lookup::Hit(_) => None,
-            // A token that is born too short to be served would be exchanged for ever.
-            Lookup::Miss => {
-                self.park(need, Answer::Unusable("lifetime_too_short"), now);
-                None
-            }
-        };
+        let missing =
+            match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
+                Lookup::Downscoped { missing, .. } => Some(missing),
+                Lookup::Hit(_) => None,
+                // A token that is born too short to be served would be exchanged for ever.
+                Lookup::Miss => {
+                    self.park(need, Answer::Unusable("lifetime_too_short"), now);
+                    None
+                }
+            };
         if let Some(missing) = missing {
-            self.emit(Event::Downscoped {
-                audience: need.audience.clone(),
-                missing,
-            });
+            self.emit(Event::Downscoped { audience: need.audience.clone(), missing });
         }
         let waiters = self.settle_waiters(now);
         self.emit(Event::Refreshed {
@@ -200,7 +180,6 @@ impl Session {
                 self.emit(Event::Rejected { audience, code });
             }
             Fate::Holds => {
-                self.failures = 0;
                 self.emit(Event::Held { audience });
             }
             Fate::Faults(fault) => {
@@ -211,11 +190,7 @@ impl Session {
             }
             Fate::Waits | Fate::Doubts => {
                 let wait = self.back_off(refusal.wait, now);
-                self.emit(Event::Postponed {
-                    audience,
-                    code,
-                    wait,
-                });
+                self.emit(Event::Postponed { audience, code, wait });
             }
         }
     }
@@ -223,11 +198,7 @@ impl Session {
     fn not_sent(&mut self, need: &Need, not_sent: &NotSent, now: Instant) {
         let wait = self.back_off(not_sent.wait, now);
         let (audience, cause) = (need.audience.clone(), not_sent.cause);
-        self.emit(Event::NotSent {
-            audience,
-            cause,
-            wait,
-        });
+        self.emit(Event::NotSent { audience, cause, wait });
     }
 
     fn back_off(&mut self, asked: Option<Duration>, now: Instant) -> Duration {
@@ -243,14 +214,9 @@ impl Session {
     }
 
     fn park(&mut self, need: &Need, answer: Answer, now: Instant) {
-        self.parked
-            .retain(|parked| parked.need != *need && now < parked.until);
+        self.parked.retain(|parked| parked.need != *need && now < parked.until);
         if self.parked.len() < super::AHEAD_MAX {
-            self.parked.push(Parked {
-                need: need.clone(),
-                until: now + PARKED_FOR,
-                answer,
-            });
+            self.parked.push(Parked { need: need.clone(), until: now + PARKED_FOR, answer });
         }
     }
 }

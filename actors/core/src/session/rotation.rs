@@ -47,11 +47,7 @@ pub fn turn(
     after.entries.retain(|entry| entry.expires_at() > now);
 
     if let Some(claims) = &grant.claims {
-        if claims
-            .subject
-            .as_deref()
-            .is_some_and(|subject| *subject != *before.subject)
-        {
+        if claims.subject.as_deref().is_some_and(|subject| *subject != *before.subject) {
             return (after, Turn::SubjectChanged);
         }
         let listed = |audience: &String| audience == need.audience.as_str();
@@ -60,9 +56,7 @@ pub fn turn(
         }
     }
 
-    after
-        .holds
-        .retain(|hold| !need.is_for(&hold.audience, &hold.scopes));
+    after.holds.retain(|hold| !need.is_for(&hold.audience, &hold.scopes));
     insert(&mut after.entries, entry(need, grant, born_in, now));
     (after, Turn::Kept)
 }
@@ -108,10 +102,7 @@ fn insert(entries: &mut Vec<Entry>, mut entry: Entry) {
         return;
     }
     if entries.len() >= ENTRIES_MAX {
-        let oldest = entries
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, own)| own.expires_at());
+        let oldest = entries.iter().enumerate().min_by_key(|(_, own)| own.expires_at());
         if let Some((place, _)) = oldest {
             entries.remove(place);
         }
@@ -142,10 +133,7 @@ mod tests {
     }
 
     fn need(audience: &str, scopes: &str) -> Need {
-        Need {
-            audience: Audience::parse(audience).unwrap(),
-            scopes: ScopeSet::parse(scopes),
-        }
+        Need { audience: Audience::parse(audience).unwrap(), scopes: ScopeSet::parse(scopes) }
     }
 
     fn grant(access_token: &str, granted: Option<&str>, refresh_token: Option<&str>) -> Grant {
@@ -161,11 +149,7 @@ mod tests {
     }
 
     fn tokens(session: &Snapshot) -> Vec<&str> {
-        session
-            .entries
-            .iter()
-            .map(|entry| entry.access_token.expose())
-            .collect()
+        session.entries.iter().map(|entry| entry.access_token.expose()).collect()
     }
 
     #[test]
@@ -177,21 +161,12 @@ mod tests {
             ("B", "a", None, "other"),
             ("A", "b a", Some("b a"), "wide again"),
         ] {
-            session = turn(
-                &session,
-                &need(audience, asked),
-                &grant(name, granted, None),
-                Epoch(1),
-                NOW,
-            )
-            .0;
+            session =
+                turn(&session, &need(audience, asked), &grant(name, granted, None), Epoch(1), NOW)
+                    .0;
         }
         assert_eq!(tokens(&session), ["wide again", "narrow", "other"]);
-        assert_eq!(
-            session.entries[2].granted,
-            ScopeSet::parse("a"),
-            "left out means as asked"
-        );
+        assert_eq!(session.entries[2].granted, ScopeSet::parse("a"), "left out means as asked");
     }
 
     #[test]
@@ -205,38 +180,20 @@ mod tests {
             (claims("B", "alice"), Turn::AudienceMismatched),
             (claims("A", "mallory"), Turn::SubjectChanged),
         ] {
-            let grant = Grant {
-                claims: Some(claims),
-                ..grant("t", None, Some("r1"))
-            };
+            let grant = Grant { claims: Some(claims), ..grant("t", None, Some("r1")) };
             let (after, turned) = turn(&session(), &need("A", "a"), &grant, Epoch(1), NOW);
             assert_eq!(turned, expected);
-            assert_eq!(
-                after.refresh_token,
-                Some(RefreshToken::new("r1")),
-                "{expected:?}"
-            );
+            assert_eq!(after.refresh_token, Some(RefreshToken::new("r1")), "{expected:?}");
             assert_eq!(after.entries.len(), usize::from(expected == Turn::Kept));
         }
-        let broken = Malformed {
-            refresh_token: Some(RefreshToken::new("r1")),
-            why: "no access_token",
-        };
-        assert_eq!(
-            salvage(&session(), &broken).refresh_token,
-            Some(RefreshToken::new("r1"))
-        );
+        let broken =
+            Malformed { refresh_token: Some(RefreshToken::new("r1")), why: "no access_token" };
+        assert_eq!(salvage(&session(), &broken).refresh_token, Some(RefreshToken::new("r1")));
     }
 
     #[test]
     fn what_a_reply_leaves_out_stays() {
-        let (after, _) = turn(
-            &session(),
-            &need("A", "a"),
-            &grant("t", None, None),
-            Epoch(1),
-            NOW,
-        );
+        let (after, _) = turn(&session(), &need("A", "a"), &grant("t", None, None), Epoch(1), NOW);
         assert_eq!(after.refresh_token, Some(RefreshToken::new("r0")));
         assert_eq!(after.id_token, Some(IdToken::new("i0")));
     }
@@ -246,24 +203,13 @@ mod tests {
         let mut session = session();
         for number in 0..ENTRIES_MAX + 3 {
             let scope = format!("s{number}");
-            let (after, _) = turn(
-                &session,
-                &need("A", &scope),
-                &grant(&scope, None, None),
-                Epoch(1),
-                NOW,
-            );
+            let (after, _) =
+                turn(&session, &need("A", &scope), &grant(&scope, None, None), Epoch(1), NOW);
             session = after;
         }
         assert_eq!(session.entries.len(), ENTRIES_MAX);
         let later = NOW + Duration::from_secs(10);
-        let (after, _) = turn(
-            &session,
-            &need("A", "x"),
-            &grant("x", None, None),
-            Epoch(1),
-            later,
-        );
+        let (after, _) = turn(&session, &need("A", "x"), &grant("x", None, None), Epoch(1), later);
         assert_eq!(tokens(&after), ["x"]);
     }
 }

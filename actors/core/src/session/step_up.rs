@@ -23,19 +23,13 @@ pub fn hold(
     now: Instant,
 ) -> Snapshot {
     let mut after = before.clone();
-    let earlier = after
-        .holds
-        .iter()
-        .position(|hold| need.is_for(&hold.audience, &hold.scopes));
+    let earlier = after.holds.iter().position(|hold| need.is_for(&hold.audience, &hold.scopes));
     let since = earlier.map_or(now, |place| after.holds.remove(place).since);
     if after.holds.len() >= HOLDS_MAX {
         after.holds.remove(0);
     }
-    let demand = demand.unwrap_or(MfaDemand {
-        mfa_token: None,
-        challenge: Vec::new(),
-        enroll: Vec::new(),
-    });
+    let demand =
+        demand.unwrap_or(MfaDemand { mfa_token: None, challenge: Vec::new(), enroll: Vec::new() });
     let probe_at = probe_at(backoff.hold_probe, now);
     after.holds.push(Hold {
         audience: need.audience.clone(),
@@ -51,9 +45,7 @@ pub fn hold(
 ///
 /// Whatever comes of it, a denial as well as a failure, the next one is as far away.
 pub(super) fn rearm(holds: &mut [Hold], need: &Need, every: Option<Duration>, now: Instant) {
-    let held = holds
-        .iter_mut()
-        .find(|hold| need.is_for(&hold.audience, &hold.scopes));
+    let held = holds.iter_mut().find(|hold| need.is_for(&hold.audience, &hold.scopes));
     if let Some(hold) = held {
         hold.probe_at = probe_at(every, now);
     }

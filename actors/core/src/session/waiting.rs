@@ -24,10 +24,8 @@ impl Waiting {
         if self.wants.len() >= WAITERS_MAX {
             return Err(want);
         }
-        self.not_before = Some(
-            self.not_before
-                .map_or(want.deadline, |earliest| earliest.min(want.deadline)),
-        );
+        self.not_before =
+            Some(self.not_before.map_or(want.deadline, |earliest| earliest.min(want.deadline)));
         self.wants.insert(want.waiter, want);
         Ok(())
     }

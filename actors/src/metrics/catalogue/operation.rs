@@ -64,10 +64,7 @@ pub static ACTOR_MESSAGE_WAIT: Metric = Metric {
 pub static ACTOR_RESTARTS: Metric = Metric {
     name: "tokenward_actor_restarts_total",
     kind: Kind::Counter,
-    labels: &[
-        closed("actor", Actor::CODES),
-        closed("reason", RestartReason::CODES),
-    ],
+    labels: &[closed("actor", Actor::CODES), closed("reason", RestartReason::CODES)],
     help: "Actors restarted by their supervisor.",
     question: "What crashes?",
     home: Home::Gateway,
@@ -91,10 +88,7 @@ pub static STORE_OPERATIONS: Metric = Metric {
 pub static STORE_OPERATION_DURATION: Metric = Metric {
     name: "tokenward_store_operation_duration_seconds",
     kind: Kind::Histogram(OVERHEAD_LONG),
-    labels: &[
-        closed("backend", Backend::CODES),
-        closed("op", StoreOp::CODES),
-    ],
+    labels: &[closed("backend", Backend::CODES), closed("op", StoreOp::CODES)],
     help: "Time of one store operation.",
     question: "Is the store slow?",
     home: Home::Gateway,
@@ -135,14 +129,8 @@ pub static BUILD: Metric = Metric {
     name: "tokenward_build_info",
     kind: Kind::Gauge,
     labels: &[
-        Label {
-            name: "version",
-            values: Values::Configured(1),
-        },
-        Label {
-            name: "commit",
-            values: Values::Configured(1),
-        },
+        Label { name: "version", values: Values::Configured(1) },
+        Label { name: "commit", values: Values::Configured(1) },
     ],
     help: "Always 1; which build runs.",
     question: "What is deployed where?",

@@ -144,11 +144,7 @@ pub static MFA_CHALLENGES: Metric = Metric {
 pub static MFA_ATTEMPTS: Metric = Metric {
     name: "tokenward_mfa_attempts_total",
     kind: Kind::Counter,
-    labels: &[
-        AUDIENCE,
-        closed("method", MfaMethod::CODES),
-        closed("outcome", MfaAttempt::CODES),
-    ],
+    labels: &[AUDIENCE, closed("method", MfaMethod::CODES), closed("outcome", MfaAttempt::CODES)],
     help: "MFA verifications submitted.",
     question: "What is the success and failure rate, per method?",
     home: Home::Gateway,

@@ -27,10 +27,7 @@ pub(super) struct Stamp {
 impl Stamp {
     pub(super) fn new(at: Instant, boot: i64) -> Self {
         // Nobody lives to see the difference: 292 years after boot.
-        Self {
-            boot,
-            nanos: i64::try_from(at.as_nanos()).unwrap_or(i64::MAX),
-        }
+        Self { boot, nanos: i64::try_from(at.as_nanos()).unwrap_or(i64::MAX) }
     }
 
     /// Returns the moment, unless it belongs to another boot.
@@ -75,10 +72,7 @@ impl Columns {
             parent: head.parent.map(|parent| parent.0.cast_signed()),
             born_in: head.born_in.0.cast_signed(),
             epoch: head.epoch.0.cast_signed(),
-            intent: head
-                .intent
-                .as_ref()
-                .map(|intent| IntentColumns::new(intent, boot)),
+            intent: head.intent.as_ref().map(|intent| IntentColumns::new(intent, boot)),
             due: None,
             ended: None,
             by_subject: None,
@@ -88,22 +82,8 @@ impl Columns {
 
     /// Replaces the head.
     pub(super) fn set_head(&mut self, head: &Head, boot: i64) {
-        let Self {
-            generation,
-            parent,
-            born_in,
-            epoch,
-            intent,
-            ..
-        } = Self::new(head, boot);
-        *self = Self {
-            generation,
-            parent,
-            born_in,
-            epoch,
-            intent,
-            ..self.clone()
-        };
+        let Self { generation, parent, born_in, epoch, intent, .. } = Self::new(head, boot);
+        *self = Self { generation, parent, born_in, epoch, intent, ..self.clone() };
     }
 
     /// Returns the head, with moments of another boot unknown.
@@ -127,10 +107,7 @@ impl Columns {
 
     /// Returns the names the session is found by, `None` for a tombstone.
     pub(super) fn names(&self) -> Option<(IndexKey, Option<IndexKey>)> {
-        Some((
-            IndexKey(self.by_subject?),
-            self.by_provider_session.map(IndexKey),
-        ))
+        Some((IndexKey(self.by_subject?), self.by_provider_session.map(IndexKey)))
     }
 
     pub(super) fn head_values(&self) -> [Value; HEAD_COLUMNS] {
@@ -153,19 +130,12 @@ impl Columns {
     }
 
     pub(super) fn due_values(&self) -> [Value; 2] {
-        [
-            self.due.map(|due| due.boot).into(),
-            self.due.map(|due| due.nanos).into(),
-        ]
+        [self.due.map(|due| due.boot).into(), self.due.map(|due| due.nanos).into()]
     }
 
     pub(super) fn end_values(&self) -> [Value; 3] {
         let (code, stamp) = self.ended.clone().unzip();
-        [
-            code.into(),
-            stamp.map(|stamp| stamp.boot).into(),
-            stamp.map(|stamp| stamp.nanos).into(),
-        ]
+        [code.into(), stamp.map(|stamp| stamp.boot).into(), stamp.map(|stamp| stamp.nanos).into()]
     }
 
     pub(super) fn name_values(&self) -> [Value; 2] {
@@ -204,11 +174,7 @@ impl Columns {
 impl IntentColumns {
     fn new(intent: &Intent, boot: i64) -> Self {
         let stamped = intent.since.zip(intent.until).map(|(since, until)| {
-            (
-                boot,
-                Stamp::new(since, boot).nanos,
-                Stamp::new(until, boot).nanos,
-            )
+            (boot, Stamp::new(since, boot).nanos, Stamp::new(until, boot).nanos)
         });
         let (boot, since, until) = stamped.unwrap_or((NO_BOOT, 0, 0));
         Self {
@@ -224,13 +190,7 @@ impl IntentColumns {
     }
 
     fn read(&self, boot: i64) -> Intent {
-        let on = |nanos| {
-            Stamp {
-                boot: self.boot,
-                nanos,
-            }
-            .on(boot)
-        };
+        let on = |nanos| Stamp { boot: self.boot, nanos }.on(boot);
         Intent {
             epoch: Epoch(self.epoch.cast_unsigned()),
             owner: Owner(u128::from_be_bytes(self.owner)),

@@ -52,24 +52,16 @@ pub(super) fn ask<'a, T: Send + 'static>(
     Box::pin(async move {
         let Lane(queue) = lane.ok_or(StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Task {
-            work,
-            outcome: None,
-            reply,
-        });
+        let job: Box<dyn Job> = Box::new(Task { work, outcome: None, reply });
         match timeout(QUEUE_WAIT_MAX, queue.send(job)).await {
             Err(_) => {
-                return Err(StoreError::Busy {
-                    why: "its queue is full",
-                });
+                return Err(StoreError::Busy { why: "its queue is full" });
             }
             Ok(Err(_)) => return Err(StoreError::Closed),
             Ok(Ok(())) => {}
         }
         match timeout(ANSWER_WAIT_MAX, answer).await {
-            Err(_) => Err(StoreError::Busy {
-                why: "the disk does not answer",
-            }),
+            Err(_) => Err(StoreError::Busy { why: "the disk does not answer" }),
             Ok(Err(_)) => Err(StoreError::Closed),
             Ok(Ok(outcome)) => outcome,
         }
@@ -98,10 +90,7 @@ pub(super) fn readers(pens: Vec<Pen>) -> Result<(Lane, Vec<JoinHandle<()>>), Sto
         let jobs = Arc::clone(&jobs);
         threads.push(spawn("store-reader", Arc::clone(&pen.place), move || {
             loop {
-                let next = jobs
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .blocking_recv();
+                let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
                 let Some(mut job) = next else { break };
                 job.run(&pen.rows());
                 job.answer(Ok(()));
@@ -117,9 +106,7 @@ fn spawn(
     body: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
     let builder = thread::Builder::new().name(name.to_owned());
-    builder
-        .spawn(body)
-        .map_err(|error| StoreError::io(place, &error))
+    builder.spawn(body).map_err(|error| StoreError::io(place, &error))
 }
 
 impl Pen {
@@ -155,9 +142,7 @@ impl Pen {
             job.run(&self.rows());
             // SQLite ends the whole transaction on some failures of one statement.
             if self.connection.is_autocommit() {
-                return Err(job.fault().unwrap_or(StoreError::Busy {
-                    why: "a write was undone",
-                }));
+                return Err(job.fault().unwrap_or(StoreError::Busy { why: "a write was undone" }));
             }
         }
         self.run("COMMIT").inspect_err(|_| {
@@ -169,9 +154,7 @@ impl Pen {
     /// Moves the log into the store's file, so that the log can be written again from its start.
     fn make_room(&self) {
         // Where even that fails, the writes that follow say so.
-        let _ = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
     fn run(&self, statement: &str) -> Result<(), StoreError> {
@@ -179,10 +162,7 @@ impl Pen {
             .connection
             .prepare_cached(statement)
             .map_err(|error| sql::fault(&self.place, error))?;
-        statement
-            .execute([])
-            .map(drop)
-            .map_err(|error| sql::fault(&self.place, error))
+        statement.execute([]).map(drop).map_err(|error| sql::fault(&self.place, error))
     }
 }
 

@@ -63,15 +63,11 @@ pub(super) fn open(dir: &Path, boot: BootId, bytes_max: u64) -> Result<Place, St
     let lock = take(dir)?;
     let path = dir.join(STORE_FILE);
     let name: Arc<str> = path.to_string_lossy().into();
-    if !path
-        .try_exists()
-        .map_err(|error| StoreError::io(Arc::clone(&name), &error))?
-    {
+    if !path.try_exists().map_err(|error| StoreError::io(Arc::clone(&name), &error))? {
         make(&path, &name)?;
     }
-    let size = fs::metadata(&path)
-        .map_err(|error| StoreError::io(Arc::clone(&name), &error))?
-        .len();
+    let size =
+        fs::metadata(&path).map_err(|error| StoreError::io(Arc::clone(&name), &error))?.len();
     if size == 0 {
         // It is put in place only when it is whole, so something else has emptied it.
         return Err(StoreError::corrupt(name, "it is empty"));
@@ -84,18 +80,9 @@ pub(super) fn open(dir: &Path, boot: BootId, bytes_max: u64) -> Result<Place, St
     migrate(&writer, &name)?;
     let boot = number_of(&writer, boot).map_err(sqlite)?;
     let was_empty = writer
-        .query_row("SELECT NOT EXISTS (SELECT 1 FROM session)", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM session)", [], |row| row.get(0))
         .map_err(sqlite)?;
-    Ok(Place {
-        lock,
-        writer,
-        boot,
-        was_empty,
-        name,
-        path,
-    })
+    Ok(Place { lock, writer, boot, was_empty, name, path })
 }
 
 /// Makes the directory where it is missing, and locks it for as long as the file lives.
@@ -117,17 +104,13 @@ fn take(dir: &Path) -> Result<File, StoreError> {
             // It is the directory that must be made writable, not a file that is not there.
             let refused = failed(dir, &error);
             let read_only = matches!(refused, StoreError::ReadOnly { .. });
-            if read_only {
-                refused
-            } else {
-                failed(&path, &error)
-            }
+            if read_only { refused } else { failed(&path, &error) }
         })?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-            place: dir.to_string_lossy().into(),
-        }),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Locked { place: dir.to_string_lossy().into() })
+        }
         Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
     }
 }
@@ -150,23 +133,15 @@ fn make(path: &Path, name: &Arc<str>) -> Result<(), StoreError> {
         .map_err(failed)?;
     let sqlite = |error| sql::fault(name, error);
     let connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
-    connection
-        .pragma_update(None, "page_size", PAGE_BYTES.cast_signed())
-        .map_err(sqlite)?;
-    connection
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(sqlite)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed()).map_err(sqlite)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
     migrate(&connection, name)?;
     connection.close().map_err(|(_, error)| sqlite(error))?;
 
-    File::open(&new)
-        .and_then(|file| file.sync_all())
-        .map_err(failed)?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
     fs::rename(&new, path).map_err(failed)?;
     let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(failed)
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -199,16 +174,9 @@ fn check(connection: &Connection, name: &Arc<str>, size: u64) -> Result<(), Stor
     if pragma(connection, name, "application_id")? != APPLICATION_ID {
         return corrupt("it is the database of another program");
     }
-    let (found, known) = (
-        pragma(connection, name, "user_version")?,
-        STEPS.len() as i64,
-    );
+    let (found, known) = (pragma(connection, name, "user_version")?, STEPS.len() as i64);
     if found > known {
-        return Err(StoreError::TooNew {
-            place: Arc::clone(name),
-            found,
-            known,
-        });
+        return Err(StoreError::TooNew { place: Arc::clone(name), found, known });
     }
     if size > CHECK_BYTES_MAX {
         return Ok(());
@@ -216,11 +184,7 @@ fn check(connection: &Connection, name: &Arc<str>, size: u64) -> Result<(), Stor
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| sql::fault(name, error))?;
-    if found == "ok" {
-        Ok(())
-    } else {
-        corrupt(&found)
-    }
+    if found == "ok" { Ok(()) } else { corrupt(&found) }
 }
 
 /// Takes the steps that are missing, all or none.
@@ -233,20 +197,16 @@ fn migrate(connection: &Connection, name: &Arc<str>) -> Result<(), StoreError> {
     let steps = missing.concat();
     let version = STEPS.len();
     connection
-        .execute_batch(&format!(
-            "BEGIN; {steps} PRAGMA user_version = {version}; COMMIT;"
-        ))
+        .execute_batch(&format!("BEGIN; {steps} PRAGMA user_version = {version}; COMMIT;"))
         .map_err(|error| sql::fault(name, error))
 }
 
 /// Returns the number of the present boot: a new one where the last process ran on another.
 fn number_of(connection: &Connection, boot: BootId) -> rusqlite::Result<i64> {
     let last: Option<(i64, [u8; 16])> = connection
-        .query_row(
-            "SELECT number, id FROM boot ORDER BY number DESC LIMIT 1",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row("SELECT number, id FROM boot ORDER BY number DESC LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     match last {
         Some((number, id)) if id == boot.0 => Ok(number),

@@ -51,9 +51,7 @@ impl Rows<'_> {
             return Ok(Loaded::Absent);
         };
         match found.columns.end_reason() {
-            None => self
-                .living(key, found)
-                .map(|row| Loaded::Living(Box::new(row))),
+            None => self.living(key, found).map(|row| Loaded::Living(Box::new(row))),
             Some(Ok(reason)) => Ok(Loaded::Ended(reason)),
             Some(Err(code)) => Err(self.damaged(
                 key,
@@ -63,10 +61,7 @@ impl Rows<'_> {
     }
 
     pub(super) fn begin(&self, key: &SessionKey, ask: &Begin) -> Result<Begun, StoreError> {
-        let Some(Found {
-            id, mut columns, ..
-        }) = self.find_row(key)?
-        else {
+        let Some(Found { id, mut columns, .. }) = self.find_row(key)? else {
             return Ok(Begun::Ended);
         };
         let mut head = columns.head(self.boot);
@@ -87,10 +82,7 @@ impl Rows<'_> {
         commit: &Commit,
         body: &Body,
     ) -> Result<Verdict, StoreError> {
-        let Some(Found {
-            id, mut columns, ..
-        }) = self.find_row(key)?
-        else {
+        let Some(Found { id, mut columns, .. }) = self.find_row(key)? else {
             return Ok(Verdict::Ended);
         };
         let verdict = rules::commit(&columns.head(self.boot), commit);
@@ -99,11 +91,8 @@ impl Rows<'_> {
                 let names = columns.names();
                 columns.set_head(&after, self.boot);
                 self.fill(&mut columns, body);
-                let statement = if columns.names() == names {
-                    sql::UPDATE_BODY
-                } else {
-                    sql::UPDATE_ALL
-                };
+                let statement =
+                    if columns.names() == names { sql::UPDATE_BODY } else { sql::UPDATE_ALL };
                 self.write(statement, key, &columns, Some(&body.sealed), &id)?;
             }
             Verdict::Superseded | Verdict::Ended => {}
@@ -117,15 +106,7 @@ impl Rows<'_> {
         reason: EndReason,
     ) -> Result<Option<Row>, StoreError> {
         // Damage does not keep a session from ending, so the checksum is not asked.
-        let Some((
-            Found {
-                id,
-                columns,
-                sealed,
-            },
-            _,
-        )) = self.read_row(key)?
-        else {
+        let Some((Found { id, columns, sealed }, _)) = self.read_row(key)? else {
             return Ok(None);
         };
         if columns.ended.is_some() {
@@ -144,10 +125,7 @@ impl Rows<'_> {
             },
         };
         let tombstone = Columns {
-            ended: Some((
-                reason.code().to_owned(),
-                Stamp::new(self.clock.now(), self.boot),
-            )),
+            ended: Some((reason.code().to_owned(), Stamp::new(self.clock.now(), self.boot))),
             ..Columns::new(&bury(&head), self.boot)
         };
         self.write(sql::UPDATE_ALL, key, &tombstone, None, &id)?;
@@ -163,25 +141,15 @@ impl Rows<'_> {
         let Mark([boot, at, id]) = after.unwrap_or(Mark([i64::MIN; 3]));
         let limit = limit.min(PAGE_MAX);
         let until = Stamp::new(until, self.boot).nanos;
-        let mut page = self.many(
-            sql::DUE,
-            params![boot, at, id, self.boot, until, rows(limit + 1)],
-            |row| {
+        let mut page =
+            self.many(sql::DUE, params![boot, at, id, self.boot, until, rows(limit + 1)], |row| {
                 let (key, boot, nanos): (_, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((
-                    SessionKey(key),
-                    Stamp { boot, nanos },
-                    Mark([boot, nanos, row.get(3)?]),
-                ))
-            },
-        )?;
+                Ok((SessionKey(key), Stamp { boot, nanos }, Mark([boot, nanos, row.get(3)?])))
+            })?;
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|(.., mark)| *mark);
-        let sessions = page
-            .into_iter()
-            .map(|(key, due, _)| (key, due.on(self.boot)))
-            .collect();
+        let sessions = page.into_iter().map(|(key, due, _)| (key, due.on(self.boot))).collect();
         Ok(DuePage { sessions, next })
     }
 
@@ -202,9 +170,7 @@ impl Rows<'_> {
     }
 
     pub(super) fn find(&self, by: IndexKey) -> Result<Vec<SessionKey>, StoreError> {
-        self.many(sql::FIND, params![by.0, rows(PAGE_MAX)], |row| {
-            row.get(0).map(SessionKey)
-        })
+        self.many(sql::FIND, params![by.0, rows(PAGE_MAX)], |row| row.get(0).map(SessionKey))
     }
 
     pub(super) fn count(&self) -> Result<u64, StoreError> {
@@ -219,10 +185,7 @@ impl Rows<'_> {
             return Ok(0);
         }
         let until = Stamp::new(now - TOMBSTONE_KEEP, self.boot).nanos;
-        self.execute(
-            sql::PURGE,
-            params![self.boot, until, rows(limit.min(PAGE_MAX))],
-        )
+        self.execute(sql::PURGE, params![self.boot, until, rows(limit.min(PAGE_MAX))])
     }
 
     pub(super) fn ping(&self) -> Result<(), StoreError> {
@@ -238,9 +201,7 @@ impl Rows<'_> {
         // The empty blob is before every key.
         let after = after.map(|key| key.0.to_vec()).unwrap_or_default();
         let limit = rows(limit.min(PAGE_MAX));
-        self.many(statement, params![after, limit], |row| {
-            row.get(0).map(SessionKey)
-        })
+        self.many(statement, params![after, limit], |row| row.get(0).map(SessionKey))
     }
 
     fn fill(&self, columns: &mut Columns, body: &Body) {
@@ -275,10 +236,8 @@ impl Rows<'_> {
     }
 
     fn read_row(&self, key: &SessionKey) -> Result<Option<(Found, i64)>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(sql::SELECT)
-            .map_err(|error| self.fault(error))?;
+        let mut statement =
+            self.connection.prepare_cached(sql::SELECT).map_err(|error| self.fault(error))?;
         statement
             .query_row(params![key.0], |row| Ok((read_found(row)?, row.get(1)?)))
             .optional()
@@ -308,12 +267,7 @@ impl Rows<'_> {
         };
         let mut values: Vec<&dyn ToSql> = vec![&checksum];
         values.extend(head.iter().map(|value| value as &dyn ToSql));
-        values.extend(
-            rest.iter()
-                .copied()
-                .flatten()
-                .map(|value| value as &dyn ToSql),
-        );
+        values.extend(rest.iter().copied().flatten().map(|value| value as &dyn ToSql));
         if statement != sql::UPDATE_HEAD {
             values.push(&sealed);
         }
@@ -322,10 +276,8 @@ impl Rows<'_> {
     }
 
     fn execute(&self, statement: &str, params: impl rusqlite::Params) -> Result<usize, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(statement)
-            .map_err(|error| self.fault(error))?;
+        let mut statement =
+            self.connection.prepare_cached(statement).map_err(|error| self.fault(error))?;
         statement.execute(params).map_err(|error| self.fault(error))
     }
 
@@ -335,10 +287,8 @@ impl Rows<'_> {
         params: impl rusqlite::Params,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(statement)
-            .map_err(|error| self.fault(error))?;
+        let mut statement =
+            self.connection.prepare_cached(statement).map_err(|error| self.fault(error))?;
         statement
             .query_map(params, read)
             .and_then(Iterator::collect)
@@ -371,9 +321,7 @@ fn read_found(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     };
     let stamp = |boot, nanos| -> rusqlite::Result<Option<Stamp>> {
         let boot: Option<i64> = row.get(boot)?;
-        Ok(boot
-            .zip(row.get(nanos)?)
-            .map(|(boot, nanos)| Stamp { boot, nanos }))
+        Ok(boot.zip(row.get(nanos)?).map(|(boot, nanos)| Stamp { boot, nanos }))
     };
     Ok(Found {
         id: row.get(0)?,

@@ -123,9 +123,7 @@ pub(super) fn fault(place: &str, error: rusqlite::Error) -> StoreError {
     } else if matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) {
         StoreError::Corrupt { place, detail }
     } else if matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) {
-        StoreError::Busy {
-            why: "another program reads or writes the store's file",
-        }
+        StoreError::Busy { why: "another program reads or writes the store's file" }
     } else {
         StoreError::Io { place, detail }
     }
@@ -140,9 +138,7 @@ mod tests {
     #[test]
     fn l14_no_listing_reads_the_whole_store() {
         let connection = Connection::open_in_memory().expect("memory");
-        STEPS
-            .iter()
-            .for_each(|step| connection.execute_batch(step).expect("the schema is SQL"));
+        STEPS.iter().for_each(|step| connection.execute_batch(step).expect("the schema is SQL"));
         for (statement, index) in [
             (SELECT, "sqlite_autoindex_session_1"),
             (DUE, "session_due"),
@@ -152,9 +148,8 @@ mod tests {
             (COUNT, "session_by_subject"),
             (PURGE, "session_ended"),
         ] {
-            let mut plan = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
-                .expect("SQL");
+            let mut plan =
+                connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("SQL");
             for parameter in 1..=plan.parameter_count() {
                 plan.raw_bind_parameter(parameter, 1).expect("a parameter");
             }

@@ -85,27 +85,19 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn finish(self) -> Result<(), RecordFault> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(RecordFault::Malformed("bytes after its end"))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(RecordFault::Malformed("bytes after its end")) }
     }
 
     pub(super) fn raw(&mut self, count: usize) -> Result<&'b [u8], RecordFault> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or(RecordFault::Malformed("it ends too early"))?;
+        let (taken, rest) =
+            self.0.split_at_checked(count).ok_or(RecordFault::Malformed("it ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordFault> {
         let bytes = self.raw(N)?;
-        bytes
-            .try_into()
-            .map_err(|_| RecordFault::Malformed("it ends too early"))
+        bytes.try_into().map_err(|_| RecordFault::Malformed("it ends too early"))
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, RecordFault> {
@@ -142,9 +134,7 @@ impl<'b> Reader<'b> {
         match self.byte()? {
             0 => Ok(None),
             1 => read(self).map(Some),
-            _ => Err(RecordFault::Malformed(
-                "an option is neither absent nor present",
-            )),
+            _ => Err(RecordFault::Malformed("an option is neither absent nor present")),
         }
     }
 
@@ -179,9 +169,7 @@ impl<'b> Reader<'b> {
         let nanos = u32::try_from(self.number()?)
             .ok()
             .filter(|nanos| *nanos < 1_000_000_000)
-            .ok_or(RecordFault::Malformed(
-                "a time span has too many nanoseconds",
-            ))?;
+            .ok_or(RecordFault::Malformed("a time span has too many nanoseconds"))?;
         Ok(Duration::new(seconds, nanos))
     }
 }
@@ -200,10 +188,7 @@ mod tests {
             assert_eq!(reader.number(), Ok(number));
             assert_eq!(reader.finish(), Ok(()));
         }
-        for bad in [
-            &[0xff; 11][..],
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
-        ] {
+        for bad in [&[0xff; 11][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]] {
             assert!(Reader::new(bad).number().is_err(), "{bad:?}");
         }
         assert!(Reader::new(&[0x80]).number().is_err(), "cut short");

@@ -75,18 +75,12 @@ fn vector_1() -> Vec<u8> {
 #[test]
 fn version_1_is_readable_for_ever_and_is_what_is_written() {
     let (clock, _hand) = Clock::manual();
-    let mut written = encode(&specimen(clock.now()), &clock)
-        .expect("fits")
-        .to_vec();
+    let mut written = encode(&specimen(clock.now()), &clock).expect("fits").to_vec();
     written[1..17].fill(0xb0);
-    let hex = written
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hex = written.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(
         hex,
-        vector_1()
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        vector_1().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
     let mut read = vector_1();
@@ -105,26 +99,15 @@ fn l12_another_boot_drops_access_tokens_and_counts_holds_anew() {
     let snapshot = decode(&bytes, Head::new(), &after).expect("readable");
     assert!(snapshot.entries.is_empty(), "their age is unknown");
     assert_eq!(snapshot.holds[0].since, after.now());
-    assert_eq!(
-        snapshot.holds[0].probe_at,
-        Some(after.now() + Duration::from_secs(21_600))
-    );
-    assert_eq!(
-        snapshot.refresh_token.as_ref().map(RefreshToken::seal),
-        Some("v1.refresh")
-    );
+    assert_eq!(snapshot.holds[0].probe_at, Some(after.now() + Duration::from_secs(21_600)));
+    assert_eq!(snapshot.refresh_token.as_ref().map(RefreshToken::seal), Some("v1.refresh"));
 }
 
 #[test]
 fn l12_a_token_from_the_future_has_no_age() {
     let (clock, _hand) = Clock::manual();
     let bytes = encode(&specimen(clock.now() + Duration::from_nanos(1)), &clock).expect("fits");
-    assert!(
-        decode(&bytes, Head::new(), &clock)
-            .expect("readable")
-            .entries
-            .is_empty()
-    );
+    assert!(decode(&bytes, Head::new(), &clock).expect("readable").entries.is_empty());
 }
 
 #[test]
@@ -151,10 +134,7 @@ fn a_cut_or_lengthened_record_is_refused() {
     let (clock, _hand) = Clock::manual();
     let bytes = vector_1();
     for end in 0..bytes.len() {
-        assert!(
-            decode(&bytes[..end], Head::new(), &clock).is_err(),
-            "cut at {end}"
-        );
+        assert!(decode(&bytes[..end], Head::new(), &clock).is_err(), "cut at {end}");
     }
     let longer = [&bytes[..], &[0]].concat();
     assert!(decode(&longer, Head::new(), &clock).is_err());
@@ -180,44 +160,28 @@ fn names() -> impl Strategy<Value = Vec<String>> {
 
 fn entries() -> impl Strategy<Value = Entry> {
     let span = (any::<u64>(), 0..1_000_000_000_u32);
-    (
-        audiences(),
-        ".{1,80}",
-        scopes(),
-        scopes(),
-        0..=PAST,
-        span,
-        any::<u64>(),
+    (audiences(), ".{1,80}", scopes(), scopes(), 0..=PAST, span, any::<u64>()).prop_map(
+        |(audience, token, requested, granted, received, (seconds, nanos), epoch)| Entry {
+            audience,
+            access_token: AccessToken::new(&token),
+            requested,
+            granted,
+            received_at: Instant::from_nanos(received),
+            lifetime: Duration::new(seconds, nanos),
+            born_in: Epoch(epoch),
+        },
     )
-        .prop_map(
-            |(audience, token, requested, granted, received, (seconds, nanos), epoch)| Entry {
-                audience,
-                access_token: AccessToken::new(&token),
-                requested,
-                granted,
-                received_at: Instant::from_nanos(received),
-                lifetime: Duration::new(seconds, nanos),
-                born_in: Epoch(epoch),
-            },
-        )
 }
 
 fn holds() -> impl Strategy<Value = Hold> {
-    let probe = prop_oneof![
-        Just(None),
-        any::<u64>().prop_map(|at| Some(Instant::from_nanos(at)))
-    ];
+    let probe = prop_oneof![Just(None), any::<u64>().prop_map(|at| Some(Instant::from_nanos(at)))];
     (audiences(), scopes(), 0..=PAST, probe, names(), names()).prop_map(
         |(audience, scopes, since, probe_at, challenge, enroll)| Hold {
             audience,
             scopes,
             since: Instant::from_nanos(since),
             probe_at,
-            demand: MfaDemand {
-                mfa_token: None,
-                challenge,
-                enroll,
-            },
+            demand: MfaDemand { mfa_token: None, challenge, enroll },
         },
     )
 }
@@ -227,38 +191,24 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
     let seconds = || prop::option::of(any::<u64>().prop_map(UnixSeconds));
     let who = (".{0,40}", ".{0,40}", maybe(), audiences());
     let authentication = (seconds(), maybe(), names());
-    let lists = (
-        prop::collection::vec(entries(), 0..5),
-        prop::collection::vec(holds(), 0..4),
-    );
-    (
-        who,
-        (maybe(), maybe()),
-        authentication,
-        seconds(),
-        lists,
-        any::<u64>(),
+    let lists = (prop::collection::vec(entries(), 0..5), prop::collection::vec(holds(), 0..4));
+    (who, (maybe(), maybe()), authentication, seconds(), lists, any::<u64>()).prop_map(
+        |(who, (refresh, id), (at, class, methods), ceiling, (entries, holds), generation)| {
+            Snapshot {
+                provider: who.0.into(),
+                subject: who.1.into(),
+                provider_session: who.2.map(Into::into),
+                primary: who.3,
+                refresh_token: refresh.map(|text| RefreshToken::new(&text)),
+                id_token: id.map(|text| IdToken::new(&text)),
+                entries,
+                holds,
+                authentication: Authentication { at, class, methods },
+                ceiling,
+                head: Head { generation: Generation(generation), ..Head::new() },
+            }
+        },
     )
-        .prop_map(
-            |(who, (refresh, id), (at, class, methods), ceiling, (entries, holds), generation)| {
-                Snapshot {
-                    provider: who.0.into(),
-                    subject: who.1.into(),
-                    provider_session: who.2.map(Into::into),
-                    primary: who.3,
-                    refresh_token: refresh.map(|text| RefreshToken::new(&text)),
-                    id_token: id.map(|text| IdToken::new(&text)),
-                    entries,
-                    holds,
-                    authentication: Authentication { at, class, methods },
-                    ceiling,
-                    head: Head {
-                        generation: Generation(generation),
-                        ..Head::new()
-                    },
-                }
-            },
-        )
 }
 
 proptest! {

@@ -36,9 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<RingKey>, RingFault> {
     // Room for all of it at once: a growing buffer would leave unwiped copies.
     let room = usize::try_from(attributes.len().min(FILE_BYTES_MAX)).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(Vec::with_capacity(room));
-    file.take(FILE_BYTES_MAX)
-        .read_to_end(&mut text)
-        .map_err(|error| refused(&name, &error))?;
+    file.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(|error| refused(&name, &error))?;
     parse(&text).map_err(|detail| RingFault::Malformed { path: name, detail })
 }
 
@@ -49,20 +47,14 @@ pub(super) fn write(path: &Path, keys: &[RingKey]) -> Result<(), RingFault> {
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     // What an interrupted write left there may have had another mode.
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -88,11 +80,7 @@ fn parse(text: &[u8]) -> Result<Vec<RingKey>, Arc<str>> {
         format!("line {}, column {}", error.line(), error.column()).into()
     })?;
     if ring.version != VERSION {
-        return Err(format!(
-            "it has version {}, this program knows {VERSION}",
-            ring.version
-        )
-        .into());
+        return Err(format!("it has version {}, this program knows {VERSION}", ring.version).into());
     }
     if ring.keys.is_empty() || ring.keys.len() > RING_KEYS_MAX {
         return Err(format!("it must hold between 1 and {RING_KEYS_MAX} keys").into());
@@ -117,19 +105,14 @@ fn parse_key(key: &KeyText) -> Option<RingKey> {
     let id = u32::from_str_radix(&key.id, 16).ok()?;
     // The decoder asks for room for a whole last group of characters.
     let mut room = Zeroizing::new([0; 36]);
-    let count = BASE64_URL_SAFE_NO_PAD
-        .decode_slice(&key.secret, &mut room[..])
-        .ok()?;
+    let count = BASE64_URL_SAFE_NO_PAD.decode_slice(&key.secret, &mut room[..]).ok()?;
     let mut secret = Zeroizing::new([0; 32]);
     secret.copy_from_slice(room.get(..count)?.first_chunk::<32>()?);
     Some(RingKey::new(KeyId(id.to_be_bytes()), secret))
 }
 
 fn refused(name: &Arc<str>, error: &io::Error) -> RingFault {
-    RingFault::Io {
-        path: Arc::clone(name),
-        detail: error.to_string().into(),
-    }
+    RingFault::Io { path: Arc::clone(name), detail: error.to_string().into() }
 }
 
 #[derive(Deserialize)]

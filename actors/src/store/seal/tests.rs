@@ -12,8 +12,7 @@ fn ring() -> KeyRing {
 }
 
 fn opened(ring: &KeyRing, sealed: &[u8]) -> Result<Vec<u8>, SealFault> {
-    ring.open_sealed(Purpose::Record, BOUND, sealed)
-        .map(|plain| plain.to_vec())
+    ring.open_sealed(Purpose::Record, BOUND, sealed).map(|plain| plain.to_vec())
 }
 
 #[test]
@@ -22,9 +21,7 @@ fn l13_a_sealed_text_opens_for_its_purpose_and_its_session_only() {
     let sealed = ring.seal(Purpose::Record, BOUND, b"plain").expect("sealed");
     assert_eq!(opened(&ring, &sealed), Ok(b"plain".to_vec()));
     for (purpose, bound_to) in [(Purpose::Cookie, BOUND), (Purpose::Record, b"session 2")] {
-        let refused = ring
-            .open_sealed(purpose, bound_to, &sealed)
-            .expect_err("another's");
+        let refused = ring.open_sealed(purpose, bound_to, &sealed).expect_err("another's");
         assert_eq!(refused, SealFault::Tampered);
     }
     let again = ring.seal(Purpose::Record, BOUND, b"plain").expect("sealed");
@@ -47,11 +44,7 @@ fn l13_each_kind_of_damage_has_its_name() {
         assert!(named, "byte {at}: {fault:?}");
     }
     for end in 0..HEADER_BYTES + TAG_BYTES {
-        assert_eq!(
-            opened(&ring, &sealed[..end]),
-            Err(SealFault::Truncated),
-            "cut at {end}"
-        );
+        assert_eq!(opened(&ring, &sealed[..end]), Err(SealFault::Truncated), "cut at {end}");
     }
 }
 
@@ -72,10 +65,7 @@ fn l13_a_new_key_seals_and_the_old_one_still_opens_after_a_restart() {
     assert_eq!(opened(&reopened, &new), Ok(b"new".to_vec()));
 
     let stranger = self::ring();
-    assert!(matches!(
-        opened(&stranger, &old),
-        Err(SealFault::UnknownKey(_))
-    ));
+    assert!(matches!(opened(&stranger, &old), Err(SealFault::UnknownKey(_))));
     let mode = fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -92,22 +82,13 @@ fn a_ring_file_that_is_none_is_refused_without_quoting_it() {
         (r#"{"version":1,"keys":["s3cret"]}"#.to_owned(), "line"),
         (r#"{"version":2,"keys":[]}"#.to_owned(), "version 2"),
         (r#"{"version":1,"keys":[]}"#.to_owned(), "between 1 and 64"),
-        (
-            format!(r#"{{"version":1,"keys":[{}]}}"#, key("1", "s3cret")),
-            "key 1",
-        ),
-        (
-            format!(r#"{{"version":1,"keys":[{good},{good}]}}"#),
-            "key 2",
-        ),
+        (format!(r#"{{"version":1,"keys":[{}]}}"#, key("1", "s3cret")), "key 1"),
+        (format!(r#"{{"version":1,"keys":[{good},{good}]}}"#), "key 2"),
     ] {
         fs::write(&path, &text).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
         let fault = KeyRing::open_or_create(&path).expect_err(&text).to_string();
-        assert!(
-            fault.contains(said) && !fault.contains("s3cret"),
-            "{text}: {fault}"
-        );
+        assert!(fault.contains(said) && !fault.contains("s3cret"), "{text}: {fault}");
         assert_eq!(fs::read_to_string(&path).expect("left alone"), text);
     }
 }

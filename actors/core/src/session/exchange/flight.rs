@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Flight, Landing, Outcome, Reading, Receipt, SAVE_PAUSE_FIRST, SAVE_PAUSE_MAX, Saving, Step,
-    Then, TokenRequest,
+    Flight, Landing, Outcome, Reading, Receipt, Reread, SAVE_PAUSE_FIRST, SAVE_PAUSE_MAX, Saving,
+    Step, Then, TokenRequest,
 };
 use crate::event::Trigger;
 use crate::grant::{Grant, Malformed, NotSent, NotSentCause, Reply, Unheard};
@@ -13,7 +13,7 @@ use crate::name::{Epoch, Owner};
 use crate::policy::{Backoff, Deadlines};
 use crate::refusal::{Fate, Refusal};
 use crate::session::{Need, rotation, step_up};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Hold, Snapshot};
 use crate::time::Instant;
 
 impl Flight {
@@ -39,6 +39,7 @@ impl Flight {
             intent: None,
             sent_at: None,
             saving: None,
+            reading: None,
             save_failures: 0,
             step: Step::Journal,
         }
@@ -69,10 +70,16 @@ impl Flight {
     pub fn journalled(&mut self, begun: Option<Begun>) {
         self.step = match begun {
             Some(Begun::Leased(intent)) => {
+                let is_current = intent.epoch == self.before.head.epoch.next();
                 self.before.head.epoch = intent.epoch;
                 self.before.head.intent = Some(intent);
                 self.intent = Some(intent);
-                Step::Send
+                if is_current {
+                    Step::Send
+                } else {
+                    self.reading = Some(Reread::Stale);
+                    Step::Load
+                }
             }
             Some(Begun::Busy(intent)) => land(Landing::Busy(intent)),
             Some(Begun::Moved | Begun::Ended) => Step::Load,
@@ -83,26 +90,16 @@ impl Flight {
     /// Gives out the request, as late as possible; `None` where too little of the lease is left
     /// for it, and the flight turns back.
     pub fn send(&mut self, now: Instant) -> Option<TokenRequest> {
-        let left = self
-            .intent
-            .and_then(|intent| intent.until)
-            .map(|until| until.left_at(now));
+        let left = self.intent.and_then(|intent| intent.until).map(|until| until.left_at(now));
         let in_time = left.is_some_and(|left| left >= self.deadlines.send_margin);
         match self.before.refresh_token.clone() {
             Some(refresh_token) if in_time => {
                 self.sent_at = Some(now);
                 let (need, deadline) = (self.need.clone(), self.deadlines.hard);
-                Some(TokenRequest {
-                    refresh_token,
-                    need,
-                    deadline,
-                })
+                Some(TokenRequest { refresh_token, need, deadline })
             }
             Some(_) | None => {
-                self.turn_back(NotSent {
-                    cause: NotSentCause::Queue,
-                    wait: None,
-                });
+                self.turn_back(NotSent { cause: NotSentCause::Queue, wait: None });
                 None
             }
         }
@@ -158,21 +155,43 @@ impl Flight {
 
     /// Takes what the store read back for [`Step::Load`].
     pub fn loaded(&mut self, reading: Reading) {
-        self.step = land(match reading {
-            Reading::Living(snapshot) => Landing::Moved(snapshot),
-            Reading::Ended(reason) => Landing::Ended(reason),
-            Reading::Absent => Landing::Gone,
-            Reading::Failed => Landing::StoreDown,
-        });
+        self.step = match (self.reading.take(), reading) {
+            (Some(Reread::Stale), Reading::Living(snapshot)) => return self.reread(*snapshot),
+            (Some(Reread::Refused(refusal, fate)), Reading::Living(snapshot))
+                if snapshot.head.generation == self.before.head.generation =>
+            {
+                land(Landing::Refused { refusal, fate, snapshot })
+            }
+            (_, reading) => land(settled(reading)),
+        };
+    }
+
+    /// Goes on with the session as somebody else left it.
+    ///
+    /// What they wrote without rotation (a hold, another audience's token) is seen by no compare
+    /// of generations, and a save of the older reading would undo it. Nothing was sent, so the
+    /// flight turns back and the session decides anew; only an older doubt, which a turn back
+    /// cannot resolve, is carried on.
+    fn reread(&mut self, snapshot: Snapshot) {
+        let is_same_token = snapshot.head.generation == self.before.head.generation;
+        let own = std::mem::replace(&mut self.before, snapshot).holds;
+        if is_same_token && self.in_doubt_before() {
+            // A hold that was learnt in doubt is not written yet.
+            for hold in own {
+                let is_same = |other: &Hold| other.is_for(&hold.audience, &hold.scopes);
+                if !self.before.holds.iter().any(is_same) {
+                    self.before.holds.push(hold);
+                }
+            }
+            self.step = Step::Send;
+        } else {
+            self.save(self.before.clone(), false, Then::LookAgain);
+        }
     }
 
     fn granted(&mut self, now: Instant, grant: &Grant) {
         let (after, turn) = rotation::turn(&self.before, &self.need, grant, self.epoch(), now);
-        self.save(
-            after,
-            grant.refresh_token.is_some(),
-            Then::Arrive(Outcome::Turned(turn)),
-        );
+        self.save(after, grant.refresh_token.is_some(), Then::Arrive(Outcome::Turned(turn)));
     }
 
     fn malformed(&mut self, now: Instant, malformed: &Malformed) {
@@ -183,7 +202,12 @@ impl Flight {
             // The provider may have rotated and failed to say to what. Nothing is on its way any
             // more, so the token can be sent again as soon as the provider has settled.
             let retry_at = now + self.settle();
-            self.doubt(None, retry_at);
+            self.step = land(Landing::Doubt {
+                epoch: self.epoch(),
+                how: None,
+                malformed: Some(malformed.why),
+                retry_at,
+            });
         }
     }
 
@@ -191,37 +215,36 @@ impl Flight {
         let fate = refusal.fate();
         match fate {
             Fate::Ends(_) => {
-                let snapshot = Box::new(self.before.clone());
-                self.step = land(Landing::Refused {
-                    refusal,
-                    fate,
-                    snapshot,
-                });
+                // A token that was replaced while the provider was thinking is refused rightly,
+                // and proves nothing about the one that replaced it.
+                self.reading = Some(Reread::Refused(refusal, fate));
+                self.step = Step::Load;
             }
             Fate::Holds => {
                 let demand = refusal.mfa.clone();
                 let after = step_up::hold(&self.before, &self.need, demand, &self.backoff, now);
-                self.save(after, false, Then::Refuse(refusal, fate));
+                self.turn_down(after, refusal, fate);
             }
             Fate::Doubts => self.unheard(now, Unheard::GatewayTimeout),
-            // A busy provider has not looked at the token, so an older doubt stays a doubt.
-            Fate::Waits if self.in_doubt_before() => {
-                let wait = refusal
-                    .wait
-                    .unwrap_or(self.backoff.first)
-                    .max(self.settle());
-                self.doubt(None, now + wait);
-            }
             Fate::Denies | Fate::Faults(_) | Fate::Rejects | Fate::Waits => {
-                self.save(self.before.clone(), false, Then::Refuse(refusal, fate));
+                self.turn_down(self.before.clone(), refusal, fate);
             }
         }
     }
 
+    /// Takes a no to the request. It says nothing of an earlier one whose reply was lost, and not
+    /// every no excludes that this very request was carried out: then the intent stays.
+    fn turn_down(&mut self, after: Snapshot, refusal: Refusal, fate: Fate) {
+        if self.in_doubt_before() || refusal.may_have_spent() {
+            let snapshot = Box::new(after);
+            self.step = land(Landing::Refused { refusal, fate, snapshot });
+        } else {
+            self.save(after, false, Then::Refuse(refusal, fate));
+        }
+    }
+
     fn unheard(&mut self, now: Instant, how: Unheard) {
-        let given_up = self
-            .sent_at
-            .map_or(now, |sent_at| sent_at + self.deadlines.hard);
+        let given_up = self.sent_at.map_or(now, |sent_at| sent_at + self.deadlines.hard);
         let retry_at = match how {
             Unheard::ConnectionLost => (now + self.settle()).min(given_up.max(now)),
             Unheard::Deadline | Unheard::GatewayTimeout => given_up.max(now),
@@ -231,14 +254,8 @@ impl Flight {
 
     fn turn_back(&mut self, not_sent: NotSent) {
         if self.in_doubt_before() {
-            let wait = not_sent
-                .wait
-                .unwrap_or(self.backoff.first)
-                .max(self.settle());
-            let since = self
-                .intent
-                .and_then(|intent| intent.since)
-                .unwrap_or(self.decided_at);
+            let wait = not_sent.wait.unwrap_or(self.backoff.first).max(self.settle());
+            let since = self.intent.and_then(|intent| intent.since).unwrap_or(self.decided_at);
             self.doubt(None, since + wait);
         } else {
             self.save(self.before.clone(), false, Then::TurnBack(not_sent));
@@ -247,26 +264,14 @@ impl Flight {
 
     fn save(&mut self, snapshot: Snapshot, rotated: bool, then: Then) {
         let consumed = self.before.head.generation;
-        let commit = Commit {
-            consumed,
-            epoch: self.epoch(),
-            rotated,
-        };
-        let saving = Saving {
-            commit,
-            snapshot: Box::new(snapshot),
-            then,
-        };
+        let commit = Commit { consumed, epoch: self.epoch(), rotated };
+        let saving = Saving { commit, snapshot: Box::new(snapshot), then };
         self.step = saving.step();
         self.saving = Some(saving);
     }
 
     fn doubt(&mut self, how: Option<Unheard>, retry_at: Instant) {
-        self.step = land(Landing::Doubt {
-            epoch: self.epoch(),
-            how,
-            retry_at,
-        });
+        self.step = land(Landing::Doubt { epoch: self.epoch(), how, malformed: None, retry_at });
     }
 
     fn epoch(&self) -> Epoch {
@@ -274,9 +279,7 @@ impl Flight {
     }
 
     fn settle(&self) -> Duration {
-        self.intent
-            .map_or(self.deadlines.hard, |intent| intent.settle)
-            .min(self.deadlines.hard)
+        self.intent.map_or(self.deadlines.hard, |intent| intent.settle).min(self.deadlines.hard)
     }
 
     fn in_doubt_before(&self) -> bool {
@@ -286,31 +289,28 @@ impl Flight {
 
 impl Saving {
     fn step(&self) -> Step {
-        Step::Save {
-            commit: self.commit,
-            snapshot: self.snapshot.clone(),
-        }
+        Step::Save { commit: self.commit, snapshot: self.snapshot.clone() }
     }
 
     fn landing(self) -> Landing {
-        let Self {
-            commit,
-            snapshot,
-            then,
-        } = self;
+        let Self { commit, snapshot, then } = self;
         match then {
-            Then::Arrive(outcome) => Landing::Saved(Receipt {
-                snapshot,
-                outcome,
-                rotated: commit.rotated,
-            }),
-            Then::Refuse(refusal, fate) => Landing::Refused {
-                refusal,
-                fate,
-                snapshot,
-            },
+            Then::Arrive(outcome) => {
+                Landing::Saved(Receipt { snapshot, outcome, rotated: commit.rotated })
+            }
+            Then::Refuse(refusal, fate) => Landing::Refused { refusal, fate, snapshot },
+            Then::LookAgain => Landing::Moved(snapshot),
             Then::TurnBack(not_sent) => Landing::NotSent { not_sent, snapshot },
         }
+    }
+}
+
+fn settled(reading: Reading) -> Landing {
+    match reading {
+        Reading::Living(snapshot) => Landing::Moved(snapshot),
+        Reading::Ended(reason) => Landing::Ended(reason),
+        Reading::Absent => Landing::Gone,
+        Reading::Failed => Landing::StoreDown,
     }
 }
 

@@ -1,0 +1,286 @@
+//! The session actor: turns messages into inputs of the pure session, and its effects into work.
+//!
+//! It is the only writer of its session's tokens (law L15). Its handler never waits for the
+//! network: an exchange runs in a task of its own ([`flight`]), which saves what it brings even if
+//! this actor dies, and only then sends word.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+
+use crate::core::event::{EndReason, Event};
+use crate::core::name::{SessionKey, WaiterId};
+use crate::core::policy::Policies;
+use crate::core::secret::{IdToken, RefreshToken};
+use crate::core::session::exchange::Landing;
+use crate::core::session::{Answer, Effect, Input, Need, Session, State, Want};
+use crate::core::snapshot::Snapshot;
+use crate::core::time::{Instant, UnixSeconds};
+use crate::directory::Seat;
+use crate::metrics::SessionMeter;
+use crate::metrics::label::SessionEvent;
+use crate::router::RouterMessage;
+use crate::shared::Shared;
+use crate::store::StoreError;
+
+mod ending;
+mod flight;
+
+/// How long a session that nobody uses stays in memory: longer than a person reads a page.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// How long before the provider's ceiling a session ends, so that no call is cut by it.
+const CEILING_LEEWAY: u64 = 30;
+
+/// One session in memory.
+pub(crate) struct SessionActor;
+
+/// What a session actor is told.
+pub(crate) enum SessionMessage {
+    /// When a copy of what is known of the session is wanted.
+    Describe(oneshot::Sender<View>),
+    /// When somebody ends the session; the answer comes when the tombstone is durable.
+    End(EndReason, EndReply),
+    /// When a caller went away.
+    Forget(WaiterId),
+    /// When a flight is over.
+    Landed(Box<Landing>),
+    /// When a reader met an access token that should be refreshed soon.
+    Nudged(Need),
+    /// When the stored record was read again.
+    Observed(Box<Snapshot>),
+    /// When the configuration was reloaded.
+    PoliciesReplaced(Arc<Policies>),
+    /// When an operator asks to try again at once.
+    Retry,
+    /// When the tombstone has become durable.
+    Buried,
+    /// When the alarm rings.
+    Wake,
+    /// When a caller wants an access token.
+    Want(Want, oneshot::Sender<Answer>),
+}
+
+/// Where the answer to [`SessionMessage::End`] goes.
+pub(crate) type EndReply = oneshot::Sender<Result<Option<Farewell>, StoreError>>;
+
+/// What is left of a session that has ended: enough to end the provider's own session too.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// The last ID token, as a hint for RP-initiated logout.
+    pub id_token: Option<IdToken>,
+}
+
+/// A copy of what is known of a session in memory.
+pub(crate) struct View {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) state: State,
+}
+
+/// What a session actor starts with.
+pub(crate) struct Seating {
+    pub(crate) key: SessionKey,
+    pub(crate) snapshot: Box<Snapshot>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a session actor keeps.
+pub(crate) struct SessionState {
+    key: SessionKey,
+    core: Session,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    replies: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    /// Those who wait for the tombstone; `None` once it is durable.
+    mourners: Option<Vec<EndReply>>,
+    active_at: Instant,
+    resting: bool,
+    meter: SessionMeter,
+}
+
+impl Actor for SessionActor {
+    type Msg = SessionMessage;
+    type State = SessionState;
+    type Arguments = Seating;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SessionMessage>,
+        seating: Seating,
+    ) -> Result<SessionState, ActorProcessingErr> {
+        let Seating { key, snapshot, shared } = seating;
+        let now = shared.clock.now();
+        let seat = Arc::new(Seat::new(myself.clone()));
+        let meter = SessionMeter::new(Arc::clone(&shared.metrics), &snapshot.primary);
+        let core = revive(&shared, &key, *snapshot, now);
+        let mut state = SessionState {
+            key,
+            core,
+            seat: Arc::clone(&seat),
+            replies: HashMap::new(),
+            mourners: Some(Vec::new()),
+            active_at: now,
+            resting: false,
+            meter,
+            shared,
+        };
+        state.emit(&Event::Restored, now);
+        state.input(&myself, now, Input::Alarm);
+        state.shared.directory.seat(key, seat);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SessionMessage>,
+        message: SessionMessage,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.take(&myself, message);
+        Ok(())
+    }
+}
+
+/// Brings the stored session to life, and shortens its doubt where the one who left it is dead.
+fn revive(shared: &Shared, key: &SessionKey, snapshot: Snapshot, now: Instant) -> Session {
+    let intent = snapshot.head.intent;
+    let ceiling = snapshot.ceiling.map(|UnixSeconds(ceiling)| {
+        let left = ceiling.saturating_sub(CEILING_LEEWAY).saturating_sub(shared.clock.unix().0);
+        now + Duration::from_secs(left)
+    });
+    let seed = u64::from_be_bytes([
+        key.0[0], key.0[1], key.0[2], key.0[3], key.0[4], key.0[5], key.0[6], key.0[7],
+    ]) ^ now.as_nanos();
+    let session = Session::new(snapshot, shared.policies(), seed, now).ending_at(ceiling);
+    let orphaned = intent.is_some_and(|intent| intent.owner != shared.owner) && shared.alone;
+    if orphaned { session.orphaned(now) } else { session }
+}
+
+// === impl SessionState ===
+
+impl SessionState {
+    fn take(&mut self, myself: &ActorRef<SessionMessage>, message: SessionMessage) {
+        let now = self.shared.clock.now();
+        let input = match message {
+            SessionMessage::Describe(reply) => {
+                let (snapshot, state) = (self.core.snapshot().clone(), self.core.state().clone());
+                // An error means that the caller went away; so with every reply below.
+                drop(reply.send(View { snapshot, state }));
+                return;
+            }
+            SessionMessage::Buried => return self.buried(),
+            SessionMessage::End(reason, reply) => {
+                match &mut self.mourners {
+                    Some(mourners) => mourners.push(reply),
+                    None => drop(reply.send(Ok(None))),
+                }
+                Input::End(reason)
+            }
+            SessionMessage::Forget(waiter) => {
+                self.replies.remove(&waiter);
+                Input::Forget(waiter)
+            }
+            SessionMessage::Landed(landing) => Input::Landed(landing),
+            SessionMessage::Nudged(need) => Input::Nudged(need),
+            SessionMessage::Observed(snapshot) => Input::Observed(snapshot),
+            SessionMessage::PoliciesReplaced(policies) => Input::PoliciesReplaced(policies),
+            SessionMessage::Retry => Input::Retry,
+            SessionMessage::Wake => return self.wake(myself, now),
+            SessionMessage::Want(want, reply) => {
+                if reply.is_closed() {
+                    return;
+                }
+                self.replies.insert(want.waiter, reply);
+                Input::Want(want)
+            }
+        };
+        self.active_at = now;
+        self.input(myself, now, input);
+    }
+
+    fn wake(&mut self, myself: &ActorRef<SessionMessage>, now: Instant) {
+        self.handle_input(myself, now, Input::Alarm);
+        if self.seat.was_used() {
+            self.active_at = now;
+        }
+        let rested = now.since(self.active_at) >= IDLE_AFTER;
+        if rested && self.core.is_idle() && !matches!(self.core.state(), State::Ended(_)) {
+            let home = self.shared.metrics.audience(self.core.snapshot().primary.as_str());
+            self.shared.metrics.session_event(home, SessionEvent::Evicted);
+            self.rest();
+        } else {
+            self.set_alarm();
+        }
+    }
+
+    fn input(&mut self, myself: &ActorRef<SessionMessage>, now: Instant, input: Input) {
+        self.handle_input(myself, now, input);
+        self.set_alarm();
+    }
+
+    fn handle_input(&mut self, myself: &ActorRef<SessionMessage>, now: Instant, input: Input) {
+        self.core.handle(now, input);
+        while let Some(effect) = self.core.next_effect() {
+            self.carry_out(myself, effect, now);
+        }
+        self.meter.look(&self.core);
+    }
+
+    fn carry_out(&mut self, myself: &ActorRef<SessionMessage>, effect: Effect, now: Instant) {
+        match effect {
+            Effect::Answer(waiter, answer) => {
+                if let Some(reply) = self.replies.remove(&waiter) {
+                    drop(reply.send(answer));
+                }
+            }
+            Effect::Emit(event) => self.emit(&event, now),
+            Effect::End { reason, revoke } => self.bury(myself, reason, revoke),
+            Effect::Launch(flight) => {
+                flight::launch(*flight, self.key, myself.clone(), Arc::clone(&self.shared));
+            }
+            Effect::Publish(offers) => self.seat.publish(offers),
+        }
+    }
+
+    fn emit(&mut self, event: &Event, now: Instant) {
+        self.meter.record(event, now);
+        self.shared.emit(&self.key, event);
+    }
+
+    fn bury(
+        &mut self,
+        myself: &ActorRef<SessionMessage>,
+        reason: EndReason,
+        revoke: Option<RefreshToken>,
+    ) {
+        let (key, shared, actor) = (self.key, Arc::clone(&self.shared), myself.clone());
+        self.shared.flights.spawn(ending::bury(key, reason, revoke, actor, shared));
+    }
+
+    fn buried(&mut self) {
+        let farewell = Farewell { id_token: self.core.snapshot().id_token.clone() };
+        for mourner in self.mourners.take().unwrap_or_default() {
+            drop(mourner.send(Ok(Some(farewell.clone()))));
+        }
+        self.rest();
+    }
+
+    /// Asks to be put back into the store; messages that come meanwhile are kept by the router.
+    fn rest(&mut self) {
+        if !self.resting {
+            self.resting = true;
+            let rest = RouterMessage::Rest(self.key, self.seat.actor().get_id());
+            self.shared.router(&self.key).send(rest);
+        }
+    }
+
+    fn set_alarm(&self) {
+        let idle_at = self.core.is_idle().then(|| self.active_at + IDLE_AFTER);
+        let core_at = self.core.wake_at().map(|(at, _)| at);
+        let at = [idle_at, core_at].into_iter().flatten().min();
+        self.shared.router(&self.key).alarms().set(self.key, at);
+    }
+}

@@ -1,0 +1,150 @@
+//! Runs a flight: does what it says, step by step, in a task that nothing cancels (law L4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+
+use super::SessionMessage;
+use crate::core::event::Event;
+use crate::core::grant::Reply;
+use crate::core::lease::{Commit, Verdict};
+use crate::core::name::SessionKey;
+use crate::core::secret::RefreshToken;
+use crate::core::session::due_at;
+use crate::core::session::exchange::{Flight, Landing, Reading, Step, TokenRequest};
+use crate::core::snapshot::Snapshot;
+use crate::provider::RefreshRequest;
+use crate::router::RouterMessage;
+use crate::shared::Shared;
+use crate::store::Restored;
+
+/// How long the provider may take to revoke a pair that came after a logout.
+const REVOKE_WITHIN: Duration = Duration::from_secs(13);
+
+/// Starts the flight. Its landing goes to `actor`, or to whoever has taken its place.
+pub(super) fn launch(
+    flight: Flight,
+    key: SessionKey,
+    actor: ActorRef<SessionMessage>,
+    shared: Arc<Shared>,
+) {
+    let tracker = shared.flights.clone();
+    tracker.spawn(async move {
+        let flown = tokio::spawn(Pilot { key, shared: Arc::clone(&shared) }.fly(flight));
+        // A panic below us must not leave the session waiting for a landing that never comes: the
+        // record says what is in doubt, so it is read again.
+        let landing = match flown.await {
+            Ok(landing) => landing,
+            Err(error) => {
+                tracing::error!(session = %key.id(), %error, "a flight crashed");
+                match shared.read(key).await {
+                    Reading::Living(snapshot) => Box::new(Landing::Moved(snapshot)),
+                    Reading::Ended(reason) => Box::new(Landing::Ended(reason)),
+                    Reading::Absent => Box::new(Landing::Gone),
+                    Reading::Failed => Box::new(Landing::StoreDown),
+                }
+            }
+        };
+        if actor.cast(SessionMessage::Landed(landing)).is_err() {
+            shared.router(&key).send(RouterMessage::Reread(key));
+        }
+    });
+}
+
+struct Pilot {
+    key: SessionKey,
+    shared: Arc<Shared>,
+}
+
+impl Pilot {
+    async fn fly(self, mut flight: Flight) -> Box<Landing> {
+        loop {
+            match flight.step() {
+                Step::Journal => {
+                    let ask = flight.ask(self.shared.owner, self.shared.provider.settle());
+                    let begun = self.shared.vault.begin(self.key, ask).await;
+                    flight.journalled(self.heard(begun));
+                }
+                Step::Send => {
+                    if let Some(request) = flight.send(self.shared.clock.now()) {
+                        let reply = self.ask_provider(&request).await;
+                        flight.replied(self.shared.clock.now(), reply);
+                    }
+                }
+                Step::Save { commit, snapshot } => {
+                    let verdict = self.save(commit, &snapshot).await;
+                    if verdict.is_none() {
+                        let audience = flight.need.audience.as_str();
+                        let metrics = &self.shared.metrics;
+                        metrics.save_failed(metrics.audience(audience));
+                    }
+                    flight.saved(self.shared.clock.now(), verdict);
+                }
+                Step::Pause(until) => {
+                    let failures = flight.save_failures();
+                    self.shared.emit(&self.key, &Event::SaveDelayed { failures });
+                    self.shared.clock.sleep_until(until).await;
+                    flight.paused();
+                }
+                Step::Load => flight.loaded(self.shared.read(self.key).await),
+                Step::Revoke(refresh_token) => {
+                    self.revoke(&refresh_token).await;
+                    flight.revoked();
+                }
+                Step::Land(landing) => return landing,
+            }
+        }
+    }
+
+    async fn ask_provider(&self, request: &TokenRequest) -> Reply {
+        let request = RefreshRequest {
+            refresh_token: &request.refresh_token,
+            audience: &request.need.audience,
+            scopes: &request.need.scopes,
+            deadline: request.deadline,
+        };
+        self.shared.provider.refresh(request).await
+    }
+
+    async fn save(&self, commit: Commit, snapshot: &Snapshot) -> Option<Verdict> {
+        let due = due_at(snapshot, &self.shared.policies(), self.shared.clock.now());
+        self.heard(self.shared.vault.commit(self.key, commit, snapshot, due).await)
+    }
+
+    async fn revoke(&self, late: &RefreshToken) {
+        let revoked = tokio::time::timeout(REVOKE_WITHIN, self.shared.provider.revoke(late)).await;
+        match revoked {
+            Ok(Ok(())) => tracing::info!(session = %self.key.id(), "a late pair was revoked"),
+            Ok(Err(error)) => {
+                tracing::warn!(session = %self.key.id(), %error, "a late pair was not revoked")
+            }
+            Err(_) => {
+                tracing::warn!(session = %self.key.id(), "a late pair was not revoked in time")
+            }
+        }
+    }
+
+    fn heard<T>(&self, answer: Result<T, crate::store::StoreError>) -> Option<T> {
+        answer
+            .inspect_err(
+                |error| tracing::error!(session = %self.key.id(), %error, "the store failed"),
+            )
+            .ok()
+    }
+}
+
+impl Shared {
+    /// Reads a session's record again.
+    pub(crate) async fn read(&self, key: SessionKey) -> Reading {
+        match self.vault.load(key).await {
+            Ok(Restored::Living(snapshot)) => Reading::Living(snapshot),
+            Ok(Restored::Ended(reason)) => Reading::Ended(reason),
+            Ok(Restored::Absent) => Reading::Absent,
+            Err(error) => {
+                tracing::error!(session = %key.id(), %error, "a session cannot be read");
+                Reading::Failed
+            }
+        }
+    }
+}

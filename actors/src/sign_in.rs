@@ -1,0 +1,108 @@
+//! How sessions begin: by a completed sign-in, or with a refresh token from elsewhere.
+
+use std::sync::Arc;
+
+use crate::access::Tokenward;
+use crate::core::event::Event;
+use crate::core::name::Audience;
+use crate::core::scope::ScopeSet;
+use crate::core::secret::RefreshToken;
+use crate::core::session::{Need, due_at, rotation};
+use crate::core::snapshot::Snapshot;
+use crate::handle::SessionHandle;
+use crate::metrics::label::SessionEvent;
+use crate::provider::SignedIn;
+use crate::store::StoreError;
+
+/// A refresh token that was issued to somebody else's software and is to become a session here.
+#[derive(Clone, Debug)]
+pub struct Adoption {
+    /// The token. Nobody else may spend it from here on.
+    pub refresh_token: RefreshToken,
+    /// The provider's name for the person (`sub`), which every reply must then agree with.
+    pub subject: String,
+    /// The audience the session belongs to.
+    pub primary: Audience,
+}
+
+/// Why a session could not be adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// There is nothing to adopt.
+    #[error("the refresh token is empty")]
+    Empty,
+    /// The session was not stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Tokenward {
+    /// Makes a session of a completed sign-in; it is durable before its handle is given out.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the session is not durable: the person must sign in again.
+    pub async fn sign_in(
+        &self,
+        signed_in: SignedIn,
+        primary: Audience,
+        scopes: ScopeSet,
+    ) -> Result<SessionHandle, StoreError> {
+        let SignedIn { grant, identity, .. } = signed_in;
+        let now = self.shared.clock.now();
+        let provider = Arc::clone(self.shared.provider.issuer());
+        let subject = Arc::from(identity.subject.as_str());
+        let mut session =
+            Snapshot::new(provider, subject, primary.clone(), grant.refresh_token.clone());
+        session.provider_session = identity.provider_session.as_deref().map(Arc::from);
+        session.authentication = identity.authentication.clone();
+        session.ceiling = identity.ceiling;
+        session.id_token = grant.id_token.clone();
+        if session.refresh_token.is_none() {
+            tracing::warn!(
+                "a sign-in brought no refresh token: the session ends with its access token; \
+                 allow offline access for the client and its audience at the provider"
+            );
+        }
+        let need = Need { audience: primary, scopes };
+        if is_for(&grant, &need.audience) {
+            let entry = rotation::entry(&need, &grant, session.head.epoch, now);
+            session.entries.push(entry);
+        }
+        self.create(session).await
+    }
+
+    /// Makes a session of a refresh token that was issued elsewhere.
+    ///
+    /// # Errors
+    /// [`AdoptError`] says what is wrong with it.
+    pub async fn adopt(&self, adoption: Adoption) -> Result<SessionHandle, AdoptError> {
+        if adoption.refresh_token.seal().is_empty() {
+            return Err(AdoptError::Empty);
+        }
+        let provider = Arc::clone(self.shared.provider.issuer());
+        let subject = Arc::from(adoption.subject.as_str());
+        let session =
+            Snapshot::new(provider, subject, adoption.primary, Some(adoption.refresh_token));
+        Ok(self.create(session).await?)
+    }
+
+    async fn create(&self, session: Snapshot) -> Result<SessionHandle, StoreError> {
+        let handle = SessionHandle::random();
+        let key = handle.key();
+        let due = due_at(&session, &self.shared.policies(), self.shared.clock.now());
+        self.shared.vault.create(key, &session, due).await?;
+        self.shared.emit(&key, &Event::SignedIn);
+        let home = self.shared.metrics.audience(session.primary.as_str());
+        self.shared.metrics.session_event(home, SessionEvent::Created);
+        Ok(handle)
+    }
+}
+
+/// Some providers answer a sign-in with an access token for their own user-info endpoint; it is
+/// of no use to an API (law L5).
+fn is_for(grant: &crate::core::grant::Grant, audience: &Audience) -> bool {
+    grant.claims.as_ref().is_none_or(|claims| {
+        claims.audiences.is_empty()
+            || claims.audiences.iter().any(|listed| listed == audience.as_str())
+    })
+}

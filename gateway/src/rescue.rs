@@ -1,0 +1,330 @@
+//! Turns every way in which a request can fail into one reply; the only place that does.
+//!
+//! A phase says what is wrong and knows no status; here each wrong has its status, its code, its
+//! sentence and the headers that tell the caller what to do next.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokenward::AccessError;
+
+use crate::config::StepUp;
+use crate::forward::{ReplyBody, UpstreamFault};
+use crate::path::PathFault;
+use crate::problem::Problem;
+
+/// Why a request is not answered by its upstream.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// When there is no access token for it.
+    Access(AccessError),
+    /// When the body is longer than the route allows.
+    BodyTooLarge,
+    /// When one of the caller's chunks broke the protocol before anything was answered.
+    BrokenBody,
+    /// When a control endpoint panicked: our bug.
+    ControlFailed,
+    /// When a browser was made to send it by a foreign page.
+    Forged,
+    /// When the framing or the head has two readings; says which.
+    Ambiguous(&'static str),
+    /// When the header is longer than allowed.
+    HeaderTooLarge,
+    /// When the request came through this gateway before.
+    Loop,
+    /// When the method is CONNECT or TRACE.
+    MethodNotAllowed,
+    /// When nobody signed in.
+    NotSignedIn,
+    /// When no route serves the host and path.
+    NoRoute,
+    /// When the path has two readings.
+    Path(PathFault),
+    /// When the bearer credential is no session handle.
+    Stranger,
+    /// When the upstream gave no answer.
+    Upstream(UpstreamFault),
+}
+
+/// What a reply depends on beside the refusal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// The method.
+    pub(crate) method: &'a Method,
+    /// The headers, as the caller sent them.
+    pub(crate) headers: &'a HeaderMap,
+    /// What was asked for; `None` where it was not understood.
+    pub(crate) target: Option<&'a PathAndQuery>,
+    /// The prefix of the gateway's own endpoints.
+    pub(crate) prefix: &'a str,
+    /// The route's wish for factors.
+    pub(crate) step_up: Option<&'a StepUp>,
+}
+
+/// How long a caller is sent away where nobody knows better: long enough for a restart.
+const RETRY_LATER: Duration = Duration::from_secs(1);
+
+/// The characters that may stand unescaped in the value of a query parameter.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'/');
+
+/// Makes the reply to a request that failed.
+pub(crate) fn rescue(refusal: Refusal, asked: Asked<'_>) -> Response<ReplyBody> {
+    if asked.navigates()
+        && let Some(page) = page_for(&refusal, asked.prefix)
+        && let Some(redirect) = redirect(&page, asked.target)
+    {
+        return redirect;
+    }
+    problem(refusal, asked).reply()
+}
+
+impl Asked<'_> {
+    /// Reports whether a person waits for a page, rather than a program for data.
+    fn navigates(&self) -> bool {
+        if *self.method != Method::GET {
+            return false;
+        }
+        match self.headers.get("sec-fetch-mode") {
+            Some(mode) => mode.as_bytes() == b"navigate",
+            // Browsers without fetch metadata name HTML; programs accept anything or JSON.
+            None => self.headers.get(header::ACCEPT).is_some_and(|accept| {
+                accept
+                    .as_bytes()
+                    .windows(9)
+                    .any(|part| part == b"text/html")
+            }),
+        }
+    }
+}
+
+fn page_for(refusal: &Refusal, prefix: &str) -> Option<String> {
+    let needs_sign_in = matches!(
+        refusal,
+        Refusal::NotSignedIn | Refusal::Access(AccessError::SignInRequired { .. })
+    );
+    needs_sign_in.then(|| format!("{prefix}/login"))
+}
+
+fn redirect(page: &str, target: Option<&PathAndQuery>) -> Option<Response<ReplyBody>> {
+    let target = target.map_or("/", PathAndQuery::as_str);
+    let place = format!(
+        "{page}?return_to={}",
+        utf8_percent_encode(target, QUERY_VALUE)
+    );
+    let mut reply = Response::new(ReplyBody::empty());
+    *reply.status_mut() = StatusCode::FOUND;
+    reply
+        .headers_mut()
+        .insert(header::LOCATION, HeaderValue::try_from(place).ok()?);
+    reply
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(reply)
+}
+
+fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
+    let bad = |detail: &str| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "Bad request",
+            detail,
+        )
+        .header(header::CONNECTION, CLOSE)
+    };
+    match refusal {
+        Refusal::Access(error) => access(error, asked),
+        Refusal::Ambiguous(why) => bad(why),
+        Refusal::BodyTooLarge => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "Body too large",
+            "The request body is longer than this route allows.",
+        )
+        .header(header::CONNECTION, CLOSE),
+        Refusal::BrokenBody => bad("The request body broke off or was not framed correctly."),
+        Refusal::ControlFailed => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "The gateway failed on this request; its log says where.",
+        ),
+        Refusal::Forged => Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "Cross-site request refused",
+            "A page of another origin sent this request with your session's cookie.",
+        ),
+        Refusal::HeaderTooLarge => Problem::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "header_too_large",
+            "Header too large",
+            "The request's headers are longer than the gateway allows.",
+        )
+        .header(header::CONNECTION, CLOSE),
+        Refusal::Loop => Problem::new(
+            StatusCode::LOOP_DETECTED,
+            "loop",
+            "Loop detected",
+            "The request came through this gateway before: a route leads back to it.",
+        ),
+        Refusal::MethodNotAllowed => Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method not allowed",
+            "CONNECT and TRACE are not forwarded.",
+        )
+        .header(
+            header::ALLOW,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ),
+        Refusal::NotSignedIn => login_required("Nobody is signed in.", CHALLENGE),
+        Refusal::NoRoute => Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_route",
+            "No route",
+            "No route of the gateway serves this host and path.",
+        ),
+        Refusal::Path(fault) => bad(&format!(
+            "The request is refused because {fault}, which servers read differently."
+        )),
+        Refusal::Stranger => login_required(
+            "The bearer credential is not a session handle of this gateway.",
+            CHALLENGE_INVALID,
+        ),
+        Refusal::Upstream(fault) => upstream(&fault),
+    }
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+fn login_required(detail: &str, challenge: HeaderValue) -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "login_required",
+        "Sign-in required",
+        detail,
+    )
+    .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn access(error: AccessError, asked: Asked<'_>) -> Problem {
+    let sentence = sentence(&error);
+    match error {
+        AccessError::Denied { .. } => Problem::new(
+            StatusCode::FORBIDDEN,
+            "access_denied",
+            "Access denied",
+            sentence,
+        ),
+        AccessError::Downscoped { missing } => {
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{missing}\"");
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "Insufficient scope",
+                sentence,
+            )
+            .header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::try_from(challenge).unwrap_or(CHALLENGE_SCOPE),
+            )
+            .missing(missing.to_string())
+        }
+        AccessError::MfaRequired(_) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "mfa_required",
+            "Another factor required",
+            sentence,
+        )
+        .header(header::WWW_AUTHENTICATE, factor_challenge(asked.step_up)),
+        AccessError::NotNow { retry_after, .. } => unavailable(sentence).retry_after(retry_after),
+        AccessError::OperatorFault { .. } => unavailable(sentence).retry_after(RETRY_OPERATOR),
+        AccessError::Rejected { .. } | AccessError::Unusable { .. } => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "provider_rejects",
+            "Provider rejects",
+            sentence,
+        ),
+        AccessError::SignInRequired { .. } => login_required(&sentence, CHALLENGE_INVALID),
+        // Only a forced replacement is answered so, and the upstream's own 401 is passed on then.
+        AccessError::Unchanged => unavailable(sentence).retry_after(RETRY_LATER),
+    }
+}
+
+const CHALLENGE_SCOPE: HeaderValue =
+    HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
+
+/// How long a caller is sent away when the operator must act: it will not be sooner.
+const RETRY_OPERATOR: Duration = Duration::from_secs(60);
+
+fn unavailable(detail: String) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "Temporarily unavailable",
+        detail,
+    )
+}
+
+/// Makes a sentence of an error, which is a fragment.
+fn sentence(error: &AccessError) -> String {
+    let fragment = error.to_string();
+    let mut letters = fragment.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => fragment,
+    }
+}
+
+/// Asks for a factor as RFC 9470 §3 has it.
+fn factor_challenge(step_up: Option<&StepUp>) -> HeaderValue {
+    let mut challenge = "Bearer error=\"insufficient_user_authentication\"".to_owned();
+    let (acr, age) = match step_up {
+        Some(StepUp::Always { acr }) => (acr.as_deref(), Some(Duration::ZERO)),
+        Some(StepUp::MaxAge { age, acr }) => (acr.as_deref(), Some(*age)),
+        Some(StepUp::Provider | StepUp::Session) | None => (None, None),
+    };
+    if let Some(acr) = acr {
+        challenge.push_str(&format!(", acr_values=\"{acr}\""));
+    }
+    if let Some(age) = age {
+        challenge.push_str(&format!(", max_age=\"{}\"", age.as_secs()));
+    }
+    HeaderValue::try_from(challenge).unwrap_or(CHALLENGE_FACTOR)
+}
+
+const CHALLENGE_FACTOR: HeaderValue =
+    HeaderValue::from_static("Bearer error=\"insufficient_user_authentication\"");
+
+fn upstream(fault: &UpstreamFault) -> Problem {
+    let detail = format!("The upstream did not answer: {fault}.");
+    match fault {
+        UpstreamFault::ConnectTimeout | UpstreamFault::ResponseTimeout => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "Upstream timeout",
+            detail,
+        ),
+        UpstreamFault::Busy => unavailable(detail).retry_after(RETRY_LATER),
+        UpstreamFault::Body
+        | UpstreamFault::Connect
+        | UpstreamFault::Dns
+        | UpstreamFault::Reset
+        | UpstreamFault::Tls
+        | UpstreamFault::Target => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "upstream_failed",
+            "Upstream failed",
+            detail,
+        ),
+    }
+}

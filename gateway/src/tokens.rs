@@ -1,0 +1,74 @@
+//! What the data plane asks of the token framework: two questions, and nothing else.
+//!
+//! A trait and not the framework itself, so that the tests of the proxy can play every answer of
+//! a provider without one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use http::HeaderValue;
+use tokenward::core::name::{Audience, Epoch, SessionKey};
+use tokenward::core::scope::ScopeSet;
+use tokenward::{AccessError, Offer, Tokenward, Wish};
+
+/// An access token that is right and fresh enough for one request.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// The value of the Authorization header, marked as sensitive.
+    pub authorization: HeaderValue,
+    /// Which of the audience's tokens it is, to ask for a newer one.
+    pub serial: Epoch,
+}
+
+/// A wish for an access token.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// The session.
+    pub session: &'a SessionKey,
+    /// The API.
+    pub audience: &'a Audience,
+    /// The scopes.
+    pub scopes: &'a ScopeSet,
+}
+
+/// The answer to a wish that needs more than a look.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Ticket, AccessError>> + Send + 'a>>;
+
+/// Where access tokens come from.
+pub trait Tokens: Send + Sync + 'static {
+    /// Looks the ticket up in what is published; never waits.
+    fn at_hand(&self, want: Want<'_>) -> Option<Ticket>;
+
+    /// Obtains a ticket, with an exchange where there is none at hand; `refused` asks for one that
+    /// is newer than this.
+    ///
+    /// # Cancel safety
+    /// Dropping the answer stops the waiting, never the exchange (law L4).
+    fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a>;
+}
+
+impl Tokens for Tokenward {
+    fn at_hand(&self, want: Want<'_>) -> Option<Ticket> {
+        self.offer(want.session, want.audience, want.scopes)
+            .map(|offer| Ticket::of(&offer))
+    }
+
+    fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a> {
+        let mut wish = Wish::new(want.audience.clone(), want.scopes.clone());
+        wish.replaces = refused;
+        Box::pin(async move {
+            self.access(want.session, &wish)
+                .await
+                .map(|offer| Ticket::of(&offer))
+        })
+    }
+}
+
+impl Ticket {
+    fn of(offer: &Offer) -> Self {
+        Self {
+            authorization: offer.authorization().clone(),
+            serial: offer.serial(),
+        }
+    }
+}

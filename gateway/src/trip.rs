@@ -1,0 +1,155 @@
+//! One request's way to its upstream and back, with what a second try needs.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode};
+use tokenward::core::name::SessionKey;
+
+use crate::forward::{self, BodyFault, Choice, Failure, Outgoing, Relayed, Tape};
+use crate::inject;
+use crate::observe::RetryReason;
+use crate::replay::{self, Second};
+use crate::rescue::Refusal;
+use crate::route::Route;
+use crate::serve::Flight;
+use crate::tokens::{Ticket, Want};
+
+/// A request on its way to its upstream, with what a second try needs.
+pub(crate) struct Trip<'a> {
+    pub(crate) flight: &'a Flight,
+    pub(crate) route: &'a Route,
+    pub(crate) target: PathAndQuery,
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) head: Parts,
+    pub(crate) tape: Option<Arc<Tape>>,
+}
+
+impl Trip<'_> {
+    /// Sends the request, a second time where that helps, and returns the response.
+    pub(crate) async fn make(&mut self) -> Result<Response<Relayed>, Refusal> {
+        let outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
+        let response = match self.send(outgoing, Choice::Any).await {
+            Ok(response) => response,
+            Err(failure) => match self.again_after(&failure) {
+                Some(outgoing) => {
+                    self.retried(RetryReason::Connect);
+                    let sent = Box::pin(self.send(outgoing, Choice::Fresh)).await;
+                    sent.map_err(|failure| self.failed(&failure))?
+                }
+                None => return Err(self.failed(&failure)),
+            },
+        };
+        if response.status() == StatusCode::UNAUTHORIZED && self.ticket.is_some() {
+            // Boxed, because it is rare and its state would burden every request's.
+            return Box::pin(self.second(response)).await;
+        }
+        Ok(response)
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) async fn open(
+        &mut self,
+        caller: hyper::upgrade::OnUpgrade,
+    ) -> Result<forward::Opened, Refusal> {
+        let outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
+        let timeouts = &self.route.config.timeouts;
+        forward::tunnel(&self.route.upstream, timeouts, outgoing, caller)
+            .await
+            .map_err(|failure| self.failed(&failure))
+    }
+
+    /// Sends again with a newer access token, where there is one and the request is still there.
+    async fn second(&mut self, refused: Response<Relayed>) -> Result<Response<Relayed>, Refusal> {
+        let (Some(ticket), Some(session), Some(audience)) =
+            (&self.ticket, &self.session, &self.route.config.audience)
+        else {
+            return Ok(refused);
+        };
+        if self.tape.as_ref().is_some_and(|tape| !tape.can_play()) {
+            return Ok(refused);
+        }
+        let want = Want {
+            session,
+            audience,
+            scopes: &self.route.config.scopes,
+        };
+        let tokens = &*self.flight.line().house.tokens;
+        let newer = match replay::second(tokens, want, ticket).await {
+            Second::Again(newer) => newer,
+            Second::PassOn => return Ok(refused),
+            Second::Refuse(error) => return Err(Refusal::Access(error)),
+        };
+        let Some(mut outgoing) = self.outgoing() else {
+            return Ok(refused);
+        };
+        inject::replace(outgoing.request.headers_mut(), &newer);
+        self.retried(RetryReason::Unauthorized);
+        drop(refused);
+        self.send(outgoing, Choice::Any)
+            .await
+            .map_err(|failure| self.failed(&failure))
+    }
+
+    async fn send(&self, outgoing: Outgoing, choice: Choice) -> Result<Response<Relayed>, Failure> {
+        let before = self.flight.age();
+        let timeouts = &self.route.config.timeouts;
+        let sent = forward::send(&self.route.upstream, timeouts, outgoing, choice).await;
+        if sent.is_ok() {
+            let took = self.flight.age().saturating_sub(before);
+            self.flight
+                .line()
+                .house
+                .observe
+                .upstream_answered(self.route.number, took);
+        }
+        sent
+    }
+
+    /// Makes the request anew; `None` where its body is gone.
+    fn outgoing(&self) -> Option<Outgoing> {
+        let body = match &self.tape {
+            None => forward::SentBody::Empty,
+            Some(tape) => tape.play()?,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.head.method.clone();
+        *request.headers_mut() = self.head.headers.clone();
+        Some(Outgoing {
+            request,
+            target: self.target.clone(),
+        })
+    }
+
+    /// Makes the request anew after a kept connection broke before it answered: the upstream may
+    /// have acted, so only what may be repeated is (RFC 9110 §9.2.2).
+    fn again_after(&self, failure: &Failure) -> Option<Outgoing> {
+        let repeatable = failure.stale && self.head.method.is_idempotent();
+        if !repeatable || self.tape.as_ref().is_some_and(|tape| !tape.can_play()) {
+            return None;
+        }
+        self.outgoing()
+    }
+
+    fn retried(&self, reason: RetryReason) {
+        self.flight
+            .line()
+            .house
+            .observe
+            .retried(self.route.number, reason);
+    }
+
+    /// Says whose fault a failure is.
+    fn failed(&self, failure: &Failure) -> Refusal {
+        match self.tape.as_ref().and_then(|tape| tape.fault()) {
+            Some(BodyFault::TooLarge) => return Refusal::BodyTooLarge,
+            Some(BodyFault::Broken | BodyFault::Idle) => return Refusal::BrokenBody,
+            Some(BodyFault::Control | BodyFault::Superseded) | None => {}
+        }
+        let observe = &self.flight.line().house.observe;
+        observe.upstream_failed(self.route.number, failure.fault.reason());
+        Refusal::Upstream(failure.fault)
+    }
+}
