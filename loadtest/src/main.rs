@@ -1,3 +1,0 @@
-//! Drives the programs from outside, measures and judges them.
-
-fn main() {}
