@@ -200,11 +200,15 @@ impl Session {
         if let Some(want) = self.waiting.first() {
             return Ok(want.need.clone());
         }
-        let primary = self.snapshot.primary.clone();
-        let configured = self.policies.audiences.iter();
-        let mut known = std::iter::once((primary.clone(), self.policies.audience(&primary).scopes))
-            .chain(configured.map(|(audience, policy)| (audience.clone(), policy.scopes.clone())))
-            .map(|(audience, scopes)| Need { audience, scopes });
+        let primary = &self.snapshot.primary;
+        let scopes = &self.policies.audience(primary).scopes;
+        let configured = self.policies.audiences.iter().map(|(audience, p)| (audience, &p.scopes));
+        let kept = self.snapshot.entries.iter().map(|entry| (&entry.audience, &entry.requested));
+        let lost = self.doubted.iter().map(|need| (&need.audience, &need.scopes));
+        let mut known =
+            std::iter::once((primary, scopes)).chain(lost).chain(configured).chain(kept).map(
+                |(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() },
+            );
         known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now)).ok_or_else(
             || {
                 let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);

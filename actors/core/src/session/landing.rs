@@ -26,7 +26,7 @@ impl Session {
                 self.fall_in_doubt(intent.epoch, None, until, now);
             }
             Landing::Doubt { epoch, how, malformed, retry_at } => {
-                self.snapshot.head.epoch = epoch;
+                self.doubted = Some(need.clone());
                 if let Some(why) = malformed {
                     let (audience, salvaged) = (need.audience, false);
                     self.emit(Event::Malformed { audience, why, salvaged });
@@ -51,6 +51,7 @@ impl Session {
             }
             Landing::Refused { refusal, fate, snapshot } => {
                 self.snapshot = *snapshot;
+                self.doubted.get_or_insert_with(|| need.clone());
                 self.refused(&need, &refusal, fate, now);
                 self.doubt_on(refusal.wait, now);
             }

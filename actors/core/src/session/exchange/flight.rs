@@ -8,7 +8,7 @@ use super::{
 };
 use crate::event::Trigger;
 use crate::grant::{Grant, Malformed, NotSent, NotSentCause, Reply, Unheard};
-use crate::lease::{Begin, Begun, Commit, Verdict};
+use crate::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::name::{Epoch, Owner};
 use crate::policy::{Backoff, Deadlines};
 use crate::refusal::{Fate, Refusal};
@@ -70,7 +70,10 @@ impl Flight {
     pub fn journalled(&mut self, begun: Option<Begun>) {
         self.step = match begun {
             Some(Begun::Leased(intent)) => {
-                let is_current = intent.epoch == self.before.head.epoch.next();
+                // Somebody else's exchange, or its end, may have left something behind.
+                let was_open = self.before.head.intent.is_some();
+                let is_current =
+                    intent.epoch == self.before.head.epoch.next() && was_open <= intent.again;
                 self.before.head.epoch = intent.epoch;
                 self.before.head.intent = Some(intent);
                 self.intent = Some(intent);
@@ -173,6 +176,12 @@ impl Flight {
     /// flight turns back and the session decides anew; only an older doubt, which a turn back
     /// cannot resolve, is carried on.
     fn reread(&mut self, snapshot: Snapshot) {
+        let lease = |head: &Head| head.intent.map(|intent| intent.epoch);
+        if lease(&snapshot.head) != lease(&self.before.head) {
+            // The lease was waited out and taken over while the store was read.
+            self.step = land(Landing::Moved(Box::new(snapshot)));
+            return;
+        }
         let is_same_token = snapshot.head.generation == self.before.head.generation;
         let own = std::mem::replace(&mut self.before, snapshot).holds;
         if is_same_token && self.in_doubt_before() {
