@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use crate::config::{Timeouts, UpstreamConfig};
 use crate::tls;
 
 pub use body::BodyFault;
-pub use reply::ReplyBody;
 pub(crate) use body::{Relayed, SentBody, Tape};
 pub(crate) use pool::{Lease, sweep};
+pub use reply::ReplyBody;
 pub(crate) use tunnel::{Opened, tunnel};
 
 mod body;
@@ -94,30 +94,15 @@ impl Upstream {
     /// Says what is wrong with its certificate file or its name; the operator must act.
     pub fn new(config: UpstreamConfig) -> Result<Self, String> {
         static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
-        let wrong = |_| {
-            format!(
-                "the upstream's host {:?} cannot be a header",
-                config.authority
-            )
-        };
+        let wrong = |_| format!("the upstream's host {:?} cannot be a header", config.authority);
         let host = HeaderValue::try_from(config.authority.as_str()).map_err(|_| wrong(()))?;
         let authority = Authority::try_from(config.authority.as_str()).map_err(|_| wrong(()))?;
         let tls = match config.https {
-            true => Some(tls::Outgoing::new(
-                &config.host,
-                config.ca.as_deref(),
-                config.http2,
-            )?),
+            true => Some(tls::Outgoing::new(&config.host, config.ca.as_deref(), config.http2)?),
             false => None,
         };
         let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
-        Ok(Self {
-            config,
-            host,
-            authority,
-            key,
-            tls,
-        })
+        Ok(Self { config, host, authority, key, tls })
     }
 }
 
@@ -162,10 +147,7 @@ pub(crate) async fn send(
     outgoing: Outgoing,
     choice: Choice,
 ) -> Result<Response<Relayed>, Failure> {
-    let Outgoing {
-        mut request,
-        target,
-    } = outgoing;
+    let Outgoing { mut request, target } = outgoing;
     let tape = request.body().tape();
     let mut choice = choice;
     // A kept connection may be closed by its upstream at any moment. hyper gives back a request
@@ -174,19 +156,17 @@ pub(crate) async fn send(
     loop {
         let mut lease = pool::take(upstream, timeouts, choice)
             .await
-            .map_err(|fault| Failure {
-                fault,
-                stale: false,
-            })?;
+            .map_err(|fault| Failure { fault, stale: false })?;
         address(&mut request, upstream, &target, lease.is_http2());
         let stale = lease.was_kept();
         let sending = lease.send(request);
         match in_time(timeouts.response, tape.as_deref(), sending).await {
             None => {
-                return Err(Failure {
-                    fault: UpstreamFault::ResponseTimeout,
-                    stale: false,
-                });
+                return Err(Failure { fault: UpstreamFault::ResponseTimeout, stale: false });
+            }
+            // Nobody asked for another protocol here, so this is none that we could pass on.
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Failure { fault: UpstreamFault::Reset, stale: false });
             }
             Some(Ok(response)) => return Ok(relay(response, lease, timeouts.idle)),
             Some(Err(mut error)) => match error.take_message() {
@@ -195,10 +175,7 @@ pub(crate) async fn send(
                     choice = Choice::Fresh;
                 }
                 Some(_) | None => {
-                    return Err(Failure {
-                        fault: UpstreamFault::Reset,
-                        stale,
-                    });
+                    return Err(Failure { fault: UpstreamFault::Reset, stale });
                 }
             },
         }
@@ -218,11 +195,7 @@ fn address(
         return;
     }
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(if upstream.config.https {
-        Scheme::HTTPS
-    } else {
-        Scheme::HTTP
-    });
+    parts.scheme = Some(if upstream.config.https { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(upstream.authority.clone());
     parts.path_and_query = Some(target.clone());
     // Scheme, authority and path together always make a URI.

@@ -46,10 +46,7 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Rewrites the headers of a request for its upstream.
 pub fn inject(headers: &mut HeaderMap, statement: &Statement<'_>) {
-    let believed = statement
-        .trusted
-        .then(|| Believed::take(headers))
-        .unwrap_or_default();
+    let believed = if statement.trusted { Believed::take(headers) } else { Believed::default() };
     strip_connection(headers);
     strip_claims(headers);
     strip_cookies(headers, statement.cookie);
@@ -66,10 +63,7 @@ pub fn inject(headers: &mut HeaderMap, statement: &Statement<'_>) {
     }
     headers.insert(
         header::VIA,
-        believed.via.map_or_else(
-            || statement.via.clone(),
-            |before| joined(&before, statement.via),
-        ),
+        believed.via.map_or_else(|| statement.via.clone(), |before| joined(&before, statement.via)),
     );
     if statement.trailers {
         headers.insert(header::TE, TRAILERS);
@@ -134,9 +128,8 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, cookie: &str) {
     }
     if sets_ours && let header::Entry::Occupied(entry) = headers.entry(header::SET_COOKIE) {
         let (_, values) = entry.remove_entry_mult();
-        let kept: Vec<HeaderValue> = values
-            .filter(|value| !is_ours(value.as_bytes(), cookie))
-            .collect();
+        let kept: Vec<HeaderValue> =
+            values.filter(|value| !is_ours(value.as_bytes(), cookie)).collect();
         for value in kept {
             headers.append(header::SET_COOKIE, value);
         }
@@ -173,10 +166,7 @@ fn is_claim(name: &HeaderName) -> bool {
                 b'x' => is_proxy_claim(text),
                 // Some servers cannot tell these from their spelling with a dash.
                 b'p' | b't' if text.contains('_') => {
-                    matches!(
-                        text,
-                        "proxy_authorization" | "proxy_connection" | "transfer_encoding"
-                    )
+                    matches!(text, "proxy_authorization" | "proxy_connection" | "transfer_encoding")
                 }
                 b'c' => matches!(text, "content_length"),
                 _ => false,
@@ -257,9 +247,7 @@ impl Believed {
     }
 
     fn path_to(&self, peer: &HeaderValue) -> HeaderValue {
-        self.before
-            .as_ref()
-            .map_or_else(|| peer.clone(), |before| joined(before, peer))
+        self.before.as_ref().map_or_else(|| peer.clone(), |before| joined(before, peer))
     }
 }
 

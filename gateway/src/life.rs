@@ -73,19 +73,10 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
     if let Caller::Browser(_) = caller {
         let own = match &live.origin {
             Some(origin) => OwnOrigin::Configured(origin),
-            None => OwnOrigin::Requested {
-                https: line.tls,
-                host,
-            },
+            None => OwnOrigin::Requested { https: line.tls, host },
         };
-        identify::guard(
-            &head.method,
-            &head.headers,
-            opens_socket,
-            own,
-            &live.config.session,
-        )
-        .map_err(|_| Refusal::Forged)?;
+        identify::guard(&head.method, &head.headers, opens_socket, own, &live.config.session)
+            .map_err(|_| Refusal::Forged)?;
     }
     if below(&live.config.prefix, &settled) {
         return Ok(Way::Control);
@@ -100,12 +91,7 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
         (Some(_), Caller::Nobody) => return Err(Refusal::NotSignedIn),
         (Some(_), Caller::Stranger) => return Err(Refusal::Stranger),
     };
-    Ok(Way::Upstream(UpstreamWay {
-        route,
-        target,
-        session,
-        opens_socket,
-    }))
+    Ok(Way::Upstream(UpstreamWay { route, target, session, opens_socket }))
 }
 
 /// Phases 5 to 8.
@@ -116,23 +102,14 @@ async fn travel(
     mut head: Parts,
     body: Incoming,
 ) -> Response<ReplyBody> {
-    let UpstreamWay {
-        route,
-        target,
-        session,
-        opens_socket,
-    } = way;
+    let UpstreamWay { route, target, session, opens_socket } = way;
     let route: &Route = route;
     flight.takes(route.number);
     let refuse = |flight: Flight, refusal: Refusal, head: &Parts| {
         let reply = rescue(refusal, asked(head, live, Some(route)));
         depart(flight, reply, AnsweredBy::Gateway)
     };
-    if route
-        .config
-        .max_body
-        .is_some_and(|max| body.size_hint().lower() > max)
-    {
+    if route.config.max_body.is_some_and(|max| body.size_hint().lower() > max) {
         return refuse(flight, Refusal::BodyTooLarge, &head);
     }
     let ticket = match ticket(&flight, route, session).await {
@@ -144,25 +121,12 @@ async fn travel(
     inject::inject(&mut head.headers, &statement);
     let tape = (!body.is_end_stream()).then(|| {
         let Route { config, .. } = route;
-        Tape::new(
-            body,
-            config.replay_body,
-            config.max_body,
-            config.timeouts.idle,
-        )
+        Tape::new(body, config.replay_body, config.max_body, config.timeouts.idle)
     });
     if let Some(tape) = &tape {
         flight.carries(Arc::clone(tape));
     }
-    let mut trip = Trip {
-        flight: &flight,
-        route,
-        target,
-        session,
-        ticket,
-        head,
-        tape,
-    };
+    let mut trip = Trip { flight: &flight, route, target, session, ticket, head, tape };
     if let Some(caller_upgrade) = caller_upgrade {
         let opened = Box::pin(trip.open(caller_upgrade)).await;
         let head = trip.head;
@@ -195,18 +159,10 @@ async fn ticket(
         return Ok(None);
     };
     let tokens = &flight.line().house.tokens;
-    let want = Want {
-        session,
-        audience,
-        scopes: &route.config.scopes,
-    };
+    let want = Want { session, audience, scopes: &route.config.scopes };
     match tokens.at_hand(want) {
         Some(ticket) => Ok(Some(ticket)),
-        None => tokens
-            .obtain(want, None)
-            .await
-            .map(Some)
-            .map_err(Refusal::Access),
+        None => tokens.obtain(want, None).await.map(Some).map_err(Refusal::Access),
     }
 }
 
@@ -223,11 +179,7 @@ fn statement<'a>(
         asked_host: judge::asked_host(head),
         peer: &line.peer_value,
         https: line.tls || live.config.is_https(),
-        trusted: live
-            .config
-            .trusted_proxies
-            .iter()
-            .any(|network| network.contains(&line.peer)),
+        trusted: live.config.trusted_proxies.iter().any(|network| network.contains(&line.peer)),
         via: &line.house.via,
         cookie: &live.config.session.cookie,
         trailers: judge::takes_trailers(head),
@@ -247,9 +199,7 @@ fn depart(
     by: AnsweredBy,
 ) -> Response<ReplyBody> {
     if flight.line().pulse.is_lost() {
-        reply
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     flight.answered(reply.status(), by);
     let ends_here = reply.body().is_end_stream() || *flight.method() == Method::HEAD;

@@ -70,10 +70,7 @@ impl std::fmt::Display for StartFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StartFault::Listen(address, error) => {
-                write!(
-                    f,
-                    "cannot listen on {address} ({error}); free it, or choose another"
-                )
+                write!(f, "cannot listen on {address} ({error}); free it, or choose another")
             }
             StartFault::Load(fault) => fault.fmt(f),
             StartFault::Thread(error) => write!(f, "cannot start a thread ({error})"),
@@ -104,23 +101,14 @@ pub async fn start(config: Config, rooms: Rooms) -> Result<Running, StartFault> 
         stall: tick::ticks(stall),
     };
     let (sockets, addresses) = open_all(&config.listen, limits.threads)?;
-    let gates: Vec<_> = addresses
-        .iter()
-        .map(|_| Gate::new(limits.connections))
-        .collect();
+    let gates: Vec<_> = addresses.iter().map(|_| Gate::new(limits.connections)).collect();
     let admin = admin::open(&config.admin, rooms.admin.clone()).await?;
     let live = reload::load(config, None).map_err(StartFault::Load)?;
     let runtime = tokio::runtime::Handle::current();
     let house = Arc::new(House::new(live, &rooms, runtime).map_err(StartFault::Load)?);
     let protocols = Arc::new(connection::protocols(&limits));
     let (stop, stopped) = watch::channel(false);
-    let mut running = Running {
-        house,
-        addresses,
-        admin,
-        stop,
-        threads: Vec::new(),
-    };
+    let mut running = Running { house, addresses, admin, stop, threads: Vec::new() };
     for (number, listeners) in sockets.into_iter().enumerate() {
         let worker = Worker {
             house: Arc::clone(&running.house),
@@ -162,18 +150,10 @@ impl Running {
     ///
     /// Returns how many connections had to be cut.
     pub async fn drain(self) -> usize {
-        let Self {
-            admin,
-            stop,
-            threads,
-            ..
-        } = self;
+        let Self { admin, stop, threads, .. } = self;
         stop.send_replace(true);
         let joined = tokio::task::spawn_blocking(move || {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_default())
-                .sum()
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).sum()
         });
         let cut = joined.await.unwrap_or_default();
         admin.close();
@@ -192,10 +172,7 @@ struct Worker {
 
 impl Worker {
     fn work(self, stopped: watch::Receiver<bool>) -> usize {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 tracing::error!(%error, "a thread cannot serve; restart the gateway");
@@ -253,18 +230,20 @@ async fn accept(
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be used; restart"),
     };
-    let mut stopping = false;
+    // After the signal, those are still let in whom the kernel had accepted, and no more than fit
+    // its queue: callers that keep coming must not keep us here.
+    let mut last: Option<i32> = None;
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
-            // Once the queue is empty.
-            () = std::future::ready(()), if stopping => return,
-            _ = stopped.changed(), if !stopping => {
-                stopping = true;
+            _ = stopped.changed(), if last.is_none() => {
+                last = Some(BACKLOG);
                 continue;
             }
+            accepted = listener.accept(), if last != Some(0) => accepted,
+            () = std::future::ready(()), if last.is_some() => return,
         };
+        last = last.map(|left| left - 1);
         match accepted {
             Ok((socket, peer)) => match gate.enter() {
                 Some(permit) => {
@@ -284,7 +263,7 @@ async fn accept(
 /// Tells a caller for whom there is no place to come back; closing says it over TLS.
 fn turn_away(socket: &tokio::net::TcpStream, tls: bool) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
-        content-type: application/problem+json\r\nconnection: close\r\ncontent-length: 186\r\n\r\n\
+        content-type: application/problem+json\r\nconnection: close\r\ncontent-length: 214\r\n\r\n\
         {\"type\":\"urn:tokenward:problem:temporarily_unavailable\",\"title\":\"Temporarily unavailable\",\
         \"status\":503,\"detail\":\"Too many connections.\",\"error\":\"temporarily_unavailable\",\
         \"error_description\":\"Too many connections.\"}";
@@ -305,9 +284,7 @@ fn open_all(listen: &[SocketAddr], threads: usize) -> Result<Opened, StartFault>
         let mut actual = *address;
         for listeners in &mut sockets {
             let listener = open(actual).map_err(|error| StartFault::Listen(*address, error))?;
-            actual = listener
-                .local_addr()
-                .map_err(|error| StartFault::Listen(*address, error))?;
+            actual = listener.local_addr().map_err(|error| StartFault::Listen(*address, error))?;
             listeners.push(listener);
         }
         addresses.push(actual);
@@ -316,11 +293,7 @@ fn open_all(listen: &[SocketAddr], threads: usize) -> Result<Opened, StartFault>
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;

@@ -71,11 +71,7 @@ impl Trip<'_> {
         if self.tape.as_ref().is_some_and(|tape| !tape.can_play()) {
             return Ok(refused);
         }
-        let want = Want {
-            session,
-            audience,
-            scopes: &self.route.config.scopes,
-        };
+        let want = Want { session, audience, scopes: &self.route.config.scopes };
         let tokens = &*self.flight.line().house.tokens;
         let newer = match replay::second(tokens, want, ticket).await {
             Second::Again(newer) => newer,
@@ -88,9 +84,7 @@ impl Trip<'_> {
         inject::replace(outgoing.request.headers_mut(), &newer);
         self.retried(RetryReason::Unauthorized);
         drop(refused);
-        self.send(outgoing, Choice::Any)
-            .await
-            .map_err(|failure| self.failed(&failure))
+        self.send(outgoing, Choice::Any).await.map_err(|failure| self.failed(&failure))
     }
 
     async fn send(&self, outgoing: Outgoing, choice: Choice) -> Result<Response<Relayed>, Failure> {
@@ -99,11 +93,7 @@ impl Trip<'_> {
         let sent = forward::send(&self.route.upstream, timeouts, outgoing, choice).await;
         if sent.is_ok() {
             let took = self.flight.age().saturating_sub(before);
-            self.flight
-                .line()
-                .house
-                .observe
-                .upstream_answered(self.route.number, took);
+            self.flight.line().house.observe.upstream_answered(self.route.number, took);
         }
         sent
     }
@@ -117,10 +107,7 @@ impl Trip<'_> {
         let mut request = Request::new(body);
         *request.method_mut() = self.head.method.clone();
         *request.headers_mut() = self.head.headers.clone();
-        Some(Outgoing {
-            request,
-            target: self.target.clone(),
-        })
+        Some(Outgoing { request, target: self.target.clone() })
     }
 
     /// Makes the request anew after a kept connection broke before it answered: the upstream may
@@ -134,11 +121,7 @@ impl Trip<'_> {
     }
 
     fn retried(&self, reason: RetryReason) {
-        self.flight
-            .line()
-            .house
-            .observe
-            .retried(self.route.number, reason);
+        self.flight.line().house.observe.retried(self.route.number, reason);
     }
 
     /// Says whose fault a failure is.

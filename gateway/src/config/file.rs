@@ -1,5 +1,6 @@
 //! The configuration as it is written: names and shapes only, no judgement.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -47,6 +48,8 @@ pub(super) struct Provider {
     pub(super) private_key: Option<PrivateKey>,
     pub(super) auth: Option<AuthMethod>,
     pub(super) audience_parameter: Option<AudienceParameter>,
+    #[serde(default)]
+    pub(super) authorize: BTreeMap<String, String>,
     pub(super) extra_root: Option<String>,
     pub(super) reuse_window: Option<Span>,
 }

@@ -20,6 +20,9 @@ pub struct ProviderConfig {
     pub auth: ClientAuth,
     /// Under which name a request carries the audience.
     pub audience_parameter: AudienceParameter,
+    /// Parameters added to every authorization request, such as `prompt=consent`, which some
+    /// providers want before they give a refresh token (OpenID Connect Core §11).
+    pub authorize: Vec<(String, String)>,
     /// A further root certificate in PEM that is trusted for the provider.
     pub extra_root: Option<PathBuf>,
     /// How long the provider takes the previous refresh token, where the operator knows it.
@@ -84,6 +87,7 @@ pub(super) fn check(path: &Path, raw: file::Provider, faults: &mut Vec<Fault>) -
             Some(file::AudienceParameter::None) => AudienceParameter::None,
             Some(file::AudienceParameter::Resource) => AudienceParameter::Resource,
         },
+        authorize: raw.authorize.into_iter().collect(),
         client_id: raw.client_id,
         extra_root,
         issuer: raw.issuer,

@@ -123,7 +123,8 @@ pub(super) fn check(
         let Some(route) = check_one(path, &key, raw, faults) else {
             continue;
         };
-        if route.path == prefix || route.path.starts_with(&format!("{prefix}/")) {
+        // An empty prefix is a fault of its own.
+        if !prefix.is_empty() && crate::route::below(prefix, &route.path) {
             let wrong = format!(
                 "{}/ belongs to the gateway's own prefix {prefix}; choose another path, or another \
                  prefix",

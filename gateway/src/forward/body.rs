@@ -113,11 +113,7 @@ impl Tape {
             return None;
         }
         reel.attempt += 1;
-        Some(SentBody::Taped {
-            tape: Arc::clone(self),
-            attempt: reel.attempt,
-            sent: 0,
-        })
+        Some(SentBody::Taped { tape: Arc::clone(self), attempt: reel.attempt, sent: 0 })
     }
 
     /// Reports whether everything that was sent can be sent again.
@@ -151,11 +147,7 @@ impl Body for SentBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match self.get_mut() {
             SentBody::Empty => Poll::Ready(None),
-            SentBody::Taped {
-                tape,
-                attempt,
-                sent,
-            } => tape.lock().poll(cx, *attempt, sent),
+            SentBody::Taped { tape, attempt, sent } => tape.lock().poll(cx, *attempt, sent),
         }
     }
 
@@ -175,9 +167,7 @@ impl Body for SentBody {
             SentBody::Empty => SizeHint::with_exact(0),
             SentBody::Taped { tape, .. } => {
                 // hyper asks before it begins; the length is that of the whole body.
-                tape.lock()
-                    .length
-                    .map_or_else(SizeHint::default, SizeHint::with_exact)
+                tape.lock().length.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }
     }
@@ -202,11 +192,7 @@ impl Reel {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if self.ended {
-            let trailers = if *sent == ALL_SENT {
-                None
-            } else {
-                self.keeper.trailers()
-            };
+            let trailers = if *sent == ALL_SENT { None } else { self.keeper.trailers() };
             *sent = ALL_SENT;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
@@ -253,11 +239,7 @@ pub(crate) struct Relayed {
 
 impl Relayed {
     pub(super) fn new(incoming: Incoming, lease: Lease, idle: Duration) -> Self {
-        let mut relayed = Self {
-            incoming,
-            lease: Some(lease),
-            idle: Idle::new(idle),
-        };
+        let mut relayed = Self { incoming, lease: Some(lease), idle: Idle::new(idle) };
         relayed.settle();
         relayed
     }
@@ -300,11 +282,7 @@ struct Idle {
 
 impl Idle {
     fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: None,
-            running: false,
-        }
+        Self { limit, timer: None, running: false }
     }
 
     fn watch(
@@ -316,9 +294,7 @@ impl Idle {
             self.running = false;
             return Poll::Ready(next.map(|frame| frame.map_err(|_| BodyFault::Broken)));
         }
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.limit)));
         if !self.running {
             timer.set(tokio::time::sleep(self.limit));
             self.running = true;

@@ -44,16 +44,11 @@ pub(super) async fn dial(
 async fn dial_patiently(upstream: &Upstream, http1_only: bool) -> Result<Dialled, UpstreamFault> {
     let socket = reach(&upstream.config.host, upstream.config.port).await?;
     // A request is written at once: waiting to fill a segment only delays it.
-    socket
-        .set_nodelay(true)
-        .map_err(|_| UpstreamFault::Connect)?;
+    socket.set_nodelay(true).map_err(|_| UpstreamFault::Connect)?;
     let (wire, chose_http2) = match &upstream.tls {
         None => (Wire::Plain(socket), false),
         Some(tls) => {
-            let stream = tls
-                .connect(socket, http1_only)
-                .await
-                .map_err(|_| UpstreamFault::Tls)?;
+            let stream = tls.connect(socket, http1_only).await.map_err(|_| UpstreamFault::Tls)?;
             let chose_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             (Wire::Tls(Box::new(stream.into())), chose_http2)
         }
@@ -75,10 +70,8 @@ async fn dial_patiently(upstream: &Upstream, http1_only: bool) -> Result<Dialled
         tokio::spawn(connection);
         return Ok(Dialled::Http2(sender));
     }
-    let (sender, connection) = http1::Builder::new()
-        .handshake(io)
-        .await
-        .map_err(|_| UpstreamFault::Reset)?;
+    let (sender, connection) =
+        http1::Builder::new().handshake(io).await.map_err(|_| UpstreamFault::Reset)?;
     if http1_only {
         tokio::spawn(connection.with_upgrades());
     } else {
@@ -93,9 +86,7 @@ async fn reach(host: &str, port: u16) -> Result<TcpStream, UpstreamFault> {
             .await
             .map_err(|_| UpstreamFault::Connect);
     }
-    let addresses = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|_| UpstreamFault::Dns)?;
+    let addresses = tokio::net::lookup_host((host, port)).await.map_err(|_| UpstreamFault::Dns)?;
     let mut fault = UpstreamFault::Dns;
     for address in addresses {
         match TcpStream::connect(address).await {

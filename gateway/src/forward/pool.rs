@@ -88,8 +88,7 @@ pub(crate) fn sweep() {
     let now = tick::now();
     LANES.with_borrow_mut(|lanes| {
         for lane in lanes.iter_mut().flatten() {
-            lane.idle
-                .retain(|kept| kept.until > now && !kept.sender.is_closed());
+            lane.idle.retain(|kept| kept.until > now && !kept.sender.is_closed());
             lane.shared.take_if(|sender| sender.is_closed());
         }
     });
@@ -120,9 +119,7 @@ async fn connect(
     {
         return Ok(lease);
     }
-    dial::dial(upstream, timeouts.connect, false)
-        .await
-        .map(|new| admit(upstream.key, new))
+    dial::dial(upstream, timeouts.connect, false).await.map(|new| admit(upstream.key, new))
 }
 
 fn kept(key: usize) -> Option<Lease> {
@@ -130,27 +127,14 @@ fn kept(key: usize) -> Option<Lease> {
         if let Some(shared) = &lane.shared {
             if !shared.is_closed() {
                 let sender = Sender::Shared(shared.clone());
-                return Some(Lease {
-                    key,
-                    sender,
-                    kept: true,
-                    seconds: KEEP_SECONDS,
-                });
+                return Some(Lease { key, sender, kept: true, seconds: KEEP_SECONDS });
             }
             lane.shared = None;
         }
-        while let Some(Kept {
-            sender, seconds, ..
-        }) = lane.idle.pop()
-        {
+        while let Some(Kept { sender, seconds, .. }) = lane.idle.pop() {
             if !sender.is_closed() {
                 lane.in_use += 1;
-                return Some(Lease {
-                    key,
-                    sender: Sender::One(sender),
-                    kept: true,
-                    seconds,
-                });
+                return Some(Lease { key, sender: Sender::One(sender), kept: true, seconds });
             }
         }
         None
@@ -162,22 +146,12 @@ fn admit(key: usize, dialled: Dialled) -> Lease {
         Dialled::Http1(sender) => {
             lane.speaks = Some(Protocol::Http1);
             lane.in_use += 1;
-            Lease {
-                key,
-                sender: Sender::One(sender),
-                kept: false,
-                seconds: KEEP_SECONDS,
-            }
+            Lease { key, sender: Sender::One(sender), kept: false, seconds: KEEP_SECONDS }
         }
         Dialled::Http2(sender) => {
             lane.speaks = Some(Protocol::Http2);
             lane.shared = Some(sender.clone());
-            Lease {
-                key,
-                sender: Sender::Shared(sender),
-                kept: false,
-                seconds: KEEP_SECONDS,
-            }
+            Lease { key, sender: Sender::Shared(sender), kept: false, seconds: KEEP_SECONDS }
         }
     })
 }
@@ -185,12 +159,7 @@ fn admit(key: usize, dialled: Dialled) -> Lease {
 /// Counts a connection that was made for one request, whatever the others speak.
 pub(super) fn admit_alone(key: usize, sender: http1::SendRequest<SentBody>) -> Lease {
     with_lane(key, |lane| lane.in_use += 1);
-    Lease {
-        key,
-        sender: Sender::One(sender),
-        kept: false,
-        seconds: KEEP_SECONDS,
-    }
+    Lease { key, sender: Sender::One(sender), kept: false, seconds: KEEP_SECONDS }
 }
 
 fn with_lane<T>(key: usize, act: impl FnOnce(&mut Lane) -> T) -> T {
@@ -228,10 +197,7 @@ impl Lease {
 
     /// Heeds what the upstream says about keeping the connection (`Keep-Alive: timeout=5`).
     pub(super) fn heed(&mut self, headers: &HeaderMap) {
-        let Some(value) = headers
-            .get("keep-alive")
-            .and_then(|value| value.to_str().ok())
-        else {
+        let Some(value) = headers.get("keep-alive").and_then(|value| value.to_str().ok()) else {
             return;
         };
         let seconds = value
@@ -254,11 +220,7 @@ impl Lease {
             lane.in_use = lane.in_use.saturating_sub(1);
             if seconds > 0 && !sender.is_closed() && lane.idle.len() < IDLE_MAX {
                 let until = tick::now().saturating_add(seconds);
-                lane.idle.push(Kept {
-                    sender,
-                    until,
-                    seconds,
-                });
+                lane.idle.push(Kept { sender, until, seconds });
             }
         });
     }

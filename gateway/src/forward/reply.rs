@@ -26,33 +26,21 @@ enum Source {
 impl ReplyBody {
     /// Makes a body without content.
     pub fn empty() -> Self {
-        Self {
-            source: Source::Full(None),
-            flight: None,
-        }
+        Self { source: Source::Full(None), flight: None }
     }
 
     /// Makes a body of what is there already.
     pub fn full(content: Bytes) -> Self {
-        Self {
-            source: Source::Full(Some(content).filter(|c| !c.is_empty())),
-            flight: None,
-        }
+        Self { source: Source::Full(Some(content).filter(|c| !c.is_empty())), flight: None }
     }
 
     /// Passes on what a control endpoint answers.
     pub fn control(body: axum::body::Body) -> Self {
-        Self {
-            source: Source::Control(body),
-            flight: None,
-        }
+        Self { source: Source::Control(body), flight: None }
     }
 
     pub(crate) fn relayed(body: Relayed) -> Self {
-        Self {
-            source: Source::Relayed(body),
-            flight: None,
-        }
+        Self { source: Source::Relayed(body), flight: None }
     }
 
     pub(crate) fn in_flight(&mut self, flight: Flight) {

@@ -46,21 +46,13 @@ pub(crate) async fn tunnel(
     outgoing: Outgoing,
     caller: OnUpgrade,
 ) -> Result<Opened, Failure> {
-    let failure = |fault| Failure {
-        fault,
-        stale: false,
-    };
-    let Outgoing {
-        mut request,
-        target,
-    } = outgoing;
+    let failure = |fault| Failure { fault, stale: false };
+    let Outgoing { mut request, target } = outgoing;
     address(&mut request, upstream, &target, false);
     request.headers_mut().insert(header::CONNECTION, UPGRADE);
     request.headers_mut().insert(header::UPGRADE, WEBSOCKET);
 
-    let dialled = dial::dial(upstream, timeouts.connect, true)
-        .await
-        .map_err(failure)?;
+    let dialled = dial::dial(upstream, timeouts.connect, true).await.map_err(failure)?;
     let Dialled::Http1(sender) = dialled else {
         return Err(failure(UpstreamFault::Reset));
     };
@@ -70,11 +62,7 @@ pub(crate) async fn tunnel(
         .map_err(|_| failure(UpstreamFault::ResponseTimeout))?
         .map_err(|_| failure(UpstreamFault::Reset))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Opened::Declined(super::relay(
-            response,
-            lease,
-            timeouts.idle,
-        )));
+        return Ok(Opened::Declined(super::relay(response, lease, timeouts.idle)));
     }
     if !speaks_websocket(response.headers()) {
         return Err(failure(UpstreamFault::Reset));
@@ -86,14 +74,7 @@ pub(crate) async fn tunnel(
     head.headers.insert(header::CONNECTION, UPGRADE);
     head.headers.insert(header::UPGRADE, WEBSOCKET);
     let idle = timeouts.idle;
-    Ok(Opened::Tunnel(
-        Response::from_parts(head, ()),
-        Tunnel {
-            caller,
-            upstream: upgraded,
-            idle,
-        },
-    ))
+    Ok(Opened::Tunnel(Response::from_parts(head, ()), Tunnel { caller, upstream: upgraded, idle }))
 }
 
 fn speaks_websocket(headers: &HeaderMap) -> bool {
@@ -114,16 +95,10 @@ impl Tunnel {
                 return;
             };
             let moved = Arc::new(AtomicBool::new(false));
-            let mut caller = Noted {
-                io: TokioIo::new(caller),
-                moved: Arc::clone(&moved),
-                bytes: 0,
-            };
-            let mut upstream = Noted {
-                io: TokioIo::new(upstream),
-                moved: Arc::clone(&moved),
-                bytes: 0,
-            };
+            let mut caller =
+                Noted { io: TokioIo::new(caller), moved: Arc::clone(&moved), bytes: 0 };
+            let mut upstream =
+                Noted { io: TokioIo::new(upstream), moved: Arc::clone(&moved), bytes: 0 };
             let copied = tokio::select! {
                 copied = tokio::io::copy_bidirectional(&mut caller, &mut upstream) => copied.is_ok(),
                 () = silence(self.idle, &moved) => false,

@@ -53,10 +53,7 @@ impl Drop for Admin {
 
 async fn accept(listener: TcpListener, router: Router) {
     let mut protocols = auto::Builder::new(TokioExecutor::new());
-    protocols
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ);
+    protocols.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = match listener.accept().await {
@@ -72,9 +69,7 @@ async fn accept(listener: TcpListener, router: Router) {
             continue;
         }
         let service = TowerToHyperService::new(router.clone());
-        let connection = protocols
-            .serve_connection(TokioIo::new(socket), service)
-            .into_owned();
+        let connection = protocols.serve_connection(TokioIo::new(socket), service).into_owned();
         // Ends with the set: an operator's stream must not outlive the gateway.
         connections.spawn(async move { drop(connection.await) });
     }

@@ -45,10 +45,7 @@ pub(super) fn protocols(limits: &Limits) -> Protocols {
     // hyper's own bound lies above ours, so that ours answers with a problem document.
     let hyper_bytes = limits.header_bytes.saturating_mul(2).max(MIN_BUFFER);
     let mut protocols = auto::Builder::new(TokioExecutor::new());
-    protocols
-        .http1()
-        .header_read_timeout(None)
-        .max_buf_size(hyper_bytes);
+    protocols.http1().header_read_timeout(None).max_buf_size(hyper_bytes);
     protocols
         .http2()
         .timer(TokioTimer::new())
@@ -114,11 +111,8 @@ pub(super) async fn run(
         _permit: permit,
         _presence: presence,
     });
-    let io = TokioIo::new(Watched {
-        wire,
-        framing: Some(Framing::new()),
-        pulse: Arc::clone(&pulse),
-    });
+    let io =
+        TokioIo::new(Watched { wire, framing: Some(Framing::new()), pulse: Arc::clone(&pulse) });
     converse(&protocols, io, line, &pulse).await;
 }
 

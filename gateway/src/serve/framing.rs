@@ -58,11 +58,7 @@ const CARRY_MAX: usize = 128;
 
 impl Framing {
     pub(super) fn new() -> Self {
-        Self {
-            state: State::RequestLine,
-            head: Head::default(),
-            carry: Vec::new(),
-        }
+        Self { state: State::RequestLine, head: Head::default(), carry: Vec::new() }
     }
 
     /// Reports whether a request's head has begun and not ended.
@@ -84,20 +80,12 @@ impl Framing {
                 State::Body(left) => {
                     let (rest, left) = skip(bytes, left);
                     bytes = rest;
-                    self.state = if left == 0 {
-                        State::RequestLine
-                    } else {
-                        State::Body(left)
-                    };
+                    self.state = if left == 0 { State::RequestLine } else { State::Body(left) };
                 }
                 State::Chunk(left) => {
                     let (rest, left) = skip(bytes, left);
                     bytes = rest;
-                    self.state = if left == 0 {
-                        State::ChunkSize
-                    } else {
-                        State::Chunk(left)
-                    };
+                    self.state = if left == 0 { State::ChunkSize } else { State::Chunk(left) };
                 }
                 State::ChunkSize | State::Headers | State::RequestLine | State::Trailers => {
                     let Some(end) = memchr::memchr(b'\n', bytes) else {
@@ -119,8 +107,7 @@ impl Framing {
 
     fn carry(&mut self, bytes: &[u8]) {
         let room = CARRY_MAX.saturating_sub(self.carry.len());
-        self.carry
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.carry.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn whole_line(&mut self, line: &[u8]) -> Sight {
@@ -163,12 +150,7 @@ impl Framing {
     }
 
     fn end_of_head(&mut self) -> Sight {
-        let Head {
-            lengths,
-            length,
-            codings,
-            upgrade,
-        } = self.head;
+        let Head { lengths, length, codings, upgrade } = self.head;
         self.state = match (lengths, codings) {
             (0, 0) => State::RequestLine,
             (1, 0) => match length {
@@ -189,10 +171,7 @@ impl Framing {
     }
 
     fn chunk(&mut self, line: &[u8]) -> Sight {
-        let end = line
-            .iter()
-            .position(|b| !b.is_ascii_hexdigit())
-            .unwrap_or(line.len());
+        let end = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
         let size = std::str::from_utf8(&line[..end])
             .ok()
             .and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -216,9 +195,8 @@ impl Head {
             b'c' => {
                 if let Some(value) = value_of(line, b"content-length") {
                     self.lengths += 1;
-                    self.length = std::str::from_utf8(value)
-                        .ok()
-                        .and_then(|digits| digits.parse().ok());
+                    self.length =
+                        std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
                 }
             }
             b't' => self.codings += u32::from(value_of(line, b"transfer-encoding").is_some()),
@@ -250,12 +228,7 @@ mod tests {
             let mut framing = Framing::new();
             let found = bytes.chunks(size).map(|piece| framing.feed(piece));
             let found = found.fold(Sight::Clear, |a, b| if a == Sight::Clear { b } else { a });
-            assert_eq!(
-                found,
-                whole,
-                "in pieces of {size}: {:?}",
-                String::from_utf8_lossy(bytes)
-            );
+            assert_eq!(found, whole, "in pieces of {size}: {:?}", String::from_utf8_lossy(bytes));
         }
         whole
     }
@@ -268,22 +241,10 @@ mod tests {
         for (bytes, expected) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Sight::Clear),
             ("\r\n\nGET / HTTP/1.1\nHost: a\n\n", Sight::Clear),
-            (
-                "POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
-                twice,
-            ),
-            (
-                "POST / HTTP/1.1\r\nContent-Length: 4\r\ntransfer-encoding:chunked\r\n\r\n",
-                both,
-            ),
-            (
-                "POST / HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\ncontent-length:4\r\n\r\n",
-                both,
-            ),
-            (
-                "POST / HTTP/1.1\nTransfer-Encoding: x\nTransfer-Encoding: chunked\n\n",
-                codings,
-            ),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", twice),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\ntransfer-encoding:chunked\r\n\r\n", both),
+            ("POST / HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\ncontent-length:4\r\n\r\n", both),
+            ("POST / HTTP/1.1\nTransfer-Encoding: x\nTransfer-Encoding: chunked\n\n", codings),
             // A body that looks like a head is none.
             (
                 "POST / HTTP/1.1\r\nContent-Length: 42\r\n\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxyz",
@@ -291,7 +252,7 @@ mod tests {
             ),
             (
                 "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
-                 3;x=y\r\nabc\r\n24\r\nContent-Length: 1\r\nContent-Length:2\r\n\r\n0\r\nA: b\r\n\r\n\
+                 3;x=y\r\nabc\r\n25\r\nContent-Length: 1\r\nContent-Length:2\r\n\r\n0\r\nA: b\r\n\r\n\
                  GET / HTTP/1.1\r\n\r\n",
                 Sight::Clear,
             ),
@@ -306,10 +267,7 @@ mod tests {
                  POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
                 twice,
             ),
-            (
-                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                Sight::Lost,
-            ),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Sight::Lost),
             ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", Sight::Lost),
             ("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", Sight::Lost),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Sight::Http2),

@@ -16,10 +16,7 @@ pub(crate) struct Permit(Arc<Gate>);
 
 impl Gate {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self {
-            open: AtomicUsize::new(0),
-            most,
-        })
+        Arc::new(Self { open: AtomicUsize::new(0), most })
     }
 
     /// Takes a place, if there is one.

@@ -79,9 +79,7 @@ impl Pulse {
         pulse.idle_since.store(now, Ordering::Relaxed);
         pulse.moved.store(now, Ordering::Relaxed);
         // The first head is due from the start.
-        pulse
-            .head_since
-            .store(now.saturating_add(1), Ordering::Relaxed);
+        pulse.head_since.store(now.saturating_add(1), Ordering::Relaxed);
         Arc::new(pulse)
     }
 
@@ -112,8 +110,7 @@ impl Pulse {
             }
         }
         if in_head && self.head_since.load(Ordering::Relaxed) == 0 {
-            self.head_since
-                .store(tick::now().saturating_add(1), Ordering::Relaxed);
+            self.head_since.store(tick::now().saturating_add(1), Ordering::Relaxed);
         }
     }
 
@@ -147,11 +144,7 @@ impl Pulse {
         }
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             let still = now.saturating_sub(self.moved.load(Ordering::Relaxed));
-            return if still > bounds.stall {
-                Order::Drop
-            } else {
-                self.order()
-            };
+            return if still > bounds.stall { Order::Drop } else { self.order() };
         }
         let idle = now.saturating_sub(self.idle_since.load(Ordering::Relaxed));
         if idle > bounds.keep_alive.saturating_add(GRACE) {
@@ -264,47 +257,24 @@ mod tests {
 
     #[test]
     fn l14_no_connection_stays_without_a_reason() {
-        let bounds = Bounds {
-            header_read: 15,
-            keep_alive: 75,
-            stall: 300,
-        };
+        let bounds = Bounds { header_read: 15, keep_alive: 75, stall: 300 };
         let at = |pulse: &Pulse, tick| pulse.judge(tick, &bounds);
 
         let fresh = Pulse::begin();
-        assert_eq!(
-            (at(&fresh, 15), at(&fresh, 16)),
-            (Order::Go, Order::Drop),
-            "no head"
-        );
+        assert_eq!((at(&fresh, 15), at(&fresh, 16)), (Order::Go, Order::Drop), "no head");
 
         let idle = Pulse::begin();
         idle.enter();
-        assert_eq!(
-            (at(&idle, 300), at(&idle, 301)),
-            (Order::Go, Order::Drop),
-            "stalled"
-        );
+        assert_eq!((at(&idle, 300), at(&idle, 301)), (Order::Go, Order::Drop), "stalled");
         idle.leave();
         assert_eq!(at(&idle, 75), Order::Go);
-        assert_eq!(
-            (at(&idle, 76), at(&idle, 81)),
-            (Order::Finish, Order::Drop),
-            "idle"
-        );
+        assert_eq!((at(&idle, 76), at(&idle, 81)), (Order::Finish, Order::Drop), "idle");
 
         idle.see(Sight::Clear, true);
-        assert_eq!(
-            (at(&idle, 15), at(&idle, 16)),
-            (Order::Go, Order::Drop),
-            "half a head"
-        );
+        assert_eq!((at(&idle, 15), at(&idle, 16)), (Order::Go, Order::Drop), "half a head");
 
         let streaming = Pulse::begin();
         streaming.see(Sight::Http2, false);
-        assert_eq!(
-            (at(&streaming, 75), at(&streaming, 76)),
-            (Order::Go, Order::Finish)
-        );
+        assert_eq!((at(&streaming, 75), at(&streaming, 76)), (Order::Go, Order::Finish));
     }
 }

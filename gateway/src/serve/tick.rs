@@ -24,7 +24,5 @@ pub(super) fn advance() {
 
 /// Returns the ticks of a span, rounded up, at least one.
 pub(super) fn ticks(span: Duration) -> u32 {
-    u32::try_from(span.as_millis().div_ceil(TICK.as_millis()))
-        .unwrap_or(u32::MAX)
-        .max(1)
+    u32::try_from(span.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX).max(1)
 }

@@ -23,21 +23,13 @@ fn the_shortest_configuration_that_works() {
         secret.path().display()
     ))
     .unwrap();
-    let ClientAuth::ClientSecretBasic(kept) = &config.provider.auth else {
-        panic!("{config:?}")
-    };
+    let ClientAuth::ClientSecretBasic(kept) = &config.provider.auth else { panic!("{config:?}") };
     assert_eq!(kept.expose(), "s3cret");
-    assert!(
-        !format!("{config:?}").contains("s3cret"),
-        "l13: no secret is printed"
-    );
+    assert!(!format!("{config:?}").contains("s3cret"), "l13: no secret is printed");
     assert_eq!(&*config.prefix, "/auth");
     assert_eq!(&*config.session.cookie, "tokenward");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9464");
-    assert!(matches!(
-        config.routes[1].mfa,
-        StepUp::MaxAge { acr: None, .. }
-    ));
+    assert!(matches!(config.routes[1].mfa, StepUp::MaxAge { acr: None, .. }));
     assert_eq!(config.policies().audiences.len(), 2);
 }
 
@@ -51,11 +43,7 @@ fn tls_makes_the_cookie_host_bound_and_routes_inherit_their_audiences_scopes() {
     ))
     .unwrap();
     assert_eq!(&*config.session.cookie, "__Host-tokenward");
-    let scopes: Vec<_> = config
-        .routes
-        .iter()
-        .map(|route| route.scopes.to_string())
-        .collect();
+    let scopes: Vec<_> = config.routes.iter().map(|route| route.scopes.to_string()).collect();
     assert_eq!(scopes, ["read write", "read write", "admin"]);
 }
 
@@ -68,51 +56,24 @@ fn each_fault_is_named_with_its_remedy() {
     for (text, words) in [
         // Shapes.
         ("listen = \"127.0.0.1:1\n".to_owned(), &["line 1"][..]),
-        (
-            whole("lisen = 1\n", ""),
-            &["line 2", "`lisen`", "write `listen`"],
-        ),
-        (
-            route("audiense = \"x\"\n"),
-            &["`audiense`", "write `audience`"],
-        ),
+        (whole("lisen = 1\n", ""), &["line 2", "`lisen`", "write `listen`"]),
+        (route("audiense = \"x\"\n"), &["`audiense`", "write `audience`"]),
         (route("zzz = 1\n"), &["`zzz`", "use one of", "upstream"]),
         (route("http2 = \"yes\"\n"), &["`http2`", "boolean"]),
-        (
-            route("timeouts = { idle = \"5 minutes\" }\n"),
-            &["5 minutes", "\"5m\""],
-        ),
-        (
-            route("mfa = \"sometimes\"\n"),
-            &["mfa", "sometimes", "always"],
-        ),
-        (
-            route("mfa = { acr = \"x\" }\n"),
-            &["neither max_age nor always"],
-        ),
+        (route("timeouts = { idle = \"5 minutes\" }\n"), &["5 minutes", "\"5m\""]),
+        (route("mfa = \"sometimes\"\n"), &["mfa", "sometimes", "always"]),
+        (route("mfa = { acr = \"x\" }\n"), &["neither max_age nor always"]),
         (format!("{listen}{ROUTE}"), &["provider"]),
         // Listeners.
-        (
-            whole("", "").replace("127.0.0.1:1", "localhost"),
-            &["listen", "127.0.0.1:8080"],
-        ),
-        (
-            whole("", "").replace("127.0.0.1:1", "0.0.0.0:1"),
-            &["public_url", "missing"],
-        ),
-        (
-            whole("public_url = \"http://app.example\"\n", ""),
-            &["public_url", "use https"],
-        ),
+        (whole("", "").replace("127.0.0.1:1", "localhost"), &["listen", "127.0.0.1:8080"]),
+        (whole("", "").replace("127.0.0.1:1", "0.0.0.0:1"), &["public_url", "missing"]),
+        (whole("public_url = \"http://app.example\"\n", ""), &["public_url", "use https"]),
         (
             whole("public_url = \"https://app.example/x\"\n", ""),
             &["public_url", "leave the rest out"],
         ),
         (whole("prefix = \"/\"\n", ""), &["prefix", "/auth"]),
-        (
-            whole("prefix = \"/api\"\n", ""),
-            &["route[0].path", "prefix /api"],
-        ),
+        (whole("prefix = \"/api\"\n", ""), &["route[0].path", "prefix /api"]),
         (whole("prefix = \"/a/../b\"\n", ""), &["prefix"]),
         // The provider.
         (
@@ -120,17 +81,13 @@ fn each_fault_is_named_with_its_remedy() {
             &["client_secret", "missing", "auth = \"none\""],
         ),
         (
-            whole("", "").replace(
-                "auth = \"none\"",
-                "client_secret = { env = \"TOKENWARD_NO_SUCH\" }",
-            ),
+            whole("", "")
+                .replace("auth = \"none\"", "client_secret = { env = \"TOKENWARD_NO_SUCH\" }"),
             &["client_secret", "TOKENWARD_NO_SUCH is not set", "set it"],
         ),
         (
-            whole("", "").replace(
-                "auth = \"none\"",
-                "client_secret = { file = \"/nonexistent/s\" }",
-            ),
+            whole("", "")
+                .replace("auth = \"none\"", "client_secret = { file = \"/nonexistent/s\" }"),
             &["client_secret", "/nonexistent/s", "create it"],
         ),
         (
@@ -141,38 +98,17 @@ fn each_fault_is_named_with_its_remedy() {
             whole("", "").replace("auth = \"none\"", "auth = \"private_key_jwt\""),
             &["private_key", "missing"],
         ),
-        (
-            whole("", "").replace("https://idp", "http://idp"),
-            &["provider.issuer", "use https"],
-        ),
-        (
-            whole("", "").replace("https://idp.example/", "idp"),
-            &["provider.issuer", "no URL"],
-        ),
+        (whole("", "").replace("https://idp", "http://idp"), &["provider.issuer", "use https"]),
+        (whole("", "").replace("https://idp.example/", "idp"), &["provider.issuer", "no URL"]),
         // Routes.
         (format!("{listen}{public}"), &["route", "at least one"]),
         (route(ROUTE), &["route[1].path", "overlaps", "remove one"]),
-        (
-            route(&ROUTE.replace("/api/", "/api")),
-            &["route[1].path", "overlaps"],
-        ),
-        (
-            route("host = \"a b\"\n"),
-            &["route[0].host", "*.example.com"],
-        ),
+        (route(&ROUTE.replace("/api/", "/api")), &["route[1].path", "overlaps"]),
+        (route("host = \"a b\"\n"), &["route[0].host", "*.example.com"]),
         (route("host = \"a:80\"\n"), &["route[0].host", "port"]),
-        (
-            whole("", "").replace("/api/", "api"),
-            &["route[0].path", "slash"],
-        ),
-        (
-            whole("", "").replace("/api/", "/a/%2e"),
-            &["route[0].path", "plain path"],
-        ),
-        (
-            whole("", "").replace("https://api.example", "ftp://x"),
-            &["route[0].upstream", "ftp"],
-        ),
+        (whole("", "").replace("/api/", "api"), &["route[0].path", "slash"]),
+        (whole("", "").replace("/api/", "/a/%2e"), &["route[0].path", "plain path"]),
+        (whole("", "").replace("https://api.example", "ftp://x"), &["route[0].upstream", "ftp"]),
         (
             whole("", "").replace("https://api.example", "api.example"),
             &["route[0].upstream", "URL"],
@@ -181,10 +117,7 @@ fn each_fault_is_named_with_its_remedy() {
             whole("", "").replace("https://api.example", "https://u:p@x"),
             &["upstream", "credentials"],
         ),
-        (
-            whole("", "").replace("urn:a", "a b"),
-            &["route[0].audience", "blanks"],
-        ),
+        (whole("", "").replace("urn:a", "a b"), &["route[0].audience", "blanks"]),
         (
             whole("", "").replace("audience = \"urn:a\"", "scopes = \"a\""),
             &["route[0].audience", "missing"],
@@ -195,65 +128,26 @@ fn each_fault_is_named_with_its_remedy() {
         ),
         (
             route(
-                &ROUTE
-                    .replace("/api/", "/b")
-                    .replace("urn:a\"", "urn:a\"\nserve_margin = \"9s\""),
+                &ROUTE.replace("/api/", "/b").replace("urn:a\"", "urn:a\"\nserve_margin = \"9s\""),
             ),
             &["route[1].refresh_ahead", "urn:a", "the same"],
         ),
         (route("replay_body = \"1GiB\"\n"), &["replay_body", "16MiB"]),
-        (
-            route("timeouts = { idle = \"0s\" }\n"),
-            &["timeouts", "zero"],
-        ),
-        (
-            route("mfa = { always = true, acr = 'a\"b' }\n"),
-            &["mfa", "acr"],
-        ),
+        (route("timeouts = { idle = \"0s\" }\n"), &["timeouts", "zero"]),
+        (route("mfa = { always = true, acr = 'a\"b' }\n"), &["mfa", "acr"]),
         // The rest.
-        (
-            whole("", "[admin]\nlisten = \"0.0.0.0:1\"\n"),
-            &["admin.token", "missing", "127.0.0.1"],
-        ),
-        (
-            whole("", "[limits]\nthreads = 0\n"),
-            &["limits.threads", "at least 1"],
-        ),
-        (
-            whole("", "[limits]\nheader_bytes = 1\n"),
-            &["limits.header_bytes", "4KiB"],
-        ),
-        (
-            whole("", "[limits]\nheader_read = \"1ms\"\n"),
-            &["limits.header_read", "1s"],
-        ),
-        (
-            whole("trusted_proxies = \"x\"\n", ""),
-            &["trusted_proxies", "10.0.0.0/8"],
-        ),
-        (
-            whole("", "[session]\ncookie = \"a b\"\n"),
-            &["session.cookie"],
-        ),
-        (
-            whole("", "[session]\nidle = \"2d\"\nlifetime = \"1d\"\n"),
-            &["session.idle", "shorter"],
-        ),
-        (
-            whole("", "[session]\ntrusted_origins = \"x\"\n"),
-            &["session.trusted_origins"],
-        ),
+        (whole("", "[admin]\nlisten = \"0.0.0.0:1\"\n"), &["admin.token", "missing", "127.0.0.1"]),
+        (whole("", "[limits]\nthreads = 0\n"), &["limits.threads", "at least 1"]),
+        (whole("", "[limits]\nheader_bytes = 1\n"), &["limits.header_bytes", "4KiB"]),
+        (whole("", "[limits]\nheader_read = \"1ms\"\n"), &["limits.header_read", "1s"]),
+        (whole("trusted_proxies = \"x\"\n", ""), &["trusted_proxies", "10.0.0.0/8"]),
+        (whole("", "[session]\ncookie = \"a b\"\n"), &["session.cookie"]),
+        (whole("", "[session]\nidle = \"2d\"\nlifetime = \"1d\"\n"), &["session.idle", "shorter"]),
+        (whole("", "[session]\ntrusted_origins = \"x\"\n"), &["session.trusted_origins"]),
     ] {
         let faults = parse(&text).expect_err(&text);
-        assert_eq!(
-            faults.lines().count(),
-            1,
-            "one fault, one sentence: {faults}\n{text}"
-        );
-        assert!(
-            faults.starts_with("/etc/t.toml") && faults.ends_with('.'),
-            "{faults}"
-        );
+        assert_eq!(faults.lines().count(), 1, "one fault, one sentence: {faults}\n{text}");
+        assert!(faults.starts_with("/etc/t.toml") && faults.ends_with('.'), "{faults}");
         for word in words {
             assert!(faults.contains(word), "{word:?} is not in: {faults}");
         }
@@ -271,11 +165,6 @@ fn all_faults_are_told_at_once() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let faults = Config::load(Path::new("/nonexistent/t.toml"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        faults.contains("/nonexistent/t.toml") && faults.contains("--config"),
-        "{faults}"
-    );
+    let faults = Config::load(Path::new("/nonexistent/t.toml")).unwrap_err().to_string();
+    assert!(faults.contains("/nonexistent/t.toml") && faults.contains("--config"), "{faults}");
 }

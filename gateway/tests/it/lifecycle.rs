@@ -18,13 +18,10 @@ async fn a_reload_changes_routes_and_drops_no_connection() {
     let running = gateway.running.as_ref().unwrap();
     let (mut sender, _connection) = connect(gateway.address).await;
     let mut get = async || {
-        let request = gateway
-            .request(Method::GET, "/api/x")
-            .body(Full::<Bytes>::default())
-            .unwrap();
-        read(sender.send_request(request).await.unwrap())
-            .await
-            .status
+        let request =
+            gateway.request(Method::GET, "/api/x").body(Full::<Bytes>::default()).unwrap();
+        sender.ready().await.unwrap();
+        read(sender.send_request(request).await.unwrap()).await.status
     };
     assert_eq!(get().await, 200);
     running.reload(config(&usual(&second, ""))).unwrap();
@@ -38,10 +35,7 @@ async fn a_reload_changes_routes_and_drops_no_connection() {
     let listen = format!("listen = \"{}\"\n", gateway.address);
     drop(listen);
     let refused = running.reload(config(&elsewhere)).unwrap_err().to_string();
-    assert!(
-        refused.contains("prefix") && refused.contains("restart"),
-        "{refused}"
-    );
+    assert!(refused.contains("prefix") && refused.contains("restart"), "{refused}");
     assert_eq!(get().await, 200, "the old configuration stays");
 }
 
@@ -61,10 +55,7 @@ async fn a_drain_lets_requests_finish_and_nobody_in() {
     let mut gateway = Gateway::before(&upstream).await;
     let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     let (mut sender, _connection) = connect(gateway.address).await;
-    let request = gateway
-        .request(Method::GET, "/api/x")
-        .body(Full::<Bytes>::default())
-        .unwrap();
+    let request = gateway.request(Method::GET, "/api/x").body(Full::<Bytes>::default()).unwrap();
     let asking =
         tokio::spawn(async move { read(sender.send_request(request).await.unwrap()).await });
     let go = arrivals.recv().await.unwrap();
@@ -72,26 +63,13 @@ async fn a_drain_lets_requests_finish_and_nobody_in() {
     let draining = tokio::spawn(gateway.running.take().unwrap().drain());
     // An idle connection is closed at once: that it ends shows that the drain has begun.
     let mut nothing = Vec::new();
-    tokio::time::timeout(PATIENCE, idle.read_to_end(&mut nothing))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        TcpStream::connect(gateway.address).await.is_err(),
-        "nobody listens"
-    );
+    tokio::time::timeout(PATIENCE, idle.read_to_end(&mut nothing)).await.unwrap().unwrap();
+    assert!(TcpStream::connect(gateway.address).await.is_err(), "nobody listens");
     assert!(!draining.is_finished(), "a request is in flight");
 
     go.send(()).await.unwrap();
     assert_eq!(asking.await.unwrap().text(), "finished");
-    assert_eq!(
-        tokio::time::timeout(PATIENCE, draining)
-            .await
-            .unwrap()
-            .unwrap(),
-        0,
-        "none was cut"
-    );
+    assert_eq!(tokio::time::timeout(PATIENCE, draining).await.unwrap().unwrap(), 0, "none was cut");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,10 +78,7 @@ async fn a_drain_ends_even_if_a_request_does_not() {
     let settings = format!("[limits]\ndrain = \"100ms\"\n{}", usual(&silent, ""));
     let mut gateway = Gateway::start(&settings).await;
     let mut socket = TcpStream::connect(gateway.address).await.unwrap();
-    socket
-        .write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let draining = gateway.running.take().unwrap().drain();
     assert_eq!(tokio::time::timeout(PATIENCE, draining).await.unwrap(), 1);
@@ -117,23 +92,12 @@ async fn l14_a_listener_takes_no_more_connections_than_it_may() {
     let (mut first, _first) = connect::<Full<Bytes>>(gateway.address).await;
     let (mut second, _second) = connect::<Full<Bytes>>(gateway.address).await;
     for sender in [&mut first, &mut second] {
-        let request = gateway
-            .request(Method::GET, "/x")
-            .body(Full::default())
-            .unwrap();
-        assert_eq!(
-            read(sender.send_request(request).await.unwrap())
-                .await
-                .status,
-            200
-        );
+        let request = gateway.request(Method::GET, "/x").body(Full::default()).unwrap();
+        assert_eq!(read(sender.send_request(request).await.unwrap()).await.status, 200);
     }
     let reply = raw(gateway.address, b"").await;
     assert_eq!(status(&reply), 503, "{reply}");
-    assert!(
-        reply.to_ascii_lowercase().contains("retry-after: 1"),
-        "{reply}"
-    );
+    assert!(reply.to_ascii_lowercase().contains("retry-after: 1"), "{reply}");
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let length = format!("content-length: {}", body.len());
     assert!(head.contains(&length), "{length}: {head}");

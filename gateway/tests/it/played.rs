@@ -38,21 +38,14 @@ impl Played {
 
 pub(super) fn ticket(access_token: &str, serial: u64) -> Ticket {
     let authorization = HeaderValue::try_from(format!("Bearer {access_token}")).unwrap();
-    Ticket {
-        authorization,
-        serial: Epoch(serial),
-    }
+    Ticket { authorization, serial: Epoch(serial) }
 }
 
 impl Tokens for Played {
     fn at_hand(&self, want: Want<'_>) -> Option<Ticket> {
         let mut ticket = self.published.lock().unwrap().clone()?;
         // Which API it is for shows in the token, so that a mix-up is seen.
-        let value = format!(
-            "{} for {}",
-            ticket.authorization.to_str().unwrap(),
-            want.audience
-        );
+        let value = format!("{} for {}", ticket.authorization.to_str().unwrap(), want.audience);
         ticket.authorization = HeaderValue::try_from(value).unwrap();
         Some(ticket)
     }

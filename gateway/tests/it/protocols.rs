@@ -22,15 +22,10 @@ async fn trailing() -> Upstream {
         let body = format!("{:?} {}", seen.version, String::from_utf8_lossy(&seen.body));
         let mut trailers = HeaderMap::new();
         trailers.insert("x-check", HeaderValue::from_static("sum"));
-        let frames = [
-            Ok::<_, Infallible>(Frame::data(Bytes::from(body))),
-            Ok(Frame::trailers(trailers)),
-        ];
+        let frames =
+            [Ok::<_, Infallible>(Frame::data(Bytes::from(body))), Ok(Frame::trailers(trailers))];
         let body: TestBody = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
-        Response::builder()
-            .header("trailer", "x-check")
-            .body(body)
-            .unwrap()
+        Response::builder().header("trailer", "x-check").body(body).unwrap()
     })
     .await
 }
@@ -49,11 +44,7 @@ async fn every_protocol_meets_every_protocol() {
     for (upstream_http2, spoken) in [(false, "HTTP/1.1"), (true, "HTTP/2.0")] {
         let gateway = Gateway::start(&usual(&upstream, &format!("http2 = {upstream_http2}"))).await;
         for caller_http2 in [false, true] {
-            let uri = if caller_http2 {
-                "http://gw.example/api/x?q"
-            } else {
-                "/api/x?q"
-            };
+            let uri = if caller_http2 { "http://gw.example/api/x?q" } else { "/api/x?q" };
             let mut request = Request::builder()
                 .method(Method::POST)
                 .uri(uri)
@@ -77,17 +68,9 @@ async fn every_protocol_meets_every_protocol() {
             assert_eq!(reply.trailers.expect(&case)["x-check"], "sum", "{case}");
             let seen = upstream.last();
             assert_eq!(seen.uri.path_and_query().unwrap(), "/api/x?q");
-            assert_eq!(
-                seen.header("authorization"),
-                Some("Bearer first for urn:a"),
-                "{case}"
-            );
+            assert_eq!(seen.header("authorization"), Some("Bearer first for urn:a"), "{case}");
             assert_eq!(seen.header("cookie"), Some("a=1; b=2"), "{case}");
-            assert_eq!(
-                seen.header("x-forwarded-host"),
-                Some("gw.example"),
-                "{case}"
-            );
+            assert_eq!(seen.header("x-forwarded-host"), Some("gw.example"), "{case}");
         }
     }
 }
@@ -98,10 +81,8 @@ async fn request_trailers_reach_an_http2_upstream() {
     let gateway = Gateway::start(&usual(&upstream, "http2 = true")).await;
     let mut trailers = HeaderMap::new();
     trailers.insert("x-check", HeaderValue::from_static("sum"));
-    let frames = [
-        Ok::<_, Infallible>(Frame::data(Bytes::from("body"))),
-        Ok(Frame::trailers(trailers)),
-    ];
+    let frames =
+        [Ok::<_, Infallible>(Frame::data(Bytes::from("body"))), Ok(Frame::trailers(trailers))];
     let body = StreamBody::new(futures_util::stream::iter(frames));
     let io = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
     let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -111,12 +92,7 @@ async fn request_trailers_reach_an_http2_upstream() {
         .header(header::AUTHORIZATION, gateway.bearer())
         .body(body)
         .unwrap();
-    assert_eq!(
-        read(sender.send_request(request).await.unwrap())
-            .await
-            .status,
-        200
-    );
+    assert_eq!(read(sender.send_request(request).await.unwrap()).await.status, 200);
     let seen = upstream.last();
     assert_eq!((seen.version, &*seen.body), (Version::HTTP_2, &b"body"[..]));
     assert_eq!(seen.trailers.unwrap()["x-check"], "sum");
@@ -183,44 +159,27 @@ async fn grpc_streams_with_its_status_in_the_trailers() {
         assert_eq!(request.headers()["authorization"], "Bearer first for urn:a");
         assert_eq!(request.headers()["te"], "trailers");
         let request = request.map(tonic::body::Body::new);
-        let response = tonic::server::Grpc::new(Plain)
-            .server_streaming(CountDown, request)
-            .await;
+        let response = tonic::server::Grpc::new(Plain).server_streaming(CountDown, request).await;
         response.map(|body| {
             let bytes = body.map_frame(|frame| frame);
-            bytes
-                .map_err(|status| -> Infallible { panic!("{status}") })
-                .boxed_unsync()
+            bytes.map_err(|status| -> Infallible { panic!("{status}") }).boxed_unsync()
         })
     })
     .await;
     let gateway = Gateway::start(&usual(&upstream, "http2 = true")).await;
     let address = format!("http://{}", gateway.address);
-    let channel = tonic::transport::Endpoint::try_from(address)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
+    let channel = tonic::transport::Endpoint::try_from(address).unwrap().connect().await.unwrap();
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.unwrap();
     let mut request = tonic::Request::new(futures_util::stream::iter([Bytes::from_static(&[3])]));
-    request
-        .metadata_mut()
-        .insert("authorization", gateway.bearer().parse().unwrap());
+    request.metadata_mut().insert("authorization", gateway.bearer().parse().unwrap());
     let path = http::uri::PathAndQuery::from_static("/api/count.Down/From");
-    let mut stream = client
-        .streaming(request, path, Plain)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream = client.streaming(request, path, Plain).await.unwrap().into_inner();
     for expected in [3, 2, 1] {
         assert_eq!(stream.message().await.unwrap().unwrap(), [expected][..]);
     }
     let status = stream.message().await.unwrap_err();
-    assert_eq!(
-        (status.code(), status.message()),
-        (Code::OutOfRange, "below 3")
-    );
+    assert_eq!((status.code(), status.message()), (Code::OutOfRange, "below 3"));
 }
 
 /// A certificate for `localhost`, in files.
@@ -258,9 +217,7 @@ async fn tls(gateway: &Gateway, trusted: &Certificate, alpn: &[u8]) -> Result<Tl
     client.alpn_protocols = vec![alpn.to_vec()];
     let socket = TcpStream::connect(gateway.address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = tokio_rustls::TlsConnector::from(Arc::new(client))
-        .connect(name, socket)
-        .await;
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, socket).await;
     let io = TokioIo::new(stream.map_err(|error| error.to_string())?);
     if alpn == b"h2" {
         let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -280,17 +237,17 @@ enum TlsTalk {
 
 impl TlsTalk {
     async fn get(&mut self) -> Reply {
-        let request = Request::get("https://localhost/x")
-            .body(Full::default())
-            .unwrap();
+        let request = Request::get("https://localhost/x").body(Full::default()).unwrap();
         match self {
-            TlsTalk::Http2(sender) => read(sender.send_request(request).await.unwrap()).await,
+            TlsTalk::Http2(sender) => {
+                sender.ready().await.unwrap();
+                read(sender.send_request(request).await.unwrap()).await
+            }
             TlsTalk::Http1(sender) => {
                 let mut request = request;
+                sender.ready().await.unwrap();
                 *request.uri_mut() = http::Uri::from_static("/x");
-                request
-                    .headers_mut()
-                    .insert(header::HOST, HeaderValue::from_static("localhost"));
+                request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
                 read(sender.send_request(request).await.unwrap()).await
             }
         }
@@ -312,30 +269,18 @@ async fn tls_speaks_both_protocols_and_takes_new_certificates_without_a_break() 
     let mut before = tls(&gateway, &old, b"http/1.1").await.unwrap();
     assert_eq!(before.get().await.text(), "GET /x");
     assert_eq!(upstream.last().header("x-forwarded-proto"), Some("https"));
-    assert_eq!(
-        tls(&gateway, &old, b"h2").await.unwrap().get().await.text(),
-        "GET /x"
-    );
+    assert_eq!(tls(&gateway, &old, b"h2").await.unwrap().get().await.text(), "GET /x");
 
     let running = gateway.running.as_ref().unwrap();
     std::fs::write(directory.path().join("cert.pem"), "no certificate").unwrap();
     let refused = running.reload(config(&files)).unwrap_err().to_string();
     assert!(refused.contains("cert.pem"), "{refused}");
-    assert!(
-        tls(&gateway, &old, b"h2").await.is_ok(),
-        "the old certificate stays"
-    );
+    assert!(tls(&gateway, &old, b"h2").await.is_ok(), "the old certificate stays");
 
     new.write(directory.path());
     running.reload(config(&files)).unwrap();
-    assert!(
-        tls(&gateway, &old, b"h2").await.is_err(),
-        "the old certificate is gone"
-    );
-    assert_eq!(
-        tls(&gateway, &new, b"h2").await.unwrap().get().await.status,
-        200
-    );
+    assert!(tls(&gateway, &old, b"h2").await.is_err(), "the old certificate is gone");
+    assert_eq!(tls(&gateway, &new, b"h2").await.unwrap().get().await.status, 200);
     assert_eq!(before.get().await.status, 200, "old connections stay");
     assert!(text("").contains("provider"));
 }

@@ -9,14 +9,8 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 async fn what_servers_read_differently_is_refused() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::before(&upstream).await;
-    let large = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
-        "x".repeat(300_000)
-    );
-    let many = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
-        "a: b\r\n".repeat(150)
-    );
+    let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(300_000));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(150));
     let hidden_after_length = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}",
         HIDDEN.len() + 5
@@ -30,65 +24,29 @@ async fn what_servers_read_differently_is_refused() {
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200),
         ("GET / HTTP/1.0\r\n\r\n", 200),
         ("GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
-            200,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
-            200,
-        ),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 200),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", 200),
         // Lengths.
         (&*hidden_after_length, 400),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
             400,
         ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\n",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc",
-            400,
-        ),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc", 400),
         // Codings.
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
         ),
-        (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n",
-            400,
-        ),
-        (
-            "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", 400),
+        ("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         // Hosts.
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
@@ -118,12 +76,7 @@ async fn what_servers_read_differently_is_refused() {
     // An upgrade that we do not speak is an ordinary request, and nothing after it is believed.
     let reply = raw(gateway.address, hidden_after_h2c.as_bytes()).await;
     assert_eq!(reply.matches("HTTP/1.1").count(), 1, "{reply}");
-    assert!(
-        upstream
-            .seen()
-            .iter()
-            .all(|seen| seen.uri.path() != "/hidden")
-    );
+    assert!(upstream.seen().iter().all(|seen| seen.uri.path() != "/hidden"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,8 +97,7 @@ async fn pipelined_requests_are_answered_in_order() {
         POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
         GET /4 HTTP/1.1\r\nHost: x\r\n\r\n";
     let reply = raw(gateway.address, requests.as_bytes()).await;
-    let places: Vec<_> = ["GET /1", "POST /2", "POST /3", "GET /4"]
-        .map(|line| reply.find(line).unwrap())
-        .into();
+    let places: Vec<_> =
+        ["GET /1", "POST /2", "POST /3", "GET /4"].map(|line| reply.find(line).unwrap()).into();
     assert!(places.is_sorted(), "{reply}");
 }

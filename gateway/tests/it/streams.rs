@@ -23,9 +23,7 @@ use super::world::{Gateway, PATIENCE, TestBody, Upstream, connect, full, read};
 fn fed() -> (mpsc::Sender<Bytes>, TestBody) {
     let (feed, mut pieces) = mpsc::channel::<Bytes>(1);
     let stream = futures_util::stream::poll_fn(move |cx| {
-        pieces
-            .poll_recv(cx)
-            .map(|piece| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
+        pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
     });
     (feed, StreamBody::new(stream).boxed_unsync())
 }
@@ -38,35 +36,22 @@ async fn the_first_event_arrives_before_the_second_exists() {
         async move {
             let (feed, body) = fed();
             feeds.send(feed).await.unwrap();
-            Response::builder()
-                .header("content-type", "text/event-stream")
-                .body(body)
-                .unwrap()
+            Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
         }
     })
     .await;
     let gateway = Gateway::before(&upstream).await;
     let (mut sender, _connection) = connect(gateway.address).await;
-    let request = gateway
-        .request(Method::GET, "/api/x")
-        .body(Full::<Bytes>::default())
-        .unwrap();
+    let request = gateway.request(Method::GET, "/api/x").body(Full::<Bytes>::default()).unwrap();
     let mut body = sender.send_request(request).await.unwrap().into_body();
     let feed = fed_bodies.recv().await.unwrap();
     for event in ["data: 1\n\n", "data: 2\n\n"] {
         feed.send(Bytes::from(event)).await.unwrap();
-        let frame = tokio::time::timeout(PATIENCE, body.frame())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let frame = tokio::time::timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), event);
     }
     drop(feed);
-    assert!(
-        body.frame().await.is_none(),
-        "the stream ends with its upstream"
-    );
+    assert!(body.frame().await.is_none(), "the stream ends with its upstream");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,10 +73,7 @@ async fn a_reader_that_stops_stops_the_upstream() {
     .await;
     let gateway = Gateway::before(&upstream).await;
     let (mut sender, connection) = connect(gateway.address).await;
-    let request = gateway
-        .request(Method::GET, "/api/x")
-        .body(Full::<Bytes>::default())
-        .unwrap();
+    let request = gateway.request(Method::GET, "/api/x").body(Full::<Bytes>::default()).unwrap();
     let response = sender.send_request(request).await.unwrap();
 
     // The kernel's socket buffers fill; then nothing moves.
@@ -100,28 +82,16 @@ async fn a_reader_that_stops_stops_the_upstream() {
         before = sent.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(
-        before < 64 << 20,
-        "the gateway took {before} bytes for nobody"
-    );
+    assert!(before < 64 << 20, "the gateway took {before} bytes for nobody");
 
     drop(response);
     connection.abort();
     let gone = async {
-        while !gateway
-            .notes
-            .ended
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|answered| !answered.complete)
-        {
+        while !gateway.notes.ended.lock().unwrap().iter().any(|answered| !answered.complete) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone)
-        .await
-        .expect("the upstream's stream is given up");
+    tokio::time::timeout(PATIENCE, gone).await.expect("the upstream's stream is given up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,26 +115,17 @@ async fn a_caller_that_goes_away_cancels_the_upstream_call() {
     .await;
     let gateway = Gateway::before(&upstream).await;
     let mut socket = TcpStream::connect(gateway.address).await.unwrap();
-    socket
-        .write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let dropped = arrivals.recv().await.unwrap();
     drop(socket);
-    tokio::time::timeout(PATIENCE, dropped)
-        .await
-        .expect("the upstream learns of it")
-        .unwrap();
+    tokio::time::timeout(PATIENCE, dropped).await.expect("the upstream learns of it").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_arrive_whole_both_ways() {
     let upstream = Upstream::start(|seen| Response::new(full(seen.body.clone()))).await;
     let gateway = Gateway::before(&upstream).await;
-    let body: Bytes = (0..8_000_000_u32)
-        .flat_map(u32::to_le_bytes)
-        .collect::<Vec<_>>()
-        .into();
+    let body: Bytes = (0..8_000_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into();
     let reply = gateway.post("/api/x", body.clone()).await;
     assert_eq!(reply.body.len(), body.len());
     assert!(reply.body == body);
@@ -178,40 +139,20 @@ async fn a_caller_that_asks_first_is_told_to_continue() {
     let head = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut reply = vec![0; 1024];
-    let length = tokio::time::timeout(PATIENCE, socket.read(&mut reply))
-        .await
-        .unwrap()
-        .unwrap();
+    let length = tokio::time::timeout(PATIENCE, socket.read(&mut reply)).await.unwrap().unwrap();
     assert!(reply[..length].starts_with(b"HTTP/1.1 100 Continue\r\n\r\n"));
     socket.write_all(b"body").await.unwrap();
-    let length = tokio::time::timeout(PATIENCE, socket.read(&mut reply))
-        .await
-        .unwrap()
-        .unwrap();
+    let length = tokio::time::timeout(PATIENCE, socket.read(&mut reply)).await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&reply[..length]).into_owned();
-    assert!(
-        text.starts_with("HTTP/1.1 200") && text.ends_with("body"),
-        "{text}"
-    );
+    assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("body"), "{text}");
     assert_eq!(upstream.last().header("expect"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_without_a_body_have_none() {
     let upstream = Upstream::start(|seen| {
-        let status = seen
-            .uri
-            .path()
-            .rsplit('/')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap_or(200);
-        let mut response = Response::new(if status == 200 {
-            full("12345")
-        } else {
-            full("")
-        });
+        let status = seen.uri.path().rsplit('/').next().unwrap().parse().unwrap_or(200);
+        let mut response = Response::new(if status == 200 { full("12345") } else { full("") });
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         response
     })
@@ -224,23 +165,11 @@ async fn replies_without_a_body_have_none() {
         (Method::GET, "/api/304", 304, None),
         (Method::GET, "/api/200", 200, Some("5")),
     ] {
-        let request = gateway
-            .request(method.clone(), path)
-            .body(Full::<Bytes>::default())
-            .unwrap();
+        let request = gateway.request(method.clone(), path).body(Full::<Bytes>::default()).unwrap();
+        sender.ready().await.unwrap();
         let reply = read(sender.send_request(request).await.unwrap()).await;
-        assert_eq!(
-            (reply.status.as_u16(), reply.header("content-length")),
-            (status, length)
-        );
-        assert_eq!(
-            reply.body.len(),
-            if method == Method::GET && status == 200 {
-                5
-            } else {
-                0
-            }
-        );
+        assert_eq!((reply.status.as_u16(), reply.header("content-length")), (status, length));
+        assert_eq!(reply.body.len(), if method == Method::GET && status == 200 { 5 } else { 0 });
     }
 }
 
@@ -248,10 +177,7 @@ async fn replies_without_a_body_have_none() {
 async fn socket_upstream() -> Upstream {
     Upstream::raw(|mut request, _| async move {
         if request.uri().path() != "/api/ws" {
-            return Response::builder()
-                .status(403)
-                .body(full("no sockets here"))
-                .unwrap();
+            return Response::builder().status(403).body(full("no sockets here")).unwrap();
         }
         assert_eq!(request.headers()["authorization"], "Bearer first for urn:a");
         let key = request.headers()["sec-websocket-key"].as_bytes();
@@ -282,13 +208,9 @@ async fn a_websocket_goes_through() {
     let open = |path: &str, origin: Option<&str>| {
         let url = format!("ws://{}{path}", gateway.address);
         let mut request: Request<()> = url.into_client_request().unwrap();
-        request
-            .headers_mut()
-            .insert(header::COOKIE, gateway.cookie().parse().unwrap());
+        request.headers_mut().insert(header::COOKIE, gateway.cookie().parse().unwrap());
         if let Some(origin) = origin {
-            request
-                .headers_mut()
-                .insert(header::ORIGIN, origin.parse().unwrap());
+            request.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
         }
         tokio_tungstenite::connect_async(request)
     };
@@ -296,19 +218,14 @@ async fn a_websocket_goes_through() {
     let (mut socket, _) = open("/api/ws", Some(&own)).await.unwrap();
     for text in ["hello", "again"] {
         socket.send(Message::text(text)).await.unwrap();
-        let echo = tokio::time::timeout(PATIENCE, socket.next())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let echo = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(echo, Message::text(text));
     }
     socket.close(None).await.unwrap();
 
-    for (path, origin, status) in [
-        ("/api/no", None, 403),
-        ("/api/ws", Some("http://evil.example"), 403),
-    ] {
+    for (path, origin, status) in
+        [("/api/no", None, 403), ("/api/ws", Some("http://evil.example"), 403)]
+    {
         let error = open(path, origin).await.expect_err("no socket");
         let tokio_tungstenite::tungstenite::Error::Http(response) = error else {
             panic!("{path}: {error}")

@@ -28,24 +28,13 @@ async fn a_refused_token_is_replaced_once_and_the_request_repeated() {
     gateway.tokens.answer(Ok(ticket("newer", 2)));
     let reply = gateway.post("/api/x", "a body").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, "yes"));
-    assert_eq!(
-        gateway.tokens.wishes(),
-        [Some(Epoch(1))],
-        "a newer one than the refused"
-    );
+    assert_eq!(gateway.tokens.wishes(), [Some(Epoch(1))], "a newer one than the refused");
     let bodies: Vec<_> = upstream.seen().into_iter().map(|seen| seen.body).collect();
     assert_eq!(bodies, ["a body", "a body"]);
-    assert_eq!(
-        *gateway.notes.retried.lock().unwrap(),
-        [RetryReason::Unauthorized]
-    );
+    assert_eq!(*gateway.notes.retried.lock().unwrap(), [RetryReason::Unauthorized]);
 
     gateway.tokens.answer(Ok(ticket("still wrong", 2)));
-    assert_eq!(
-        gateway.post("/api/x", "a body").await.status,
-        401,
-        "there is no third try"
-    );
+    assert_eq!(gateway.post("/api/x", "a body").await.status, 401, "there is no third try");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,31 +47,19 @@ async fn an_upstreams_401_is_passed_on_where_nothing_better_is_to_be_had() {
 
     gateway.tokens.answer(Ok(ticket("newer", 2)));
     let reply = gateway.post("/api/x", "a longer body than ten").await;
-    assert_eq!(
-        (reply.status.as_u16(), reply.text()),
-        (401, "no"),
-        "the body is gone"
-    );
+    assert_eq!((reply.status.as_u16(), reply.text()), (401, "no"), "the body is gone");
 
-    gateway
-        .tokens
-        .answer(Err(AccessError::SignInRequired { reason: None }));
+    gateway.tokens.answer(Err(AccessError::SignInRequired { reason: None }));
     let reply = gateway.get("/api/x").await;
     // The scripted token of the request before is still there: it comes first.
     assert_eq!(reply.status, 200);
-    assert_eq!(
-        gateway.get("/api/x").await.problem("error"),
-        "login_required"
-    );
+    assert_eq!(gateway.get("/api/x").await.problem("error"), "login_required");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_does_not_answer_is_named() {
     let silent = Upstream::raw(|_, _| std::future::pending()).await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let routes = format!(
         "[[route]]\npath = \"/silent\"\nupstream = \"http://{}\"\ntimeouts = {{ response = \"50ms\" }}\n\
          [[route]]\npath = \"/closed\"\nupstream = \"http://{closed}\"\n\
@@ -97,16 +74,9 @@ async fn an_upstream_that_does_not_answer_is_named() {
     ] {
         let reply = gateway.get(path).await;
         assert_eq!(reply.status, code, "{path}");
-        assert!(
-            reply.problem("detail").contains(word),
-            "{path}: {}",
-            reply.text()
-        );
+        assert!(reply.problem("detail").contains(word), "{path}: {}", reply.text());
     }
-    assert_eq!(
-        *gateway.notes.failed.lock().unwrap(),
-        ["timeout", "connect", "dns"]
-    );
+    assert_eq!(*gateway.notes.failed.lock().unwrap(), ["timeout", "connect", "dns"]);
     assert_eq!(gateway.get("/elsewhere").await.problem("error"), "no_route");
 }
 
@@ -121,11 +91,7 @@ async fn a_kept_connection_that_died_is_no_callers_trouble() {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];
             drop(socket.read(&mut request).await);
-            drop(
-                socket
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                    .await,
-            );
+            drop(socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await);
         }
     });
     let gateway = Gateway::start(&format!(
@@ -140,16 +106,11 @@ async fn a_kept_connection_that_died_is_no_callers_trouble() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_answered_with_problems() {
     let upstream = Upstream::echo().await;
-    let limited = format!(
-        "[limits]\nheader_bytes = \"4KiB\"\n{}",
-        usual(&upstream, "max_body = 10")
-    );
+    let limited =
+        format!("[limits]\nheader_bytes = \"4KiB\"\n{}", usual(&upstream, "max_body = 10"));
     let gateway = Gateway::start(&limited).await;
     assert_eq!(gateway.post("/api/x", "0123456789").await.status, 200);
-    assert_eq!(
-        gateway.post("/api/x", "0123456789a").await.problem("error"),
-        "body_too_large"
-    );
+    assert_eq!(gateway.post("/api/x", "0123456789a").await.problem("error"), "body_too_large");
 
     let auth = gateway.bearer();
     let chunked = format!(
@@ -158,61 +119,38 @@ async fn limits_are_answered_with_problems() {
     );
     assert_eq!(status(&raw(gateway.address, chunked.as_bytes()).await), 413);
 
-    let large = gateway
-        .request(Method::GET, "/api/x")
-        .header("x-large", "x".repeat(5000));
+    let large = gateway.request(Method::GET, "/api/x").header("x-large", "x".repeat(5000));
     let reply = ask(gateway.address, large.body(Full::default()).unwrap()).await;
-    assert_eq!(
-        (reply.status.as_u16(), &*reply.problem("error")),
-        (431, "header_too_large")
-    );
+    assert_eq!((reply.status.as_u16(), &*reply.problem("error")), (431, "header_too_large"));
 
-    let trace = Request::builder()
-        .method(Method::TRACE)
-        .uri("/x")
-        .header(header::HOST, "x");
+    let trace = Request::builder().method(Method::TRACE).uri("/x").header(header::HOST, "x");
     let reply = ask(gateway.address, trace.body(Full::default()).unwrap()).await;
-    assert_eq!(
-        (reply.status.as_u16(), &*reply.problem("error")),
-        (405, "method_not_allowed")
-    );
+    assert_eq!((reply.status.as_u16(), &*reply.problem("error")), (405, "method_not_allowed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_leads_back_is_noticed() {
-    let own = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gateway = Gateway::start(&format!(
         "listen = \"{own}\"\n---\n[[route]]\npath = \"/\"\nupstream = \"http://{own}\"\n"
     ))
     .await;
     let reply = gateway.get("/x").await;
-    assert_eq!(
-        (reply.status.as_u16(), &*reply.problem("error")),
-        (508, "loop")
-    );
+    assert_eq!((reply.status.as_u16(), &*reply.problem("error")), (508, "loop"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reserved_prefix_belongs_to_the_control_room() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::before(&upstream).await;
-    assert_eq!(
-        gateway.get("/auth/login").await.text(),
-        "control /auth/login http://gw.example"
-    );
+    assert_eq!(gateway.get("/auth/login").await.text(), "control /auth/login http://gw.example");
     assert_eq!(
         gateway.get("/%61uth/login").await.header("content-type"),
         Some("text/plain; charset=utf-8")
     );
     assert_eq!(gateway.get("/authx").await.text(), "GET /authx");
     let admin = gateway.running.as_ref().unwrap().admin_address();
-    let health = Request::get("/healthz")
-        .header(header::HOST, "x")
-        .body(Full::default())
-        .unwrap();
+    let health = Request::get("/healthz").header(header::HOST, "x").body(Full::default()).unwrap();
     assert_eq!(ask(admin, health).await.text(), "ok");
 }
 
@@ -225,16 +163,7 @@ async fn every_request_is_told_to_the_observer_once() {
     let ended = gateway.notes.ended.lock().unwrap().clone();
     let told: Vec<_> = ended
         .iter()
-        .map(|a| {
-            (
-                a.route,
-                a.status.as_u16(),
-                a.by,
-                a.complete,
-                a.bytes_in,
-                a.bytes_out,
-            )
-        })
+        .map(|a| (a.route, a.status.as_u16(), a.by, a.complete, a.bytes_in, a.bytes_out))
         .collect();
     assert_eq!(told[0], (Some(0), 200, AnsweredBy::Upstream, true, 5, 11));
     assert_eq!((told[1].0, told[1].2), (None, AnsweredBy::Gateway));

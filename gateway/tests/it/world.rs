@@ -49,14 +49,8 @@ impl Gateway {
         let (tokens, notes) = (Arc::new(Played::default()), Arc::new(Notes::default()));
         tokens.publish("first", 1);
         let public = axum::Router::new().fallback(|request: axum::extract::Request| async move {
-            let visitor = request
-                .extensions()
-                .get::<tokenward_gateway::control::Visitor>();
-            format!(
-                "control {} {}",
-                request.uri().path(),
-                visitor.unwrap().origin
-            )
+            let visitor = request.extensions().get::<tokenward_gateway::control::Visitor>();
+            format!("control {} {}", request.uri().path(), visitor.unwrap().origin)
         });
         let admin = axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
         let rooms = Rooms {
@@ -69,13 +63,7 @@ impl Gateway {
         let running = serve::start(config, rooms).await.unwrap();
         let address = running.addresses()[0];
         let handle = SessionHandle::random();
-        Self {
-            running: Some(running),
-            address,
-            tokens,
-            notes,
-            handle,
-        }
+        Self { running: Some(running), address, tokens, notes, handle }
     }
 
     /// The usual gateway: one protected route `/api/` and a public one `/`.
@@ -101,22 +89,12 @@ impl Gateway {
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
-        ask(
-            self.address,
-            self.request(Method::GET, path)
-                .body(Full::default())
-                .unwrap(),
-        )
-        .await
+        ask(self.address, self.request(Method::GET, path).body(Full::default()).unwrap()).await
     }
 
     pub(super) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Reply {
         let body = Full::new(body.into());
-        ask(
-            self.address,
-            self.request(Method::POST, path).body(body).unwrap(),
-        )
-        .await
+        ask(self.address, self.request(Method::POST, path).body(body).unwrap()).await
     }
 }
 
@@ -135,17 +113,10 @@ pub(super) fn config(settings: &str) -> Config {
 
 /// Completes settings to a whole configuration; tables come after the plain keys.
 pub(super) fn text(settings: &str) -> String {
-    let listen = if settings.contains("listen =") {
-        ""
-    } else {
-        "listen = \"127.0.0.1:0\"\n"
-    };
+    let listen = if settings.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
     let (plain, tables) = settings.split_once("---\n").unwrap_or(("", settings));
-    let admin = if settings.contains("[admin]") {
-        ""
-    } else {
-        "[admin]\nlisten = \"127.0.0.1:0\"\n"
-    };
+    let admin =
+        if settings.contains("[admin]") { "" } else { "[admin]\nlisten = \"127.0.0.1:0\"\n" };
     format!(
         "{listen}state_dir = \"/nonexistent\"\n{plain}\n[provider]\nissuer = \"http://localhost:1/\"\n\
          client_id = \"c\"\nauth = \"none\"\n{admin}{tables}"
@@ -244,21 +215,8 @@ impl Upstream {
             }
             Err(_) => (Bytes::from_static(b"broken"), None),
         };
-        let http::request::Parts {
-            method,
-            uri,
-            version,
-            headers,
-            ..
-        } = head;
-        Seen {
-            method,
-            uri,
-            version,
-            headers,
-            body,
-            trailers,
-        }
+        let http::request::Parts { method, uri, version, headers, .. } = head;
+        Seen { method, uri, version, headers, body, trailers }
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -294,16 +252,10 @@ impl Reply {
 
     /// Returns a member of the problem document, which must be one.
     pub(super) fn problem(&self, member: &str) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let document: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
-        match &document[member] {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        let value = &document[member];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 }
 
@@ -315,10 +267,7 @@ pub(super) async fn ask(address: SocketAddr, request: Request<Full<Bytes>>) -> R
 
 pub(super) async fn connect<B>(
     address: SocketAddr,
-) -> (
-    hyper::client::conn::http1::SendRequest<B>,
-    tokio::task::JoinHandle<()>,
-)
+) -> (hyper::client::conn::http1::SendRequest<B>, tokio::task::JoinHandle<()>)
 where
     B: hyper::body::Body + Send + 'static,
     B::Data: Send,
@@ -331,20 +280,10 @@ where
 
 pub(super) async fn read(response: Response<Incoming>) -> Reply {
     let (head, body) = response.into_parts();
-    let collected = tokio::time::timeout(PATIENCE, body.collect())
-        .await
-        .unwrap()
-        .unwrap();
+    let collected = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
     let trailers = collected.trailers().cloned();
-    let http::response::Parts {
-        status, headers, ..
-    } = head;
-    Reply {
-        status,
-        headers,
-        body: collected.to_bytes(),
-        trailers,
-    }
+    let http::response::Parts { status, headers, .. } = head;
+    Reply { status, headers, body: collected.to_bytes(), trailers }
 }
 
 /// Writes bytes as they are, and reads until the gateway closes or is quiet.
@@ -360,9 +299,5 @@ pub(super) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// Returns the status of the first response in raw bytes, 0 where there is none.
 pub(super) fn status(reply: &str) -> u16 {
-    reply
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0)
+    reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
