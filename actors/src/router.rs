@@ -348,3 +348,6 @@ fn refuse(message: SessionMessage, answer: &Answer) {
         | SessionMessage::Wake => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ pub enum KeepFresh {
 pub struct Margins {
     /// How long before its end a token is refreshed in the background.
     pub refresh_ahead: Duration,
-    /// How long before its end a token is no longer handed out: the time a call may travel.
+    /// How long before its end a token stops being handed out: the time a call may travel.
     pub serve: Duration,
 }
 

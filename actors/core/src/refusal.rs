@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn l7_fate_follows_the_cause_and_not_the_status() {
-        use EndCause::*;
-        use OperatorFault::*;
+        use super::EndCause::{InvalidGrant, UserBlocked, UserDeleted};
+        use super::OperatorFault::{InvalidClient, InvalidRequest, UnsupportedGrant};
         let mfa = "Multifactor authentication required";
         let gone = "The refresh_token was generated for a user who doesn't exist anymore.";
         for (status, error, description, fate) in [
