@@ -206,7 +206,7 @@ impl Session {
         let kept = self.snapshot.entries.iter().map(|entry| (&entry.audience, &entry.requested));
         let lost = self.doubted.iter().map(|need| (&need.audience, &need.scopes));
         let mut known =
-            std::iter::once((primary, scopes)).chain(lost).chain(configured).chain(kept).map(
+            lost.chain([(primary, scopes)]).chain(configured).chain(kept).map(
                 |(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() },
             );
         known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now)).ok_or_else(

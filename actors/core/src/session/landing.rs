@@ -26,17 +26,18 @@ impl Session {
                 self.fall_in_doubt(intent.epoch, None, until, now);
             }
             Landing::Doubt { epoch, how, malformed, retry_at } => {
-                self.doubted = Some(need.clone());
                 if let Some(why) = malformed {
-                    let (audience, salvaged) = (need.audience, false);
+                    let (audience, salvaged) = (need.audience.clone(), false);
                     self.emit(Event::Malformed { audience, why, salvaged });
                 }
                 self.failures += 1;
-                let patience = match self.failures {
-                    // The first retry must fall inside the provider's reuse window.
-                    1 => Duration::ZERO,
-                    failures => self.wait(failures, None),
+                let patience = match self.doubted {
+                    // The first retry must fall inside the provider's reuse window, whatever failed
+                    // before.
+                    None => Duration::ZERO,
+                    Some(_) => self.wait(self.failures, None),
                 };
+                self.doubted.get_or_insert(need);
                 self.fall_in_doubt(epoch, how, retry_at + patience, now);
             }
             Landing::Ended(reason) => self.end(reason, now),
@@ -46,14 +47,18 @@ impl Session {
                 self.adopt(*snapshot, now);
             }
             Landing::NotSent { not_sent, snapshot } => {
+                self.doubted = None;
                 self.snapshot = *snapshot;
                 self.not_sent(&need, &not_sent, now);
             }
             Landing::Refused { refusal, fate, snapshot } => {
                 self.snapshot = *snapshot;
-                self.doubted.get_or_insert_with(|| need.clone());
+                match self.snapshot.head.intent {
+                    Some(_) => self.doubted = self.doubted.take().or_else(|| Some(need.clone())),
+                    None => self.doubted = None,
+                }
                 self.refused(&need, &refusal, fate, now);
-                self.doubt_on(refusal.wait, now);
+                self.doubt_on(fate, refusal.wait, now);
             }
             Landing::Saved(receipt) => {
                 let flown = Flown { need, trigger, since, late };
@@ -92,20 +97,22 @@ impl Session {
     }
 
     /// Stays in doubt where a refusal has not resolved the intent.
-    fn doubt_on(&mut self, asked: Option<Duration>, now: Instant) {
-        if let (Some(intent), false) =
-            (self.snapshot.head.intent, matches!(self.state, State::Ended(_)))
-        {
-            self.failures = self.failures.max(1);
-            let wait = self.wait(self.failures, asked).max(intent.settle);
-            self.fall_in_doubt(intent.epoch, None, now + wait, now);
-            self.publish();
-        }
+    fn doubt_on(&mut self, fate: Fate, asked: Option<Duration>, now: Instant) {
+        let over = matches!(self.state, State::Ended(_));
+        let Some(intent) = self.snapshot.head.intent.filter(|_| !over) else { return };
+        let patience = match fate {
+            Fate::Doubts | Fate::Faults(_) | Fate::Waits => self.wait(self.failures.max(1), asked),
+            // The provider is well: something else can be asked for before the window is over.
+            Fate::Denies | Fate::Ends(_) | Fate::Holds | Fate::Rejects => Duration::ZERO,
+        };
+        self.fall_in_doubt(intent.epoch, None, now + patience.max(intent.settle), now);
+        self.publish();
     }
 
     fn adopt(&mut self, snapshot: Snapshot, now: Instant) {
         let intent = snapshot.head.intent;
         self.snapshot = snapshot;
+        self.doubted = None;
         self.publish();
         if let Some(intent) = intent {
             let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
@@ -117,6 +124,7 @@ impl Session {
         let audience = flown.need.audience.clone();
         let was_held = self.snapshot.holds.len() > receipt.snapshot().holds.len();
         self.snapshot = receipt.snapshot().clone();
+        self.doubted = None;
         match receipt.outcome() {
             Outcome::Turned(Turn::Kept) => {
                 self.failures = 0;
