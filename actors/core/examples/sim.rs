@@ -1,4 +1,4 @@
-//! Searches for schedules that break a law of the core: `sim --seeds N [--from S] [--window W]`.
+//! Searches for schedules that break a law of the core: `sim --seeds N [--from S] [--given SETTING]`.
 //!
 //! Prints progress and every broken schedule, as a story, to standard error, and ends with
 //! `sim seeds N broken M` on standard output.
@@ -27,16 +27,18 @@ const PROGRESS_EVERY: u64 = 10_000;
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: sim --seeds N [--from S] [--window W]");
+        eprintln!("usage: sim --seeds N [--from S] [--given SETTING]");
         return ExitCode::from(64);
     };
-    let (mut broken, mut sends, mut granted, mut physical) = (0, 0, 0, 0);
+    let (mut broken, mut sends, mut granted, mut physical) = (0, 0, 0, [0; 3]);
     for seed in asked.from..asked.from + asked.seeds {
-        let schedule = sim::schedule(seed, asked.window.as_deref());
+        let schedule = sim::schedule(seed, &asked.given);
         let outcome = sim::run(&schedule);
         sends += outcome.tally.sends;
         granted += outcome.tally.granted;
-        physical += outcome.tally.physical;
+        for (sum, one) in physical.iter_mut().zip(outcome.tally.physical) {
+            *sum += one;
+        }
         if !outcome.laws.is_empty() {
             broken += 1;
             eprintln!("seed {seed}: {}", outcome.laws[0]);
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         if done % PROGRESS_EVERY == 0 {
             eprintln!(
                 "{done} of {} seeds, {broken} broken, {sends} exchanges, {granted} answers, \
-                 {physical} families lost to what no client can prevent",
+                 families lost to late requests, oversleeping, second faults: {physical:?}",
                 asked.seeds
             );
         }
@@ -61,18 +63,18 @@ fn main() -> ExitCode {
 struct Asked {
     seeds: u64,
     from: u64,
-    window: Option<String>,
+    given: String,
 }
 
 impl Asked {
     fn parse(mut words: impl Iterator<Item = String>) -> Option<Asked> {
-        let mut asked = Asked { seeds: 0, from: 0, window: None };
+        let mut asked = Asked { seeds: 0, from: 0, given: String::new() };
         while let Some(word) = words.next() {
             let value = words.next()?;
             match word.as_str() {
                 "--seeds" => asked.seeds = value.parse().ok()?,
                 "--from" => asked.from = value.parse().ok()?,
-                "--window" => asked.window = Some(value),
+                "--given" => asked.given = value,
                 _ => return None,
             }
         }

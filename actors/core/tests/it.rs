@@ -3,8 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod it {
-    mod tell;
-    mod world;
-
+    mod sim;
+    mod simulation;
+    mod stories_bounds;
+    mod stories_doubt;
     mod stories_exchange;
+    mod stories_fate;
+    mod stories_holds;
+    mod stories_logout;
+    mod stories_machines;
+    mod stories_margins;
+    mod stories_right_token;
+    mod tell;
+    mod vectors;
+    mod world;
 }

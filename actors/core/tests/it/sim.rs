@@ -24,8 +24,6 @@ pub(crate) struct Outcome {
     /// The laws it broke.
     pub(crate) laws: Vec<String>,
     pub(crate) tally: Tally,
-    /// Whether the session was lost to reuse detection.
-    pub(crate) lost: bool,
 }
 
 /// How long a world is left alone before the last look at it: longer than every pause.
@@ -34,11 +32,11 @@ const REST_MS: u64 = 200_000;
 /// How long the last look takes.
 const LOOK_MS: u64 = 60_000;
 
-/// Makes the schedule of `seed`; `window` overrides the reuse window it would draw.
-pub(crate) fn schedule(seed: u64, window: Option<&str>) -> Schedule {
+/// Makes the schedule of `seed` in `setting`, which overrides what it would draw.
+pub(crate) fn schedule(seed: u64, given: &str) -> Schedule {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
     let machines = 1 + dice.below(3);
-    let window = window.unwrap_or(dice.one_of(&["60s", "60s", "30s"]));
+    let window = dice.one_of(&["60s", "60s", "30s"]);
     let life = dice.one_of(&["10s", "60s", "60s", "300s", "3600s"]);
     let mut setting = format!("window {window}, life {life}, machines {machines}");
     if dice.below(3) == 0 {
@@ -49,6 +47,9 @@ pub(crate) fn schedule(seed: u64, window: Option<&str>) -> Schedule {
     }
     if dice.below(40) == 0 {
         setting.push_str(", ceiling 90s");
+    }
+    if !given.is_empty() {
+        let _ = write!(setting, ", {given}");
     }
     let mut rows = Vec::new();
     let (mut at, mut waiter) = (0, 0);
@@ -141,7 +142,7 @@ pub(crate) fn run(schedule: &Schedule) -> Outcome {
     for (number, (at, line)) in schedule.rows.iter().chain(&closing).enumerate() {
         world.run_until(START + Duration::from_millis(*at));
         if !world.oracle.laws.is_empty() {
-            return Outcome { laws: world.oracle.laws, tally: world.oracle.tally, lost: false };
+            return Outcome { laws: world.oracle.laws, tally: world.oracle.tally };
         }
         if number + last_look + 2 == schedule.rows.len() + closing.len() {
             sends = world.oracle.tally.sends;
@@ -154,8 +155,7 @@ pub(crate) fn run(schedule: &Schedule) -> Outcome {
     }
     let served = world.oracle.tally.granted - granted;
     judge_rest(&mut world, schedule, served, sends);
-    let lost = matches!(world.provider.revoked, Some(Revoked::Reuse { .. }));
-    Outcome { laws: world.oracle.laws, tally: world.oracle.tally, lost }
+    Outcome { laws: world.oracle.laws, tally: world.oracle.tally }
 }
 
 /// All is well again; after a rest everybody asks once more.
@@ -196,10 +196,7 @@ fn judge_rest(world: &mut World, schedule: &Schedule, served: u64, quiet: u64) {
             world.oracle.broken(now, "L3 a living session does not come back");
         }
         Some(EndReason::LoggedOut(_) | EndReason::Ceiling)
-            if world.provider.revoked.is_none()
-                && world
-                    .oracle
-                    .could_revoke(&world.provider, world.store.ended_at.unwrap_or(now)) =>
+            if world.provider.revoked.is_none() && world.oracle.could_revoke(&world.provider) =>
         {
             world.oracle.broken(now, "L10 a refresh token outlives the logout");
         }

@@ -68,8 +68,35 @@ fn together(facts: &[String]) -> String {
         1 => format!("{who} {what}").trim_end().to_owned(),
         _ => format!("{count} callers: {what}"),
     });
-    words.collect::<Vec<_>>().join("; ")
+    repeated(&words.collect::<Vec<_>>())
 }
+
+/// Joins facts, and what happens again and again at least [`REPEATS_MIN`] times in a row.
+fn repeated(words: &[String]) -> String {
+    let mut joined = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let times = |length: usize| {
+            let block = &words[at..(at + length).min(words.len())];
+            words[at..].chunks(length).take_while(|chunk| *chunk == block).count()
+        };
+        match (2..=5).find(|length| times(*length) >= REPEATS_MIN) {
+            Some(length) => {
+                let block = words[at..at + length].join("; ");
+                joined.push(format!("{} times ({block})", times(length)));
+                at += length * times(length);
+            }
+            None => {
+                joined.push(words[at].clone());
+                at += 1;
+            }
+        }
+    }
+    joined.join("; ")
+}
+
+/// From how many repetitions on they are counted instead of written out.
+const REPEATS_MIN: usize = 4;
 
 fn rows(story: &str) -> impl Iterator<Item = [String; 3]> {
     story.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| {

@@ -7,6 +7,7 @@ mod journey;
 pub(crate) mod line;
 pub(crate) mod oracle;
 pub(crate) mod provider;
+mod setting;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ use std::time::Duration;
 use tokenward_core::event::{EndReason, LogoutKind};
 use tokenward_core::grant::Reply;
 use tokenward_core::name::{Audience, Epoch, Owner, WaiterId};
-use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh, Policies};
+use tokenward_core::policy::Policies;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::{Flight, Reading};
-use tokenward_core::session::{Effect, Input, Need, Session, Want};
+use tokenward_core::session::{Answer, Effect, Input, Need, Session, Want};
 use tokenward_core::snapshot::Snapshot;
 use tokenward_core::time::Instant;
 
@@ -58,6 +59,8 @@ pub(crate) struct World {
     queue: BTreeMap<(Instant, u64), Due>,
     order: u64,
     events: u64,
+    /// The exchange that brought each access token that was handed out.
+    born: BTreeMap<String, Epoch>,
 }
 
 /// One process that may hold the session in memory.
@@ -110,42 +113,13 @@ impl World {
             queue: BTreeMap::new(),
             order: 0,
             events: 0,
+            born: BTreeMap::new(),
         };
+        world.oracle.settle = world.settle;
         for clause in setting.split(',').map(str::trim).filter(|clause| !clause.is_empty()) {
             world.set(clause);
         }
         world
-    }
-
-    fn set(&mut self, clause: &str) {
-        let words: Vec<&str> = clause.split_whitespace().collect();
-        match words.as_slice() {
-            ["window", span] => {
-                self.provider.window = line::span(span);
-                self.policies.deadlines = Deadlines::for_reuse_window(self.provider.window);
-            }
-            ["life", span] => self.provider.life = line::span(span),
-            ["settle", span] => self.settle = line::span(span),
-            ["machines", number] => {
-                let number = number.parse().unwrap();
-                self.machines = (0..number).map(|_| Machine::default()).collect();
-            }
-            ["ceiling", span] => self.ceiling_at = Some(START + line::span(span)),
-            ["notices"] => self.notices = true,
-            ["no", "refresh", "token"] => self.store.record.refresh_token = None,
-            ["keep", what] => self.policy(&line::need(&what.replace('+', ",")), true),
-            ["ask", what] => self.policy(&line::need(&what.replace('+', ",")), false),
-            _ => panic!("what setting is \"{clause}\"?"),
-        }
-    }
-
-    fn policy(&mut self, need: &Need, always: bool) {
-        let policy = AudiencePolicy {
-            scopes: need.scopes.clone(),
-            keep_fresh: if always { KeepFresh::Always } else { KeepFresh::WhileUsed },
-            ..AudiencePolicy::default()
-        };
-        self.policies.audiences.insert(need.audience.clone(), policy);
     }
 
     /// Lets everything happen that is due before `at`, or at it.
@@ -181,8 +155,13 @@ impl World {
                 self.provider.next.clear();
                 self.provider.always = twist;
             }
-            Verb::Mfa(audience, true) => drop(self.provider.mfa.insert(audience)),
-            Verb::Mfa(audience, false) => drop(self.provider.mfa.remove(&audience)),
+            Verb::Mfa(audience, true) => {
+                self.oracle.fault(self.now);
+                self.provider.mfa.insert(audience);
+            }
+            Verb::Mfa(audience, false) => {
+                self.provider.mfa.remove(&audience);
+            }
             Verb::StoreFails(times) => self.store.failures += times,
             Verb::StoreLosesAnswers(times) => self.store.lost_answers += times,
             Verb::StoreWell => (self.store.failures, self.store.lost_answers) = (0, 0),
@@ -239,19 +218,13 @@ impl World {
             return;
         }
         let deadline = self.now + within;
-        let replaces = old.map(|old| self.born_in(machine, old));
+        let newest = self.store.record.head.born_in;
+        let replaces = old.map(|old| self.born.get(old).copied().unwrap_or(newest));
         let latest = self.now + within * PATIENCE;
         self.oracle.wants(machine, waiter, need, latest, replaces.is_some(), self.now);
         let (waiter, need) = (WaiterId(waiter), need.clone());
         self.input(machine, Input::Want(Want { waiter, need, replaces, deadline, latest }));
         self.oracle.was_served(waiter.0, self.now);
-    }
-
-    fn born_in(&self, machine: usize, access_token: &str) -> Epoch {
-        let session = self.machines[machine].session.as_ref();
-        let entries = session.map_or(&[][..], |session| &session.snapshot().entries);
-        let entry = entries.iter().find(|entry| entry.access_token.expose() == access_token);
-        entry.map_or(self.store.record.head.born_in, |entry| entry.born_in)
     }
 
     fn crash(&mut self, machine: usize) {
@@ -325,6 +298,12 @@ impl World {
     fn effect(&mut self, machine: usize, effect: Effect) {
         match effect {
             Effect::Answer(waiter, answer) => {
+                if let Answer::Granted(offer) = &answer
+                    && self.facts.is_some()
+                {
+                    let name = offer.entry.access_token.expose().to_owned();
+                    self.born.insert(name, offer.entry.born_in);
+                }
                 self.oracle.answered(machine, waiter.0, &answer, self.now);
                 self.answer_fact(machine, waiter.0, &answer);
             }

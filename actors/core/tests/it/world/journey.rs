@@ -108,6 +108,7 @@ impl World {
                 trigger,
                 arrives_at: arrives.map(|span| now + span),
                 lease_until,
+                departed_at: now,
                 stalled,
                 closed: false,
                 arrived: arrives.is_none(),
@@ -185,6 +186,7 @@ impl World {
                 });
             }
             (Ask::Commit(..), Told::Committed(Some(_))) => {
+                self.oracle.drops(machine);
                 self.fact(machine, || "drop".to_owned());
             }
             (Ask::End(reason, _), _) => {

@@ -1,5 +1,7 @@
 //! Judges a world by the laws alone, without a look into the core.
 
+mod reuse;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -24,8 +26,10 @@ pub(crate) struct Oracle {
     pub(crate) tally: Tally,
     pub(crate) requests: Vec<Request>,
     faults: Vec<Instant>,
+    pub(crate) settle: Duration,
     /// Whether a machine slept over the end of its lease with a reply on its way.
     overslept: bool,
+    parent: Option<Generation>,
     crashes: Vec<(usize, Instant)>,
     sends: VecDeque<Instant>,
     durable: BTreeSet<u64>,
@@ -44,8 +48,9 @@ pub(crate) struct Oracle {
 pub(crate) struct Tally {
     pub(crate) sends: u64,
     pub(crate) granted: u64,
-    /// Families revoked by what no client can prevent.
-    pub(crate) physical: u64,
+    /// Families revoked by what no client can prevent: a request that outlived its machine, a
+    /// machine that slept over its lease, and a second fault that kept the retry out of the window.
+    pub(crate) physical: [u64; 3],
 }
 
 /// One caller that waits.
@@ -68,6 +73,7 @@ pub(crate) struct Request {
     pub(crate) trigger: Trigger,
     pub(crate) arrives_at: Option<Instant>,
     pub(crate) lease_until: Option<Instant>,
+    pub(crate) departed_at: Instant,
     pub(crate) stalled: bool,
     pub(crate) closed: bool,
     pub(crate) arrived: bool,
@@ -121,7 +127,8 @@ impl Oracle {
         now: Instant,
     ) {
         let served = self.served.get(&(machine, told(need)));
-        let at_once = !forced && served.is_some_and(|serve_until| now < *serve_until);
+        let at_once =
+            !forced && !self.overslept && served.is_some_and(|serve_until| now < *serve_until);
         let need = need.clone();
         self.waiters.insert(waiter, Waiter { machine, need, deadline, at_once });
     }
@@ -252,7 +259,7 @@ impl Oracle {
             self.refused |= refusal.error.as_deref() == Some("invalid_grant");
         }
         if let Some(Revoked::Reuse { in_window, since }) = &provider.revoked
-            && !std::mem::replace(&mut self.refused, true) | (self.tally.physical == 0)
+            && !std::mem::replace(&mut self.refused, true) | (self.tally.physical == [0; 3])
         {
             self.judge_reuse(number, *in_window, *since, provider, now);
         }
@@ -264,8 +271,9 @@ impl Oracle {
         self.overslept |= lease_until.is_some_and(|until| until < now);
         let refresh_token = match reply {
             Reply::Granted(grant) => {
-                let Request { machine, request, .. } = &self.requests[number];
-                self.served.remove(&(*machine, told(&request.need)));
+                // A newer token may live shorter, wherever it is heard of.
+                let need = told(&self.requests[number].request.need);
+                self.served.retain(|(_, known), _| *known != need);
                 let access_token = serial_of(grant.access_token.expose());
                 self.ends_at.insert(access_token, now + grant.lifetime.unwrap_or_default());
                 grant.refresh_token.as_ref()
@@ -285,16 +293,6 @@ impl Oracle {
         self.received.extend(refresh_token.map(serial));
     }
 
-    /// Reports whether the provider's newest refresh token reached us, and nobody died on the way
-    /// to revoke it.
-    pub(crate) fn could_revoke(&self, provider: &Provider, ended_at: Instant) -> bool {
-        if self.crashes.iter().any(|(_, at)| *at >= ended_at) {
-            return false;
-        }
-        let newest = provider.newest();
-        newest == 0 || self.received.contains(&newest)
-    }
-
     pub(crate) fn leaves(&mut self, machine: usize, waiter: u64) {
         if self.waiters.get(&waiter).is_some_and(|waiting| waiting.machine == machine) {
             self.waiters.remove(&waiter);
@@ -303,47 +301,6 @@ impl Oracle {
 
     pub(crate) fn asker(&self, number: usize) -> (usize, u64) {
         (self.requests[number].machine, self.requests[number].boot)
-    }
-
-    fn judge_reuse(
-        &mut self,
-        number: usize,
-        in_window: bool,
-        since: Option<Instant>,
-        provider: &Provider,
-        now: Instant,
-    ) {
-        if self.tally.physical > 0 || self.laws.iter().any(|law| law.starts_with("L3 a family")) {
-            return;
-        }
-        let stalled = self.requests.iter().any(|request| request.stalled);
-        let late = self.requests.iter().any(|request| self.outlived_its_machine(request));
-        let since = since.unwrap_or(super::START);
-        let faults = self.faults.iter().filter(|at| **at + LOOP_SPAN * 2 >= since && **at <= now);
-        let excused = match in_window {
-            true => stalled || late || self.overslept,
-            false => stalled || late || self.overslept || faults.count() >= 2,
-        };
-        if excused || provider.window < Duration::from_secs(30) {
-            self.tally.physical += 1;
-        } else {
-            let token = serial(&self.requests[number].request.refresh_token);
-            let place = if in_window { "inside" } else { "after" };
-            self.broken(
-                now,
-                &format!("L3 a family is revoked: r{token} came back {place} the window"),
-            );
-        }
-    }
-
-    /// A request that was still on its way long after its machine had died.
-    fn outlived_its_machine(&self, request: &Request) -> bool {
-        let Some(arrives_at) = request.arrives_at else {
-            return false;
-        };
-        self.crashes.iter().any(|(machine, at)| {
-            *machine == request.machine && *at + Duration::from_secs(1) < arrives_at
-        })
     }
 
     /// Takes the end of waiting for a reply; true where it had ended already.
@@ -357,6 +314,15 @@ impl Oracle {
         }
         if store.record.entries.len() > 64 || store.record.holds.len() > 32 {
             self.broken(now, "L14 a record without bounds");
+        }
+        // A machine that lost its lease has saved after all: the one that took over may yet bring a
+        // sibling, and what the two bring besides refresh tokens is not joined.
+        let head = &store.record.head;
+        let moved = head.generation > before;
+        let sibling = moved && head.parent == self.parent;
+        self.overslept |= moved && (head.intent.is_some() || sibling);
+        if moved {
+            self.parent = head.parent;
         }
         for entry in &store.record.entries {
             self.durable.insert(serial_of(entry.access_token.expose()));
@@ -389,6 +355,11 @@ impl Oracle {
         if forgotten {
             self.broken(now, "L4 a caller was never answered");
         }
+    }
+
+    /// Takes a save that was dropped: what it said is not known to the session.
+    pub(crate) fn drops(&mut self, machine: usize) {
+        self.demanded.retain(|(at, _), _| *at != machine);
     }
 
     fn quiet_since(&self, moment: Instant) -> bool {

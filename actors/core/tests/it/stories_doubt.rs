@@ -1,0 +1,126 @@
+//! Replies that never came (L3).
+
+use super::tell::tell;
+
+#[test]
+fn l3_a_garbage_200_is_asked_again_when_the_provider_has_settled() {
+    tell(
+        "
+        0s     | provider: garbage                  |
+        0s     | #1 wants A                         | lease; ask A with r0; !malformed; !in_doubt; lease; ask A with r0; save r2; #1 gets A.1
+        5s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_lost_reply_is_waited_out_and_asked_again_without_a_caller() {
+    tell(
+        "
+        0s     | provider: lost                     |
+        0s     | #1 wants A                         | lease; ask A with r0; #1 told not now(exchanging)
+        9s     |                                    |
+        12s    |                                    | !in_doubt; lease; ask A with r0; save r2
+        14s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_cut_connection_is_asked_again_when_the_provider_has_settled() {
+    tell(
+        "
+        0s     | provider: cut                      |
+        0s     | #1 wants A                         | lease; ask A with r0; !in_doubt; lease; ask A with r0; save r2; #1 gets A.1
+        5s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_504_is_waited_out_to_the_hard_deadline() {
+    tell(
+        "
+        0s     | provider: 504 9s                   |
+        0s     | #1 wants A within 30s              | lease; ask A with r0; !in_doubt
+        12s    |                                    | lease; ask A with r0; save r2; #1 gets A.2
+        14s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_bare_502_may_have_spent_the_token() {
+    tell(
+        "
+        0s     | provider: spent behind 502         |
+        0s     | #1 wants A                         | lease; ask A with r0; !postponed; !in_doubt; lease; ask A with r0; save r2; #1 gets A.1
+        5s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_crash_before_the_call_is_resumed_after_the_restart() {
+    tell(
+        "
+        0s     | #1 wants A                         | lease
+        0.0012s | crash                              |
+        3s     | restart                            | !in_doubt; lease; ask A with r0; save r1
+        6s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_crash_after_the_call_is_resumed_inside_the_window() {
+    tell(
+        "
+        0s     | #1 wants A                         | lease; ask A with r0
+        0.1s   | crash                              |
+        5s     | restart                            | !in_doubt; lease; ask A with r0; save r2
+        8s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_crash_between_the_reply_and_the_save_loses_nothing() {
+    tell(
+        "
+        0s     | #1 wants A                         | lease; ask A with r0
+        0.2025s | crash                              |
+        1s     | restart                            | !in_doubt; lease; ask A with r0; save r2
+        5s     | #2 wants A                         | #2 gets A.2
+        6s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_l8_a_held_audience_does_not_resolve_the_doubt_of_another() {
+    tell(
+        "
+        0s     | #1 wants A:a                       | lease; ask A:a with r0; save r1; #1 gets A.1
+        1s     | mfa on A                           |
+        1s     | provider: cut                      |
+        1s     | #2 wants B                         | lease; ask B with r1
+        1.1s   | #3 wants A                         | !in_doubt; lease; ask B with r1; save r3; #2 gets B.2; lease; ask A with r3; save; !held; #3 told mfa_required
+        20s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_outside_the_window_it_is_tried_once_and_ends_with_the_provider_s_word() {
+    tell(
+        "
+        given  | window 0s                          |
+        0s     | provider: lost                     |
+        0s     | #1 wants A                         | lease; ask A with r0; #1 told not now(exchanging); !in_doubt; lease; ask A with r0; !ended; end invalid_grant
+        14s    |                                    |
+        15s    | #2 wants A                         | #2 told ended(invalid_grant)
+        16s    |                                    |
+        ",
+    );
+}

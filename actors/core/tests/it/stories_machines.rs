@@ -1,0 +1,74 @@
+//! Several machines (L1, L3, L8, L11).
+
+use super::tell::tell;
+
+#[test]
+fn l11_a_machine_that_lost_its_lease_still_saves_and_the_later_sibling_wins() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.05s  | suspend 20s                        |
+        1s     | b: #2 wants A within 30s           | b: !in_doubt; b: lease; b: ask A with r0; b: save r2; b: #2 gets A.2
+        16s    |                                    | a: #1 told not now(exchanging); a: drop; a: !superseded
+        21s    | b: #3 wants A                      | b: #3 gets A.2
+        22s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l11_another_machine_has_moved_the_session_on() {
+    tell(
+        "
+        given  | machines 2                         |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0; a: save r1; a: #1 gets A.1
+        1s     | b: #2 wants A                      | b: #2 gets A.1
+        2s     | b: #3 wants B                      | b: lease; b: ask B with r1; b: save r2; b: #3 gets B.2
+        3s     | #4 wants B                         | a: moved; a: !superseded; a: #4 gets B.2
+        4s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l1_a_busy_lease_keeps_the_other_machine_out() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | provider: late 2s                  |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.5s   | b: #2 wants A within 30s           | b: !in_doubt; a: save r1; b: #2 gets A.1; a: #1 gets A.1
+        3s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l8_l11_a_stale_machine_reads_another_s_hold_before_it_spends() {
+    tell(
+        "
+        given  | machines 2                         |
+        0s     | b: #1 wants A                      | b: lease; b: ask A with r0; b: save r1; b: #1 gets A.1
+        1s     | mfa on B                           |
+        1s     | #2 wants B                         | a: lease; a: ask B with r1; a: save; a: !held; a: #2 told mfa_required
+        2s     | b: #3 wants B                      | b: lease; b: save; b: !superseded; b: #3 told mfa_required
+        3s     | b: #4 wants C                      | b: lease; b: ask C with r1; b: save r2; b: #4 gets C.2
+        4s     | #5 wants B                         | a: #5 told mfa_required
+        5s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_machine_asleep_before_its_call_does_not_send() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | #1 wants A                         | a: lease
+        0.0015s | suspend 20s                        |
+        1s     | b: #2 wants A within 30s           | b: !in_doubt; b: lease; b: ask A with r0; b: save r1; b: #2 gets A.1; a: #1 told not now(exchanging); a: drop; a: !superseded
+        30s    |                                    |
+        ",
+    );
+}

@@ -1,0 +1,42 @@
+//! The scene of a story: what its `given` row says.
+
+use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh};
+use tokenward_core::session::Need;
+
+use super::{Machine, START, World, line};
+
+impl World {
+    pub(super) fn set(&mut self, clause: &str) {
+        let words: Vec<&str> = clause.split_whitespace().collect();
+        match words.as_slice() {
+            ["window", span] => {
+                self.provider.window = line::span(span);
+                self.policies.deadlines = Deadlines::for_reuse_window(self.provider.window);
+            }
+            ["life", span] => self.provider.life = line::span(span),
+            ["settle", span] => {
+                self.settle = line::span(span);
+                self.oracle.settle = self.settle;
+            }
+            ["machines", number] => {
+                let number = number.parse().unwrap();
+                self.machines = (0..number).map(|_| Machine::default()).collect();
+            }
+            ["ceiling", span] => self.ceiling_at = Some(START + line::span(span)),
+            ["notices"] => self.notices = true,
+            ["no", "refresh", "token"] => self.store.record.refresh_token = None,
+            ["keep", what] => self.policy(&line::need(&what.replace('+', ",")), true),
+            ["ask", what] => self.policy(&line::need(&what.replace('+', ",")), false),
+            _ => panic!("what setting is \"{clause}\"?"),
+        }
+    }
+
+    pub(super) fn policy(&mut self, need: &Need, always: bool) {
+        let policy = AudiencePolicy {
+            scopes: need.scopes.clone(),
+            keep_fresh: if always { KeepFresh::Always } else { KeepFresh::WhileUsed },
+            ..AudiencePolicy::default()
+        };
+        self.policies.audiences.insert(need.audience.clone(), policy);
+    }
+}
