@@ -121,6 +121,7 @@ fn settings(config: &Config, credentials: Credentials) -> Result<ProviderSetting
         config::AudienceParameter::None => AudienceParameter::Omit,
         config::AudienceParameter::Resource => AudienceParameter::Resource,
     };
+    settings.authorize_parameters = described.authorize.clone();
     settings.reuse_window = described.reuse_window;
     settings.hard_deadline = config.policies().deadlines.hard;
     if let Some(root) = &described.extra_root {

@@ -13,7 +13,11 @@ use crate::problem::Problem;
 
 /// Something that stands in the way: a page for people, a problem document for programs.
 #[derive(Clone, Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct Trouble(Box<Told>);
+
+/// What is told of it; boxed, because most requests meet no trouble.
+#[derive(Clone, Debug)]
+struct Told {
     status: StatusCode,
     error: &'static str,
     title: &'static str,
@@ -49,7 +53,7 @@ impl Trouble {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Told {
             status,
             error,
             title,
@@ -57,43 +61,44 @@ impl Trouble {
             way_out: None,
             retry_after: None,
             challenge: None,
-        }
+        }))
     }
 
     /// Offers a person a way on; `href` must be a checked path on our own origin.
     #[must_use]
     pub(crate) fn way_out(mut self, label: &'static str, href: impl Into<String>) -> Self {
-        self.way_out = Some(WayOut { label, href: href.into() });
+        self.0.way_out = Some(WayOut { label, href: href.into() });
         self
     }
 
     /// Says when it is worth asking again.
     #[must_use]
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     /// Says how to prove who one is (RFC 6750 §3).
     #[must_use]
     pub(crate) fn challenge(mut self, challenge: &'static str) -> Self {
-        self.challenge = Some(challenge);
+        self.0.challenge = Some(challenge);
         self
     }
 
     /// Returns the code that programs branch on.
     pub(crate) fn code(&self) -> &'static str {
-        self.error
+        self.0.error
     }
 
     /// Makes the reply that fits who asks.
     pub(crate) fn reply(self, headers: &HeaderMap) -> Response {
-        let page = if wants_page(headers) { self.page() } else { None };
-        let mut problem = Problem::new(self.status, self.error, self.title, self.detail);
-        if let Some(wait) = self.retry_after {
+        let Self(told) = self;
+        let page = if wants_page(headers) { told.page() } else { None };
+        let mut problem = Problem::new(told.status, told.error, told.title, told.detail);
+        if let Some(wait) = told.retry_after {
             problem = problem.retry_after(wait);
         }
-        if let Some(challenge) = self.challenge {
+        if let Some(challenge) = told.challenge {
             let challenge = HeaderValue::from_static(challenge);
             problem = problem.header(header::WWW_AUTHENTICATE, challenge);
         }
@@ -104,7 +109,9 @@ impl Trouble {
         }
         reply
     }
+}
 
+impl Told {
     fn page(&self) -> Option<(String, String)> {
         let nonce = nonce()?;
         let page = TroublePage {

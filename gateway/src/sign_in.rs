@@ -236,7 +236,7 @@ fn plan(front: &Front, wanted: Option<&str>) -> Result<Plan, Trouble> {
         Some(wanted) => known
             .iter()
             .position(|(audience, _)| audience.as_str() == wanted)
-            .ok_or_else(failure::unknown_audience)?,
+            .ok_or_else(|| failure::unknown_audience(&front.config().prefix))?,
     };
     if known.is_empty() {
         return Err(failure::nothing_to_sign_in_for());

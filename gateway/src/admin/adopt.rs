@@ -86,11 +86,11 @@ async fn adopted(admin: &Admin, foundling: &Foundling) -> Result<Response, Troub
 }
 
 fn malformed(rejection: &JsonRejection) -> Trouble {
-    let (status, detail) = match rejection {
-        JsonRejection::MissingJsonContentType(_) => {
+    let (status, detail) = match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send it with Content-Type: application/json.")
         }
-        JsonRejection::BytesRejection(_) => {
+        StatusCode::PAYLOAD_TOO_LARGE => {
             (StatusCode::PAYLOAD_TOO_LARGE, "The body is longer than 64 KiB, or broke off.")
         }
         _ => (

@@ -1,6 +1,5 @@
 //! The overview at `/`: how many sessions are in which state, and where to look further.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -25,7 +24,7 @@ struct Overview<'a> {
     resident: usize,
     looked_at: usize,
     more: bool,
-    states: Vec<(&'static str, &'static str, usize)>,
+    states: Vec<Counted>,
     issuer: &'a str,
     provider: &'static str,
     ready: &'a [String],
@@ -75,29 +74,36 @@ pub(super) async fn page(State(admin): State<Arc<Admin>>, headers: HeaderMap) ->
     reply
 }
 
-/// Counts sessions by state, in the order in which an operator cares, each with its meaning.
-fn counted(listed: &[Listed]) -> Vec<(&'static str, &'static str, usize)> {
-    let mut by_state: BTreeMap<&str, usize> = BTreeMap::new();
-    for session in listed {
-        let state = match session {
-            Listed::View(view) => view.state,
-            Listed::Unreadable { state, .. } => state,
-        };
-        *by_state.entry(state).or_default() += 1;
-    }
+/// How many of the sessions that were looked at are in one state.
+struct Counted {
+    name: &'static str,
+    means: &'static str,
+    /// Whether an operator must act on such sessions.
+    act: bool,
+    count: usize,
+}
+
+/// Counts sessions by state.
+fn counted(listed: &[Listed]) -> Vec<Counted> {
+    let state = |listed: &Listed| match listed {
+        Listed::View(view) => view.state,
+        Listed::Unreadable { state, .. } => *state,
+    };
+    let count = |code| listed.iter().filter(|listed| state(listed) == code).count();
     STATES
         .iter()
-        .map(|(state, means)| (*state, *means, by_state.get(state).copied().unwrap_or_default()))
+        .map(|&(code, name, means, act)| Counted { name, means, act, count: count(code) })
         .collect()
 }
 
-const STATES: [(&str, &str); 6] = [
-    ("fresh", "nothing to do"),
-    ("refreshing", "an exchange is under way"),
-    ("in_doubt", "a reply was lost; asked again soon"),
-    ("backoff", "the provider is busy or away"),
-    ("operator_fault", "the provider refuses this client: act"),
-    ("unreadable", "the record cannot be opened: act"),
+/// The states with their names, what they mean, and whether an operator must act.
+const STATES: [(&str, &str, &str, bool); 6] = [
+    ("fresh", "fresh", "Nothing to do.", false),
+    ("refreshing", "refreshing", "An exchange is under way.", false),
+    ("in_doubt", "in doubt", "A reply was lost; it is asked again soon.", false),
+    ("backoff", "waiting", "The provider is busy or away.", false),
+    ("operator_fault", "refused", "The provider refuses this client: run tokenward check.", true),
+    ("unreadable", "unreadable", "The record cannot be opened: see the log.", true),
 ];
 
 const fn breaker(breaker: Breaker) -> &'static str {

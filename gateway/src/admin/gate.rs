@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn l13_the_gate_lets_in_who_proves_it_or_is_on_this_machine() {
-        let rows: &[(Option<&str>, &str, &str, &[(&str, &str)], Option<u16>)] = &[
+        type Row<'a> = (Option<&'a str>, &'a str, &'a str, &'a [(&'a str, &'a str)], Option<u16>);
+        let rows: &[Row<'_>] = &[
             (None, "GET", "127.0.0.1:9464", &[], None),
             (None, "GET", "localhost", &[], None),
             (None, "GET", "[::1]:9464", &[], None),

@@ -235,7 +235,7 @@ async fn find(admin: &Admin, id: &str) -> Result<SessionKey, Trouble> {
 
 /// Returns the last key with this id, so that a page can begin after it.
 fn last_of(id: &str) -> Option<SessionKey> {
-    if id.len() != ID_CHARS || !id.is_ascii() {
+    if id.len() != ID_CHARS || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let mut key = [0xff; 32];

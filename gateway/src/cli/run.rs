@@ -1,6 +1,6 @@
 //! `tokenward serve`: from a configuration to a running gateway, and to its calm end.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +91,9 @@ fn reload(started: &Config, running: &Running, front: &Front) {
     });
     match accepted {
         Ok(config) => {
+            if asks_otherwise(started, &config) {
+                tracing::warn!("[provider] has changed: it is read at the start only; restart");
+            }
             tokenward.reload(config.policies());
             warn(&config);
             front.replace(Arc::new(config));
@@ -102,6 +105,15 @@ fn reload(started: &Config, running: &Running, front: &Front) {
             tracing::error!("the configuration is refused, the old one stays: {why}");
         }
     }
+}
+
+/// Reports whether the provider would be asked in another way than it has been since the start.
+fn asks_otherwise(started: &Config, config: &Config) -> bool {
+    let (before, after) = (&started.provider, &config.provider);
+    before.audience_parameter != after.audience_parameter
+        || before.authorize != after.authorize
+        || before.extra_root != after.extra_root
+        || before.reuse_window != after.reuse_window
 }
 
 /// Says what works, but not as well as the operator may think.
@@ -156,7 +168,10 @@ fn log_to_stderr(log: &LogConfig) -> Result<(), Failure> {
             log.filter
         ))
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let set = if log.json { lines.json().try_init() } else { lines.try_init() };
     set.map_err(|error| Failure::ours(format!("logging cannot be set up ({error})")))
 }

@@ -203,12 +203,10 @@ impl<'de> Visitor<'de> for MfaWritten {
         match (table.max_age, table.always) {
             (Some(max_age), false) => Ok(Mfa::MaxAge(max_age, table.acr)),
             (None, true) => Ok(Mfa::Always(table.acr)),
-            (Some(_), true) => Err(A::Error::custom(
-                "max_age and always exclude each other; keep one",
-            )),
-            (None, false) => Err(A::Error::custom(
-                "neither max_age nor always is given; give one",
-            )),
+            (Some(_), true) => {
+                Err(A::Error::custom("max_age and always exclude each other; keep one"))
+            }
+            (None, false) => Err(A::Error::custom("neither max_age nor always is given; give one")),
         }
     }
 }

@@ -63,20 +63,13 @@ pub(super) fn check(path: &Path, raw: file::Provider, faults: &mut Vec<Fault>) -
     let base = path.parent().unwrap_or(Path::new("."));
     check_issuer(path, &raw.issuer, faults);
     if raw.client_id.trim().is_empty() {
-        faults.push(Fault::new(
-            path,
-            "provider.client_id",
-            "it is empty; write the client's id",
-        ));
+        faults.push(Fault::new(path, "provider.client_id", "it is empty; write the client's id"));
     }
     let extra_root = raw.extra_root.as_ref().map(|file| base.join(file));
     if let Some(root) = &extra_root
         && let Err(error) = std::fs::metadata(root)
     {
-        let wrong = format!(
-            "{} cannot be read ({error}); name a PEM file",
-            root.display()
-        );
+        let wrong = format!("{} cannot be read ({error}); name a PEM file", root.display());
         faults.push(Fault::new(path, "provider.extra_root", wrong));
     }
     let auth = check_auth(path, base, &raw, faults);
@@ -165,15 +158,9 @@ fn check_auth(
                     "it is missing; write private_key = { file = \"…\", kid = \"…\" }",
                 );
             };
-            let source = super::secret::SecretSource {
-                env: None,
-                file: Some(key.file.clone()),
-            };
+            let source = super::secret::SecretSource { env: None, file: Some(key.file.clone()) };
             match source.read(base) {
-                Ok(secret) => ClientAuth::PrivateKeyJwt {
-                    key: secret,
-                    kid: key.kid.clone(),
-                },
+                Ok(secret) => ClientAuth::PrivateKeyJwt { key: secret, kid: key.kid.clone() },
                 Err(wrong) => fault("provider.private_key", &wrong),
             }
         }

@@ -38,14 +38,15 @@ pub(super) fn with_way_back(trouble: Trouble, prefix: &str, return_to: &str) -> 
 }
 
 /// Says that an API was named that is not configured.
-pub(super) fn unknown_audience() -> Trouble {
-    Trouble::new(
+pub(super) fn unknown_audience(prefix: &str) -> Trouble {
+    let trouble = Trouble::new(
         StatusCode::BAD_REQUEST,
         "invalid_target",
         "This API is not known here",
         "The audience in the address is that of no route of the gateway. Leave it out to sign in \
          for the first one.",
-    )
+    );
+    with_way_back(trouble, prefix, "/")
 }
 
 /// Says that no route wants a session.

@@ -77,7 +77,7 @@ async fn the_command_line_explains_itself() {
 async fn check_says_what_works_and_what_to_do_where_it_does_not() {
     let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let good = configuration(&sandbox, directory.path(), "127.0.0.1:0", "");
+    let good = configuration(&sandbox, directory.path(), "127.0.0.1:0");
     let issuer = sandbox.addresses().issuer.clone();
     let rows = [
         (good.clone(), 0, &["ok     provider", "PKCE", "the configuration works"][..]),
@@ -190,7 +190,7 @@ async fn serve_runs_until_it_is_told_to_end() {
     let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let admin = format!("127.0.0.1:{}", free_port());
-    let text = configuration(&sandbox, directory.path(), &admin, "");
+    let text = configuration(&sandbox, directory.path(), &admin);
     let path = directory.path().join("gateway.toml");
     std::fs::write(&path, text).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_tokenward"))

@@ -50,15 +50,14 @@ pub(super) struct Browser {
 
 impl Desk {
     pub(super) async fn open() -> Self {
-        Self::with("", |_| {}).await
+        Self::with(|text| text).await
     }
 
-    /// Opens a gateway with further settings, after `change` was made to the sandbox.
-    pub(super) async fn with(settings: &str, change: impl FnOnce(&Sandbox)) -> Self {
+    /// Opens a gateway whose configuration `amend` has changed.
+    pub(super) async fn with(amend: impl FnOnce(String) -> String) -> Self {
         let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
-        change(&sandbox);
         let directory = tempfile::tempdir().unwrap();
-        let text = configuration(&sandbox, directory.path(), "127.0.0.1:0", settings);
+        let text = amend(configuration(&sandbox, directory.path(), "127.0.0.1:0"));
         let path = directory.path().join("gateway.toml");
         std::fs::write(&path, &text).unwrap();
         let config = Config::load(&path).unwrap();
@@ -117,7 +116,7 @@ impl Desk {
     /// The configuration file of another process that means this gateway.
     pub(super) fn file_of_operator(&self) -> PathBuf {
         let admin = self.admin.trim_start_matches("http://");
-        let text = configuration(&self.sandbox, self.directory.path(), admin, "");
+        let text = configuration(&self.sandbox, self.directory.path(), admin);
         let path = self.directory.path().join("operator.toml");
         std::fs::write(&path, text).unwrap();
         path
@@ -125,12 +124,7 @@ impl Desk {
 }
 
 /// Two protected APIs and an open page.
-pub(super) fn configuration(
-    sandbox: &Sandbox,
-    directory: &Path,
-    admin: &str,
-    settings: &str,
-) -> String {
+pub(super) fn configuration(sandbox: &Sandbox, directory: &Path, admin: &str) -> String {
     let addresses = sandbox.addresses();
     let (issuer, apis) = (&addresses.issuer, &addresses.apis);
     let secret = directory.join("secret");
@@ -144,7 +138,7 @@ pub(super) fn configuration(
         )
     };
     format!(
-        "listen = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n{settings}\n\
+        "listen = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n\
          [provider]\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT}\"\n\
          client_secret = {{ file = \"{}\" }}\n[admin]\nlisten = \"{admin}\"\n\
          [limits]\nthreads = 1\n{}{}",

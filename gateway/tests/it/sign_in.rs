@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::desk::{Browser, Desk, query, with_query};
+use super::desk::{Desk, query, with_query};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_once_opens_every_api() {
@@ -227,11 +227,8 @@ async fn what_cannot_begin_says_why_to_people_and_to_programs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_tls_cookies_are_bound_to_the_host() {
-    let desk = Desk::with("public_url = \"https://app.example.com\"", |sandbox| {
-        sandbox.put_client(tokenward_sandbox::Client::default());
-    })
-    .await;
-    let mut browser = Browser::at(&desk.origin);
+    let desk = Desk::with(|text| format!("public_url = \"https://app.example.com\"\n{text}")).await;
+    let mut browser = desk.browser();
     let reply = browser.get("/auth/login").await;
     let place = reply.header("location").to_owned();
     assert_eq!(
@@ -240,4 +237,30 @@ async fn behind_tls_cookies_are_bound_to_the_host() {
     );
     let [pending] = reply.set_cookies("__Host-tokenward-in-")[..] else { panic!("{reply:?}") };
     assert!(pending.contains("Secure") && !pending.contains("Domain"), "{pending}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_asked_in_its_own_way() {
+    let desk = Desk::with(|text| {
+        let own =
+            "audience_parameter = \"resource\"\nauthorize = { prompt = \"consent\" }\n[admin]";
+        text.replace("[admin]", own)
+    })
+    .await;
+    let wanted = "/auth/login?audience=https://accounts.sandbox.example";
+    let place = url::Url::parse(&desk.browser().leave(wanted).await).unwrap();
+    let asked = |wanted: &str| -> Vec<String> {
+        let pairs = place.query_pairs();
+        pairs.filter(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).collect()
+    };
+    let (accounts, quotes) = ("https://accounts.sandbox.example", "https://quotes.sandbox.example");
+    assert_eq!(asked("resource"), [accounts, quotes], "the session's own comes first");
+    let scopes = "openid profile email offline_access read:accounts read:quotes";
+    assert_eq!(asked("scope"), [scopes]);
+    assert_eq!(asked("prompt"), ["consent"]);
+    assert!(asked("audience").is_empty());
+
+    let mut browser = desk.browser();
+    assert_eq!(desk.sign_in(&mut browser, "ada").await.status, 303);
+    assert_eq!(browser.get("/api/accounts/accounts").await.status, 200);
 }
