@@ -27,7 +27,7 @@ function makeCard(title, route, show) {
   part("route").textContent = "GET " + route;
   byId("cards").append(root);
   return {
-    title, route, show, part, busy: false, calls: [], ok: 0, failed: 0, replaced: 0,
+    title, route, show, part, busy: false, calls: [], ok: 0, failed: 0, away: 0, replaced: 0,
     lastOk: null, longestGap: 0, prefix: null, full: 0, left: 0, seenAt: 0,
   };
 }
@@ -117,12 +117,10 @@ function noteToken(card, seen) {
 
 function note(card, result, replaced, tookMs) {
   const now = performance.now();
+  card[result] += 1;
   if (result === "ok") {
-    card.ok += 1;
     if (card.lastOk !== null) card.longestGap = Math.max(card.longestGap, now - card.lastOk);
     card.lastOk = now;
-  } else {
-    card.failed += 1;
   }
   card.calls.push({ result, replaced, tookMs });
   card.calls.splice(0, card.calls.length - CALLS_SHOWN);
@@ -133,6 +131,8 @@ function note(card, result, replaced, tookMs) {
   byId("sum-ok").textContent = sum("ok");
   byId("sum-failed").textContent = sum("failed");
   byId("sum-failed").classList.toggle("bad", sum("failed") > 0);
+  byId("sum-away").textContent = sum("away");
+  byId("sum-away").classList.toggle("absent", sum("away") > 0);
   byId("sum-replaced").textContent = sum("replaced");
 }
 
@@ -140,6 +140,8 @@ function drawCounts(card) {
   card.part("ok").textContent = card.ok;
   card.part("failed").textContent = card.failed;
   card.part("failed").classList.toggle("bad", card.failed > 0);
+  card.part("away").textContent = card.away;
+  card.part("away").classList.toggle("absent", card.away > 0);
   card.part("gap").textContent = card.longestGap ? (card.longestGap / 1000).toFixed(1) + " s" : "–";
 }
 
@@ -225,10 +227,16 @@ function showSession(session) {
     const granted = Array.isArray(one.granted) ? one.granted.join(" ") : one.granted || "–";
     const state = typeof one.state === "string" ? one.state : JSON.stringify(one.state);
     const cells = [one.audience, state, left, granted];
-    row.append(...cells.map((text) => element("td", "", text)));
+    row.append(...cells.map(cell));
     return row;
   });
   byId("audiences").replaceChildren(...rows);
+}
+
+function cell(text, column) {
+  const made = element("td", "", text);
+  made.dataset.column = ["", "state", "expires in", "granted"][column];
+  return made;
 }
 
 function element(name, kind, text) {

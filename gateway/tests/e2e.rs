@@ -1,0 +1,17 @@
+//! The `tokenward` program among programs that nobody here wrote: an OpenID provider, a browser,
+//! nginx, curl and h2load. `cargo xtask test` installs them and says where they are.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod e2e {
+    mod browser;
+    mod clients;
+    mod exits;
+    mod gateway;
+    mod nginx;
+    mod page;
+    mod program;
+    mod provider;
+    mod rotation;
+    mod signals;
+    mod upstream;
+}

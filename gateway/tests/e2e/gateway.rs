@@ -1,0 +1,157 @@
+//! The program under test, as an operator runs it: a file, a state directory, signals.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::program::{PATIENCE, Program, eventually, free_port, http};
+
+const TOKENWARD: &str = env!("CARGO_BIN_EXE_tokenward");
+/// By this variable the program reads the client's secret.
+const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
+
+/// The client that the gateway is at a provider.
+#[derive(Clone)]
+pub(super) struct Registration {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    /// The parameter by which the provider is asked for an audience.
+    pub(super) audience_parameter: &'static str,
+}
+
+impl Registration {
+    /// A registration at a provider that nobody runs, for tests that need none.
+    pub(super) fn absent() -> Self {
+        Self {
+            issuer: "http://127.0.0.1:9/".to_owned(),
+            client_id: "absent".to_owned(),
+            client_secret: "absent".to_owned(),
+            audience_parameter: "none",
+        }
+    }
+}
+
+/// Where the program reads its configuration and keeps its state.
+pub(super) struct Place {
+    pub(super) port: u16,
+    admin_port: u16,
+    folder: TempDir,
+    registration: Registration,
+}
+
+impl Place {
+    pub(super) fn new(registration: &Registration) -> Self {
+        Self::at(free_port(), registration)
+    }
+
+    /// Takes a port that the provider has been told before.
+    pub(super) fn at(port: u16, registration: &Registration) -> Self {
+        Self {
+            port,
+            admin_port: free_port(),
+            folder: tempfile::tempdir().unwrap(),
+            registration: registration.clone(),
+        }
+    }
+
+    /// Writes the configuration: the usual beginning, and `tables` with the routes.
+    pub(super) fn write(&self, tables: &str) {
+        let Registration { issuer, client_id, audience_parameter, .. } = &self.registration;
+        let text = format!(
+            "listen = \"127.0.0.1:{}\"\nstate_dir = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n\
+             [provider]\nissuer = \"{issuer}\"\nclient_id = \"{client_id}\"\n\
+             client_secret = {{ env = \"{SECRET_VARIABLE}\" }}\n\
+             audience_parameter = \"{audience_parameter}\"\n{tables}",
+            self.port,
+            self.folder.path().join("state").display(),
+            self.admin_port,
+        );
+        std::fs::write(self.file(), text).unwrap();
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.path().join("tokenward.toml")
+    }
+
+    /// Returns the folder of the file, for what it refers to.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command of the program to its end, with `input` on its standard input.
+    pub(super) async fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(TOKENWARD);
+        command.args(arguments).arg("--config").arg(self.file()).kill_on_drop(true);
+        command.env(SECRET_VARIABLE, &self.registration.client_secret);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that does not read its input may have closed it.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        ended.unwrap_or_else(|_| panic!("tokenward {arguments:?} does not end")).unwrap()
+    }
+}
+
+/// A running gateway.
+pub(super) struct Gateway {
+    pub(super) place: Place,
+    pub(super) program: Program,
+}
+
+impl Gateway {
+    /// Starts a gateway with these tables in its file, and waits until it is ready.
+    pub(super) async fn start(place: Place, tables: &str) -> Self {
+        place.write(tables);
+        let program = launch(&place);
+        let mut gateway = Self { place, program };
+        gateway.wait_until_ready().await;
+        gateway
+    }
+
+    /// Ends it with SIGKILL, in the middle of whatever it does.
+    pub(super) async fn kill(&mut self) {
+        self.program.signal(Signal::SIGKILL);
+        self.program.ended().await;
+    }
+
+    /// Starts it again at the same place.
+    pub(super) async fn restart(&mut self) {
+        self.program = launch(&self.place);
+        self.wait_until_ready().await;
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.place.port)
+    }
+
+    /// Makes a session of a refresh token by `tokenward adopt`; returns its handle.
+    pub(super) async fn adopt(&self, audience: &str, subject: &str, refresh_token: &str) -> String {
+        let arguments = ["adopt", "--audience", audience, "--subject", subject];
+        let output = self.place.run(&arguments, refresh_token).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let (http, url) = (http(), format!("http://127.0.0.1:{}/readyz", self.place.admin_port));
+        eventually("the gateway is ready", PATIENCE, async || {
+            let answer = http.get(&url).send().await.ok()?;
+            (answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+fn launch(place: &Place) -> Program {
+    Program::start(Path::new(TOKENWARD), |command| {
+        command.args(["serve", "--config"]).arg(place.file());
+        command.env(SECRET_VARIABLE, &place.registration.client_secret);
+    })
+}
