@@ -157,7 +157,7 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
         return Verdict::Superseded;
     }
     let later_sibling = head.parent == Some(commit.consumed) && commit.epoch > head.born_in;
-    if !child_of_current && !(later_sibling && commit.rotated) {
+    if !(child_of_current || (later_sibling && commit.rotated)) {
         return Verdict::Superseded;
     }
     let mut after = *head;

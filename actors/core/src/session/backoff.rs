@@ -13,7 +13,7 @@ impl Dice {
     /// Starts a sequence; every seed is good.
     pub const fn new(seed: u64) -> Self {
         // The one state that xorshift never leaves is zero.
-        Self(seed ^ 0x9e37_79b9_7f4a_7c15 | 1)
+        Self((seed ^ 0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// Returns a duration between zero and `most`.
@@ -22,7 +22,7 @@ impl Dice {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         let draw = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        let share = u128::from(draw) * most.as_nanos() >> 32;
+        let share = (u128::from(draw) * most.as_nanos()) >> 32;
         Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX))
     }
 }

@@ -9,6 +9,7 @@ use super::{Answer, Need, PARKED_FOR, Session, State, backoff};
 use crate::event::{EndReason, Event, Trigger};
 use crate::grant::{NotSent, Unheard};
 use crate::name::Epoch;
+use crate::policy::Deadlines;
 use crate::refusal::{Fate, Refusal};
 use crate::snapshot::{Lookup, Snapshot, lookup};
 use crate::time::Instant;
@@ -31,13 +32,11 @@ impl Session {
                     self.emit(Event::Malformed { audience, why, salvaged });
                 }
                 self.failures += 1;
-                let patience = match self.doubted {
-                    // The first retry must fall inside the provider's reuse window, whatever failed
-                    // before.
+                // The first retry does not wait, whatever failed before.
+                let patience = match self.doubted.replace(need) {
                     None => Duration::ZERO,
-                    Some(_) => self.wait(self.failures, None),
+                    Some(_) => self.patience(None),
                 };
-                self.doubted.get_or_insert(need);
                 self.fall_in_doubt(epoch, how, retry_at + patience, now);
             }
             Landing::Ended(reason) => self.end(reason, now),
@@ -101,12 +100,23 @@ impl Session {
         let over = matches!(self.state, State::Ended(_));
         let Some(intent) = self.snapshot.head.intent.filter(|_| !over) else { return };
         let patience = match fate {
-            Fate::Doubts | Fate::Faults(_) | Fate::Waits => self.wait(self.failures.max(1), asked),
+            Fate::Doubts | Fate::Faults(_) | Fate::Waits => self.patience(asked),
             // The provider is well: something else can be asked for before the window is over.
             Fate::Denies | Fate::Ends(_) | Fate::Holds | Fate::Rejects => Duration::ZERO,
         };
         self.fall_in_doubt(intent.epoch, None, now + patience.max(intent.settle), now);
         self.publish();
+    }
+
+    /// How long to wait in doubt: every lost call may be the one that spent the token, so its retry
+    /// must reach the provider inside the reuse window that this call has opened.
+    fn patience(&mut self, asked: Option<Duration>) -> Duration {
+        let Deadlines { lease, reuse_window, .. } = self.policies.deadlines;
+        let wait = self.wait(self.failures.max(1), asked);
+        match asked {
+            None if !reuse_window.is_zero() => wait.min(reuse_window.saturating_sub(lease) / 2),
+            Some(_) | None => wait,
+        }
     }
 
     fn adopt(&mut self, snapshot: Snapshot, now: Instant) {
