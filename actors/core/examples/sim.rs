@@ -8,7 +8,6 @@
 
 #[path = "../tests/it"]
 mod it {
-    #[expect(dead_code, reason = "only failing seeds are told")]
     pub(crate) mod sim;
     #[expect(dead_code, reason = "stories are told by the tests")]
     pub(crate) mod tell;

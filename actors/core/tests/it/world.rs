@@ -80,7 +80,7 @@ pub(crate) struct Machine {
 enum Due {
     Arrival(usize),
     /// Something for a machine: forgotten where the machine has crashed meanwhile.
-    Mail(usize, u64, Mail),
+    Mail(usize, u64, Box<Mail>),
 }
 
 #[derive(Debug)]
@@ -337,9 +337,9 @@ impl World {
                 }
                 if !self.is_awake(machine) {
                     let at = self.machines[machine].asleep_until;
-                    return self.mail(machine, at, mail);
+                    return self.mail(machine, at, *mail);
                 }
-                match mail {
+                match *mail {
                     Mail::Alarm => {
                         self.machines[machine].alarm_at = None;
                         self.input(machine, Input::Alarm);
@@ -373,13 +373,13 @@ impl World {
 
     fn mail(&mut self, machine: usize, at: Instant, mail: Mail) {
         let boot = self.machines[machine].boot;
-        self.due(at, Due::Mail(machine, boot, mail));
+        self.due(at, Due::Mail(machine, boot, Box::new(mail)));
     }
 
     /// Mails a reply to the process that asked, which may have died.
     fn reply(&mut self, request: usize, at: Instant, reply: Reply) {
         let (machine, boot) = self.oracle.asker(request);
-        self.due(at, Due::Mail(machine, boot, Mail::Reply(request, reply)));
+        self.due(at, Due::Mail(machine, boot, Box::new(Mail::Reply(request, reply))));
     }
 
     fn due(&mut self, at: Instant, due: Due) {

@@ -120,7 +120,9 @@ fn after(reply: Reply) -> Session {
                 session.handle(now, Input::Landed(landing));
                 return session;
             }
-            step => panic!("unexpected {step:?}"),
+            step @ (Step::Journal | Step::Pause(_) | Step::Revoke(_) | Step::Send) => {
+                panic!("unexpected {step:?}")
+            }
         }
     }
 }

@@ -23,9 +23,9 @@ pub(crate) fn merge(input: &Value) -> Value {
 pub(crate) fn missing(input: &Value) -> Value {
     let requested = scopes(&input["requested"]);
     // A grant that is left out is as asked (RFC 6749 §5.1).
-    let granted = match &input["granted"] {
-        Value::Null => requested.clone(),
-        granted => scopes(granted),
+    let granted = match input["granted"].is_null() {
+        true => requested.clone(),
+        false => scopes(&input["granted"]),
     };
     let counted = match input["ignore_protocol_scopes"] == true {
         true => requested.resource(),

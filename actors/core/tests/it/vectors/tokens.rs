@@ -41,10 +41,8 @@ pub(crate) fn lookup(input: &Value) -> Value {
 pub(crate) fn upsert(input: &Value) -> Value {
     let config = &input["config"];
     let primary = Need { audience: audience(&config["aud"]), scopes: scopes(&config["scope"]) };
-    let asked = match &input["request"]["scope"] {
-        Value::Null => primary.scopes.clone(),
-        asked => scopes(asked),
-    };
+    let asked = &input["request"]["scope"];
+    let asked = if asked.is_null() { primary.scopes.clone() } else { scopes(asked) };
     let named = &input["request"]["aud"];
     let target = if named.is_null() { primary.audience.clone() } else { audience(named) };
     let need = Need { audience: target, scopes: asked };

@@ -29,6 +29,7 @@ pub(crate) struct Oracle {
     pub(crate) settle: Duration,
     /// Whether a machine slept over the end of its lease with a reply on its way.
     overslept: bool,
+    whims: bool,
     parent: Option<Generation>,
     crashes: Vec<(usize, Instant)>,
     sends: VecDeque<Instant>,
@@ -127,8 +128,10 @@ impl Oracle {
         now: Instant,
     ) {
         let served = self.served.get(&(machine, told(need)));
-        let at_once =
-            !forced && !self.overslept && served.is_some_and(|serve_until| now < *serve_until);
+        let at_once = !forced
+            && !self.whims
+            && !self.overslept
+            && served.is_some_and(|serve_until| now < *serve_until);
         let need = need.clone();
         self.waiters.insert(waiter, Waiter { machine, need, deadline, at_once });
     }
@@ -251,9 +254,12 @@ impl Oracle {
         reply: Option<&Reply>,
         now: Instant,
     ) {
-        let Request { machine, request, .. } = self.requests[number].clone();
+        let Request { request, twist, .. } = self.requests[number].clone();
+        // A token that lives shorter than the one it replaces is the provider's whim.
+        self.whims |= matches!(twist, Some(Twist::Lives(_)));
         if let Some(Reply::Granted(_)) = reply {
-            self.demanded.remove(&(machine, told(&request.need)));
+            let need = told(&request.need);
+            self.demanded.retain(|(_, known), _| *known != need);
         }
         if let Some(Reply::Refused(refusal)) = reply {
             self.refused |= refusal.error.as_deref() == Some("invalid_grant");

@@ -76,7 +76,7 @@ impl Provider {
         }
         let place = serial(presented);
         if let Err(refusal) = self.may_spend(place, need, now) {
-            return Some(Reply::Refused(refusal));
+            return Some(Reply::Refused(*refusal));
         }
         let rotates = !matches!(twist, Some(Twist::Keeps));
         let refresh_token = rotates.then(|| self.rotate(place, now));
@@ -111,11 +111,11 @@ impl Provider {
         self.issued.len() - 1
     }
 
-    fn may_spend(&mut self, place: usize, need: &Need, now: Instant) -> Result<(), Refusal> {
+    fn may_spend(&mut self, place: usize, need: &Need, now: Instant) -> Result<(), Box<Refusal>> {
         let dead =
             Refusal { status: 403, error: Some("invalid_grant".to_owned()), ..Refusal::default() };
         if self.revoked.is_some() {
-            return Err(dead);
+            return Err(Box::new(dead));
         }
         let token = &self.issued[place];
         let is_newest = token.parent.is_none_or(|p| self.issued[p].newest_child == Some(place));
@@ -123,7 +123,7 @@ impl Provider {
         let in_window = token.used_at.is_none_or(|at| now.since(at) <= self.window);
         if !(is_newest && child_unused && in_window) {
             self.revoked = Some(Revoked::Reuse { in_window, since: token.used_at });
-            return Err(dead);
+            return Err(Box::new(dead));
         }
         if self.mfa.contains(&need.audience) {
             let demand = MfaDemand {
@@ -132,7 +132,12 @@ impl Provider {
                 enroll: Vec::new(),
             };
             let (status, error) = (403, Some("mfa_required".to_owned()));
-            return Err(Refusal { status, error, mfa: Some(demand), ..Refusal::default() });
+            return Err(Box::new(Refusal {
+                status,
+                error,
+                mfa: Some(demand),
+                ..Refusal::default()
+            }));
         }
         Ok(())
     }
