@@ -154,24 +154,17 @@ impl Config {
             };
             // The first route of an audience says what is asked where nobody names scopes; the
             // others name theirs in each wish.
-            policies
-                .audiences
-                .entry(audience.clone())
-                .or_insert_with(|| AudiencePolicy {
-                    scopes: route.scopes.clone(),
-                    margins: route.margins,
-                    keep_fresh: route.keep_fresh,
-                });
+            policies.audiences.entry(audience.clone()).or_insert_with(|| AudiencePolicy {
+                scopes: route.scopes.clone(),
+                margins: route.margins,
+                keep_fresh: route.keep_fresh,
+            });
         }
         policies
     }
 
     /// Reports whether callers reach the gateway over TLS, here or at a terminator in front.
     pub fn is_https(&self) -> bool {
-        self.tls.is_some()
-            || self
-                .public_url
-                .as_ref()
-                .is_some_and(|url| url.scheme() == "https")
+        self.tls.is_some() || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 }

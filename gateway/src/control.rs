@@ -37,24 +37,14 @@ pub(crate) async fn answer(
     let https = line.tls || live.config.is_https();
     let host = judge::asked_host(&head);
     let origin = live.origin.clone().unwrap_or_else(|| {
-        let host = host
-            .as_ref()
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("localhost");
+        let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         format!("{}://{host}", if https { "https" } else { "http" })
     });
     let asked = (head.method.clone(), head.headers.clone());
     let mut request = Request::from_parts(head, axum::body::Body::new(body));
-    request.extensions_mut().insert(Visitor {
-        peer: line.peer,
-        origin,
-        https,
-    });
+    request.extensions_mut().insert(Visitor { peer: line.peer, origin, https });
     let mut router = line.house.public.clone();
-    let answering = line
-        .house
-        .runtime
-        .spawn(async move { router.call(request).await });
+    let answering = line.house.runtime.spawn(async move { router.call(request).await });
     match answering.await {
         Ok(Ok(reply)) => reply.map(ReplyBody::control),
         Ok(Err(never)) => match never {},
@@ -64,13 +54,7 @@ pub(crate) async fn answer(
             let prefix = &live.config.prefix;
             rescue(
                 Refusal::ControlFailed,
-                Asked {
-                    method,
-                    headers,
-                    target: None,
-                    prefix,
-                    step_up: None,
-                },
+                Asked { method, headers, target: None, prefix, step_up: None },
             )
         }
     }

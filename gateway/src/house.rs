@@ -98,20 +98,14 @@ impl House {
 
     fn tell_routes(&self) {
         let live = self.live();
-        let names: Vec<_> = live
-            .table
-            .routes()
-            .iter()
-            .map(|route| Arc::clone(&route.config.name))
-            .collect();
+        let names: Vec<_> =
+            live.table.routes().iter().map(|route| Arc::clone(&route.config.name)).collect();
         self.observe.routes(&names);
     }
 }
 
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("House")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("House").field("name", &self.name).finish_non_exhaustive()
     }
 }

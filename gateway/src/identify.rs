@@ -22,9 +22,8 @@ pub enum Caller {
 
 /// Finds the session handle of a request; a bearer credential goes before a cookie.
 pub fn identify(headers: &HeaderMap, cookie: &str) -> Caller {
-    if let Some(bearer) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| bearer(value.as_bytes()))
+    if let Some(bearer) =
+        headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()))
     {
         return SessionHandle::parse(bearer)
             .map_or(Caller::Stranger, |handle| Caller::Program(handle.key()));
@@ -68,10 +67,7 @@ pub fn guard(
     }
     let origin = headers.get(header::ORIGIN).map(|value| value.as_bytes());
     if let Some(origin) = origin
-        && session
-            .trusted_origins
-            .iter()
-            .any(|trusted| trusted.as_bytes() == origin)
+        && session.trusted_origins.iter().any(|trusted| trusted.as_bytes() == origin)
     {
         return Ok(());
     }
@@ -108,11 +104,7 @@ impl OwnOrigin<'_> {
         match self {
             OwnOrigin::Configured(own) => own.eq_ignore_ascii_case(origin),
             OwnOrigin::Requested { https, host } => {
-                let (scheme, port) = if https {
-                    ("https://", ":443")
-                } else {
-                    ("http://", ":80")
-                };
+                let (scheme, port) = if https { ("https://", ":443") } else { ("http://", ":80") };
                 let Some(named) = origin.strip_prefix(scheme) else {
                     return false;
                 };

@@ -18,10 +18,7 @@ pub(crate) fn judge<'a>(line: &Line, limits: &Limits, head: &'a Parts) -> Result
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::MethodNotAllowed);
     }
-    let mut bytes = head
-        .uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let mut bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     for (name, value) in &head.headers {
         // The colon, the blank and the line break count as well.
         bytes += name.as_str().len() + value.len() + 4;
@@ -43,14 +40,9 @@ pub(crate) fn opens_socket(head: &Parts) -> Result<bool, Refusal> {
         return Ok(false);
     };
     let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
-        || head
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .is_some_and(|length| length != "0");
+        || head.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_body {
-        return Err(Refusal::Ambiguous(
-            "The request wants an upgrade and has a body.",
-        ));
+        return Err(Refusal::Ambiguous("The request wants an upgrade and has a body."));
     }
     let connection = head.headers.get_all(header::CONNECTION);
     let asks = connection.into_iter().any(|value| lists(value, b"upgrade"));
@@ -67,9 +59,7 @@ pub(crate) fn asked_host(head: &Parts) -> Option<HeaderValue> {
 
 /// Reports whether the caller takes trailers.
 pub(crate) fn takes_trailers(head: &Parts) -> bool {
-    head.headers
-        .get(header::TE)
-        .is_some_and(|value| lists(value, b"trailers"))
+    head.headers.get(header::TE).is_some_and(|value| lists(value, b"trailers"))
 }
 
 fn judge_coding(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -77,9 +67,7 @@ fn judge_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        (Some(_), _) => Err(Refusal::Ambiguous(
-            "Only one transfer coding is taken: chunked.",
-        )),
+        (Some(_), _) => Err(Refusal::Ambiguous("Only one transfer coding is taken: chunked.")),
     }
 }
 
@@ -105,9 +93,9 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     }
     let target = head.uri.authority().map(http::uri::Authority::as_str);
     match (target, named) {
-        (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => Err(
-            Refusal::Ambiguous("The request target and the Host header name two hosts."),
-        ),
+        (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => {
+            Err(Refusal::Ambiguous("The request target and the Host header name two hosts."))
+        }
         (Some(target), _) if target.contains('@') => {
             Err(Refusal::Ambiguous("The request target holds credentials."))
         }

@@ -187,11 +187,7 @@ mod tests {
             ("*", Err(NoSlash)),
             ("", Err(NoSlash)),
         ] {
-            assert_eq!(
-                settle(path).as_deref(),
-                expected.as_ref().copied(),
-                "{path:?}"
-            );
+            assert_eq!(settle(path).as_deref(), expected.as_ref().copied(), "{path:?}");
         }
     }
 }

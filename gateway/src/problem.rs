@@ -45,14 +45,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
-            status,
-            error,
-            title,
-            detail: detail.into(),
-            missing: None,
-            headers: Vec::new(),
-        }
+        Self { status, error, title, detail: detail.into(), missing: None, headers: Vec::new() }
     }
 
     /// Adds the scopes that are lacking.
@@ -97,9 +90,7 @@ impl Problem {
         let body = serde_json::to_vec(&written).unwrap_or_default();
         let mut reply = Response::new(ReplyBody::full(Bytes::from(body)));
         *reply.status_mut() = self.status;
-        reply
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        reply.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
         reply.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
         for (name, value) in self.headers {
             reply.headers_mut().append(name, value);

@@ -44,10 +44,7 @@ pub(crate) fn load(config: Config, before: Option<&Live>) -> Result<Live, LoadFa
     let mut known: Vec<Arc<Upstream>> = before.map_or_else(Vec::new, upstreams);
     let mut routes = Vec::with_capacity(config.routes.len());
     for (number, route) in config.routes.iter().enumerate() {
-        let upstream = match known
-            .iter()
-            .find(|upstream| upstream.config == route.upstream)
-        {
+        let upstream = match known.iter().find(|upstream| upstream.config == route.upstream) {
             Some(upstream) => Arc::clone(upstream),
             None => {
                 let upstream = Upstream::new(route.upstream.clone())
@@ -57,30 +54,14 @@ pub(crate) fn load(config: Config, before: Option<&Live>) -> Result<Live, LoadFa
                 upstream
             }
         };
-        routes.push(Arc::new(Route {
-            number,
-            config: route.clone(),
-            upstream,
-        }));
+        routes.push(Arc::new(Route { number, config: route.clone(), upstream }));
     }
-    let origin = config
-        .public_url
-        .as_ref()
-        .map(|url| url.origin().ascii_serialization());
-    Ok(Live {
-        config: Arc::new(config),
-        table: RouteTable::new(routes),
-        tls,
-        origin,
-    })
+    let origin = config.public_url.as_ref().map(|url| url.origin().ascii_serialization());
+    Ok(Live { config: Arc::new(config), table: RouteTable::new(routes), tls, origin })
 }
 
 fn upstreams(live: &Live) -> Vec<Arc<Upstream>> {
-    live.table
-        .routes()
-        .iter()
-        .map(|route| Arc::clone(&route.upstream))
-        .collect()
+    live.table.routes().iter().map(|route| Arc::clone(&route.upstream)).collect()
 }
 
 fn refuse_what_needs_a_restart(next: &Config, present: &Config) -> Result<(), LoadFault> {
@@ -88,19 +69,10 @@ fn refuse_what_needs_a_restart(next: &Config, present: &Config) -> Result<(), Lo
         ("listen", next.listen != present.listen),
         ("state_dir", next.state_dir != present.state_dir),
         ("prefix", next.prefix != present.prefix),
-        (
-            "provider.issuer",
-            next.provider.issuer != present.provider.issuer,
-        ),
-        (
-            "provider.client_id",
-            next.provider.client_id != present.provider.client_id,
-        ),
+        ("provider.issuer", next.provider.issuer != present.provider.issuer),
+        ("provider.client_id", next.provider.client_id != present.provider.client_id),
         ("admin.listen", next.admin.listen != present.admin.listen),
-        (
-            "session.cookie",
-            next.session.cookie != present.session.cookie,
-        ),
+        ("session.cookie", next.session.cookie != present.session.cookie),
         ("limits", next.limits != present.limits),
         ("tls", next.tls.is_some() != present.tls.is_some()),
     ];

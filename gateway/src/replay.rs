@@ -22,12 +22,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(room: usize) -> Self {
-        Self {
-            pieces: Vec::new(),
-            room,
-            whole: true,
-            trailers: None,
-        }
+        Self { pieces: Vec::new(), room, whole: true, trailers: None }
     }
 
     /// Keeps a piece, or forgets everything where it does not fit: half a body is of no use.

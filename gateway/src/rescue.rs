@@ -67,11 +67,8 @@ pub(crate) struct Asked<'a> {
 const RETRY_LATER: Duration = Duration::from_secs(1);
 
 /// The characters that may stand unescaped in the value of a query parameter.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'/');
+const QUERY_VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
 
 /// Makes the reply to a request that failed.
 pub(crate) fn rescue(refusal: Refusal, asked: Asked<'_>) -> Response<ReplyBody> {
@@ -94,10 +91,7 @@ impl Asked<'_> {
             Some(mode) => mode.as_bytes() == b"navigate",
             // Browsers without fetch metadata name HTML; programs accept anything or JSON.
             None => self.headers.get(header::ACCEPT).is_some_and(|accept| {
-                accept
-                    .as_bytes()
-                    .windows(9)
-                    .any(|part| part == b"text/html")
+                accept.as_bytes().windows(9).any(|part| part == b"text/html")
             }),
         }
     }
@@ -113,31 +107,15 @@ fn page_for(refusal: &Refusal, prefix: &str) -> Option<String> {
 
 fn redirect(page: &str, target: Option<&PathAndQuery>) -> Option<Response<ReplyBody>> {
     let target = target.map_or("/", PathAndQuery::as_str);
-    let place = format!(
-        "{page}?return_to={}",
-        utf8_percent_encode(target, QUERY_VALUE)
-    );
+    let place = format!("{page}?return_to={}", utf8_percent_encode(target, QUERY_VALUE));
     let mut reply = Response::new(ReplyBody::empty());
     *reply.status_mut() = StatusCode::FOUND;
-    reply
-        .headers_mut()
-        .insert(header::LOCATION, HeaderValue::try_from(place).ok()?);
-    reply
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(header::LOCATION, HeaderValue::try_from(place).ok()?);
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(reply)
 }
 
 fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
-    let bad = |detail: &str| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "bad_request",
-            "Bad request",
-            detail,
-        )
-        .header(header::CONNECTION, CLOSE)
-    };
     match refusal {
         Refusal::Access(error) => access(error, asked),
         Refusal::Ambiguous(why) => bad(why),
@@ -174,16 +152,7 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
             "Loop detected",
             "The request came through this gateway before: a route leads back to it.",
         ),
-        Refusal::MethodNotAllowed => Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "Method not allowed",
-            "CONNECT and TRACE are not forwarded.",
-        )
-        .header(
-            header::ALLOW,
-            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        ),
+        Refusal::MethodNotAllowed => method_not_allowed(),
         Refusal::NotSignedIn => login_required("Nobody is signed in.", CHALLENGE),
         Refusal::NoRoute => Problem::new(
             StatusCode::NOT_FOUND,
@@ -191,9 +160,9 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
             "No route",
             "No route of the gateway serves this host and path.",
         ),
-        Refusal::Path(fault) => bad(&format!(
-            "The request is refused because {fault}, which servers read differently."
-        )),
+        Refusal::Path(fault) => {
+            bad(&format!("The request is refused because {fault}, which servers read differently."))
+        }
         Refusal::Stranger => login_required(
             "The bearer credential is not a session handle of this gateway.",
             CHALLENGE_INVALID,
@@ -202,29 +171,36 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
     }
 }
 
+fn bad(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", detail)
+        .header(header::CONNECTION, CLOSE)
+}
+
+fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Method not allowed",
+        "CONNECT and TRACE are not forwarded.",
+    )
+    .header(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+}
+
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 fn login_required(detail: &str, challenge: HeaderValue) -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "login_required",
-        "Sign-in required",
-        detail,
-    )
-    .header(header::WWW_AUTHENTICATE, challenge)
+    Problem::new(StatusCode::UNAUTHORIZED, "login_required", "Sign-in required", detail)
+        .header(header::WWW_AUTHENTICATE, challenge)
 }
 
 fn access(error: AccessError, asked: Asked<'_>) -> Problem {
     let sentence = sentence(&error);
     match error {
-        AccessError::Denied { .. } => Problem::new(
-            StatusCode::FORBIDDEN,
-            "access_denied",
-            "Access denied",
-            sentence,
-        ),
+        AccessError::Denied { .. } => {
+            Problem::new(StatusCode::FORBIDDEN, "access_denied", "Access denied", sentence)
+        }
         AccessError::Downscoped { missing } => {
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{missing}\"");
             Problem::new(
@@ -239,21 +215,15 @@ fn access(error: AccessError, asked: Asked<'_>) -> Problem {
             )
             .missing(missing.to_string())
         }
-        AccessError::MfaRequired(_) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "mfa_required",
-            "Another factor required",
-            sentence,
-        )
-        .header(header::WWW_AUTHENTICATE, factor_challenge(asked.step_up)),
+        AccessError::MfaRequired(_) => {
+            Problem::new(StatusCode::FORBIDDEN, "mfa_required", "Another factor required", sentence)
+                .header(header::WWW_AUTHENTICATE, factor_challenge(asked.step_up))
+        }
         AccessError::NotNow { retry_after, .. } => unavailable(sentence).retry_after(retry_after),
         AccessError::OperatorFault { .. } => unavailable(sentence).retry_after(RETRY_OPERATOR),
-        AccessError::Rejected { .. } | AccessError::Unusable { .. } => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "provider_rejects",
-            "Provider rejects",
-            sentence,
-        ),
+        AccessError::Rejected { .. } | AccessError::Unusable { .. } => {
+            Problem::new(StatusCode::BAD_GATEWAY, "provider_rejects", "Provider rejects", sentence)
+        }
         AccessError::SignInRequired { .. } => login_required(&sentence, CHALLENGE_INVALID),
         // Only a forced replacement is answered so, and the upstream's own 401 is passed on then.
         AccessError::Unchanged => unavailable(sentence).retry_after(RETRY_LATER),
@@ -320,11 +290,8 @@ fn upstream(fault: &UpstreamFault) -> Problem {
         | UpstreamFault::Dns
         | UpstreamFault::Reset
         | UpstreamFault::Tls
-        | UpstreamFault::Target => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "upstream_failed",
-            "Upstream failed",
-            detail,
-        ),
+        | UpstreamFault::Target => {
+            Problem::new(StatusCode::BAD_GATEWAY, "upstream_failed", "Upstream failed", detail)
+        }
     }
 }

@@ -46,10 +46,7 @@ impl RouteTable {
     pub fn new(routes: Vec<Arc<Route>>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for route in &routes {
-            match groups
-                .iter_mut()
-                .find(|group| group.host == route.config.host)
-            {
+            match groups.iter_mut().find(|group| group.host == route.config.host) {
                 Some(group) => group.routes.push(Arc::clone(route)),
                 None => groups.push(Group {
                     host: route.config.host.clone(),
@@ -58,9 +55,7 @@ impl RouteTable {
             }
         }
         for group in &mut groups {
-            group
-                .routes
-                .sort_by_key(|route| Reverse(route.config.path.len()));
+            group.routes.sort_by_key(|route| Reverse(route.config.path.len()));
         }
         groups.sort_by_key(|group| {
             Reverse(match &group.host {
@@ -70,11 +65,7 @@ impl RouteTable {
             })
         });
         let by_host = groups.iter().any(|group| group.host.is_some());
-        Self {
-            routes,
-            groups,
-            by_host,
-        }
+        Self { routes, groups, by_host }
     }
 
     /// Finds the rule for a settled `path` at `host` (with or without a port).
@@ -82,18 +73,8 @@ impl RouteTable {
         let host = if self.by_host { without_port(host) } else { "" };
         self.groups
             .iter()
-            .filter(|group| {
-                group
-                    .host
-                    .as_ref()
-                    .is_none_or(|pattern| fits(pattern, host))
-            })
-            .find_map(|group| {
-                group
-                    .routes
-                    .iter()
-                    .find(|route| below(&route.config.path, path))
-            })
+            .filter(|group| group.host.as_ref().is_none_or(|pattern| fits(pattern, host)))
+            .find_map(|group| group.routes.iter().find(|route| below(&route.config.path, path)))
     }
 
     /// Returns the rules in the order of the file.
@@ -132,8 +113,7 @@ impl Route {
 
 /// Reports whether `path` is `prefix` or lies below it.
 pub(crate) fn below(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns the host of an authority without its port.
@@ -170,18 +150,10 @@ mod tests {
              issuer = \"http://localhost/\"\nclient_id = \"c\"\nauth = \"none\"\n{routes}"
         );
         let config = Config::parse(Path::new("t.toml"), &text).unwrap();
-        let routes = config
-            .routes
-            .into_iter()
-            .enumerate()
-            .map(|(number, config)| {
-                let upstream = Arc::new(Upstream::new(config.upstream.clone()).unwrap());
-                Arc::new(Route {
-                    number,
-                    config,
-                    upstream,
-                })
-            });
+        let routes = config.routes.into_iter().enumerate().map(|(number, config)| {
+            let upstream = Arc::new(Upstream::new(config.upstream.clone()).unwrap());
+            Arc::new(Route { number, config, upstream })
+        });
         RouteTable::new(routes.collect())
     }
 
@@ -196,11 +168,7 @@ mod tests {
             ("*.b.example", "/"),
         ];
         let written = rows.iter().map(|(host, path)| {
-            let host = if host.is_empty() {
-                String::new()
-            } else {
-                format!("host = \"{host}\"\n")
-            };
+            let host = if host.is_empty() { String::new() } else { format!("host = \"{host}\"\n") };
             format!("[[route]]\n{host}path = \"{path}\"\nupstream = \"http://localhost\"\n")
         });
         let table = table(&written.collect::<String>());
@@ -221,9 +189,7 @@ mod tests {
             ("example", "/other", "/"),
             ("[::1]:80", "/other", "/"),
         ] {
-            let found = table
-                .find(host, path)
-                .map(|route| route.config.name.to_string());
+            let found = table.find(host, path).map(|route| route.config.name.to_string());
             assert_eq!(found.as_deref(), Some(expected), "{host} {path}");
         }
     }
@@ -231,29 +197,11 @@ mod tests {
     #[test]
     fn the_forwarded_path_is_the_settled_one_below_the_base() {
         for (upstream, strip, uri, settled, expected) in [
-            (
-                "http://localhost",
-                false,
-                "/api/x?q=%2F",
-                "/api/x",
-                "/api/x?q=%2F",
-            ),
-            (
-                "http://localhost",
-                false,
-                "/%61pi/x?q",
-                "/api/x",
-                "/api/x?q",
-            ),
+            ("http://localhost", false, "/api/x?q=%2F", "/api/x", "/api/x?q=%2F"),
+            ("http://localhost", false, "/%61pi/x?q", "/api/x", "/api/x?q"),
             ("http://localhost", true, "/api/x?q", "/api/x", "/x?q"),
             ("http://localhost", true, "/api", "/api", "/"),
-            (
-                "http://localhost/base/",
-                false,
-                "/api/x",
-                "/api/x",
-                "/base/api/x",
-            ),
+            ("http://localhost/base/", false, "/api/x", "/api/x", "/base/api/x"),
             ("http://localhost/base", true, "/api/", "/api/", "/base/"),
         ] {
             let table = table(&format!(
@@ -261,11 +209,7 @@ mod tests {
             ));
             let uri: Uri = uri.parse().unwrap();
             let route = table.find("x", settled).unwrap();
-            assert_eq!(
-                route.target(&uri, settled).unwrap(),
-                expected,
-                "{upstream} {uri}"
-            );
+            assert_eq!(route.target(&uri, settled).unwrap(), expected, "{upstream} {uri}");
         }
     }
 }

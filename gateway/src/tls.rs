@@ -31,10 +31,7 @@ pub(crate) struct Outgoing {
 pub(crate) fn server(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
-        format!(
-            "{} holds no readable private key ({error}); name a PEM file",
-            files.key.display()
-        )
+        format!("{} holds no readable private key ({error}); name a PEM file", files.key.display())
     })?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring()))
         .with_safe_default_protocol_versions()
@@ -65,11 +62,7 @@ impl Outgoing {
         };
         let mut http1 = base;
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            name,
-            any: Arc::new(any),
-            http1: Arc::new(http1),
-        })
+        Ok(Self { name, any: Arc::new(any), http1: Arc::new(http1) })
     }
 
     pub(crate) async fn connect(
@@ -78,9 +71,7 @@ impl Outgoing {
         http1_only: bool,
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let config = if http1_only { &self.http1 } else { &self.any };
-        TlsConnector::from(Arc::clone(config))
-            .connect(self.name.clone(), socket)
-            .await
+        TlsConnector::from(Arc::clone(config)).connect(self.name.clone(), socket).await
     }
 }
 
@@ -99,9 +90,7 @@ fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("{}: {error}", ca.display()))?;
+        roots.add(certificate).map_err(|error| format!("{}: {error}", ca.display()))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
@@ -111,10 +100,7 @@ fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |error: &dyn std::fmt::Display| {
-        format!(
-            "{} holds no readable certificate ({error}); name a PEM file",
-            path.display()
-        )
+        format!("{} holds no readable certificate ({error}); name a PEM file", path.display())
     };
     let certificates = CertificateDer::pem_file_iter(path)
         .map_err(|error| wrong(&error))?

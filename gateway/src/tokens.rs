@@ -49,26 +49,20 @@ pub trait Tokens: Send + Sync + 'static {
 
 impl Tokens for Tokenward {
     fn at_hand(&self, want: Want<'_>) -> Option<Ticket> {
-        self.offer(want.session, want.audience, want.scopes)
-            .map(|offer| Ticket::of(&offer))
+        self.offer(want.session, want.audience, want.scopes).map(|offer| Ticket::of(&offer))
     }
 
     fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a> {
         let mut wish = Wish::new(want.audience.clone(), want.scopes.clone());
         wish.replaces = refused;
-        Box::pin(async move {
-            self.access(want.session, &wish)
-                .await
-                .map(|offer| Ticket::of(&offer))
-        })
+        Box::pin(
+            async move { self.access(want.session, &wish).await.map(|offer| Ticket::of(&offer)) },
+        )
     }
 }
 
 impl Ticket {
     fn of(offer: &Offer) -> Self {
-        Self {
-            authorization: offer.authorization().clone(),
-            serial: offer.serial(),
-        }
+        Self { authorization: offer.authorization().clone(), serial: offer.serial() }
     }
 }

@@ -28,20 +28,14 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
 
     let listen = check_listen(path, &raw.listen, &mut faults);
     let prefix = check_prefix(path, raw.prefix.as_deref(), &mut faults);
-    let tls = raw.tls.map(|tls| TlsFiles {
-        cert: base.join(tls.cert),
-        key: base.join(tls.key),
-    });
+    let tls = raw.tls.map(|tls| TlsFiles { cert: base.join(tls.cert), key: base.join(tls.key) });
     let public_url = check_public_url(path, raw.public_url.as_deref(), &listen, &mut faults);
     let provider = provider::check(path, raw.provider, &mut faults);
     let routes = routes::check(path, raw.routes, &prefix, &mut faults);
     let admin = check_admin(path, base, &raw.admin, &mut faults);
     let limits = check_limits(path, &raw.limits, &mut faults);
     let trusted_proxies = check_networks(path, raw.trusted_proxies, &mut faults);
-    let https = tls.is_some()
-        || public_url
-            .as_ref()
-            .is_some_and(|url| url.scheme() == "https");
+    let https = tls.is_some() || public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let session = check_session(path, raw.session, https, &mut faults);
     let state_dir = check_state_dir(path, base, raw.state_dir, &mut faults);
 
@@ -87,11 +81,7 @@ fn check_listen(path: &Path, raw: &OneOrMany, faults: &mut Vec<Fault>) -> Vec<So
         }
     }
     if raw.0.is_empty() {
-        faults.push(Fault::new(
-            path,
-            "listen",
-            "the list is empty; write \"127.0.0.1:8080\"",
-        ));
+        faults.push(Fault::new(path, "listen", "the list is empty; write \"127.0.0.1:8080\""));
     }
     listen
 }
@@ -100,9 +90,7 @@ fn check_prefix(path: &Path, raw: Option<&str>, faults: &mut Vec<Fault>) -> Arc<
     let written = raw.unwrap_or("/auth");
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
     let prefix = written.trim_end_matches('/');
-    let dots = prefix
-        .split('/')
-        .any(|segment| segment == "." || segment == "..");
+    let dots = prefix.split('/').any(|segment| segment == "." || segment == "..");
     if !prefix.starts_with('/') || prefix.contains("//") || dots || !prefix.chars().all(plain) {
         let wrong =
             format!("{written:?} is no plain path below \"/\"; write one such as \"/auth\"");
@@ -155,19 +143,11 @@ fn check_admin(
             )),
         }
     }
-    let bearer = match raw
-        .token
-        .as_ref()
-        .map(|source| source.read(base))
-        .transpose()
-    {
+    let bearer = match raw.token.as_ref().map(|source| source.read(base)).transpose() {
         Ok(bearer) => bearer,
         Err(wrong) => {
             faults.push(Fault::new(path, "admin.token", wrong));
-            return AdminConfig {
-                listen,
-                bearer: None,
-            };
+            return AdminConfig { listen, bearer: None };
         }
     };
     if bearer.is_none() && !listen.ip().is_loopback() {
@@ -186,25 +166,17 @@ fn check_limits(path: &Path, raw: &file::Limits, faults: &mut Vec<Fault>) -> Lim
     };
     at_least_one("limits.threads", raw.threads);
     at_least_one("limits.connections", raw.connections);
-    at_least_one(
-        "limits.streams",
-        raw.streams.map(|streams| streams as usize),
-    );
+    at_least_one("limits.streams", raw.streams.map(|streams| streams as usize));
     let Size(header_bytes) = raw.header_bytes.unwrap_or(Size(64 * 1024));
     if !HEADER_BYTES.contains(&header_bytes) {
         let wrong = "it is not between 4KiB and 256KiB; leave it out for 64KiB";
         faults.push(Fault::new(path, "limits.header_bytes", wrong));
     }
-    for (key, span) in [
-        ("limits.header_read", raw.header_read),
-        ("limits.keep_alive", raw.keep_alive),
-    ] {
+    for (key, span) in
+        [("limits.header_read", raw.header_read), ("limits.keep_alive", raw.keep_alive)]
+    {
         if span.is_some_and(|span| span.0 < Duration::from_secs(1)) {
-            faults.push(Fault::new(
-                path,
-                key,
-                "it is below one second; give at least \"1s\"",
-            ));
+            faults.push(Fault::new(path, key, "it is below one second; give at least \"1s\""));
         }
     }
     let span = |given: Option<Span>, default| given.map_or(Duration::from_secs(default), |s| s.0);
@@ -227,10 +199,7 @@ fn check_limits(path: &Path, raw: &file::Limits, faults: &mut Vec<Fault>) -> Lim
 fn check_networks(path: &Path, raw: Option<OneOrMany>, faults: &mut Vec<Fault>) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for text in raw.map_or_else(Vec::new, |list| list.0) {
-        match text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        {
+        match text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
             Ok(network) => networks.push(network),
             Err(_) => faults.push(Fault::new(
                 path,
@@ -250,20 +219,12 @@ fn check_session(
 ) -> SessionConfig {
     let name = raw.cookie.unwrap_or_else(|| "tokenward".to_owned());
     let bare = name.strip_prefix("__Host-").unwrap_or(&name);
-    if bare.is_empty()
-        || !bare
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-    {
+    if bare.is_empty() || !bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         let wrong = format!("{name:?} is no cookie name; use letters, digits, - and _");
         faults.push(Fault::new(path, "session.cookie", wrong));
     }
-    let idle = raw
-        .idle
-        .map_or(Duration::from_secs(7 * 86_400), |span| span.0);
-    let lifetime = raw
-        .lifetime
-        .map_or(Duration::from_secs(30 * 86_400), |span| span.0);
+    let idle = raw.idle.map_or(Duration::from_secs(7 * 86_400), |span| span.0);
+    let lifetime = raw.lifetime.map_or(Duration::from_secs(30 * 86_400), |span| span.0);
     if idle > lifetime {
         let wrong = "it is longer than session.lifetime; make it the shorter one";
         faults.push(Fault::new(path, "session.idle", wrong));
@@ -281,17 +242,8 @@ fn check_session(
             )),
         }
     }
-    let cookie = if https {
-        format!("__Host-{bare}")
-    } else {
-        bare.to_owned()
-    };
-    SessionConfig {
-        cookie: Arc::from(cookie),
-        idle,
-        lifetime,
-        trusted_origins,
-    }
+    let cookie = if https { format!("__Host-{bare}") } else { bare.to_owned() };
+    SessionConfig { cookie: Arc::from(cookie), idle, lifetime, trusted_origins }
 }
 
 fn check_state_dir(

@@ -30,11 +30,7 @@ impl Fault {
     /// Puts what the TOML reader says into one sentence, with the key that was meant.
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..start]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
+        let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
         let place = format!("{}, line {line}", path.display());
         if let Some((key, known)) = unknown_key(error.message()) {
             return Self(match nearest(&key, &known) {
@@ -61,11 +57,7 @@ impl Faults {
     }
 
     pub(super) fn check(faults: Vec<Fault>) -> Result<(), Faults> {
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Self(faults))
-        }
+        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
     }
 
     /// Returns the faults in the order in which they were found.
@@ -104,12 +96,7 @@ impl std::error::Error for Faults {}
 fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (key, rest) = rest.split_once('`')?;
-    let known = rest
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect();
+    let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     Some((key.to_owned(), known))
 }
 

@@ -132,10 +132,7 @@ pub(super) fn check(
             );
             faults.push(Fault::new(path, &format!("{key}.path"), wrong));
         }
-        if let Some(twin) = routes
-            .iter()
-            .find(|r| r.host == route.host && r.path == route.path)
-        {
+        if let Some(twin) = routes.iter().find(|r| r.host == route.host && r.path == route.path) {
             let wrong = format!(
                 "it overlaps with the route {:?}, which serves the same host and path; remove one",
                 twin.name
@@ -164,9 +161,7 @@ fn inherit_scopes(routes: &mut [RouteConfig]) {
         if !routes[index].scopes.is_empty() || routes[index].audience.is_none() {
             continue;
         }
-        let first = routes
-            .iter()
-            .find(|route| route.audience == routes[index].audience);
+        let first = routes.iter().find(|route| route.audience == routes[index].audience);
         if let Some(first) = first {
             routes[index].scopes = first.scopes.clone();
         }
@@ -185,19 +180,13 @@ fn check_one(
     };
     let base = path.parent().unwrap_or(Path::new("."));
 
-    let target = upstream::check(&raw, base)
-        .map_err(|wrong| fault("upstream", wrong))
-        .ok();
-    let route_path = check_path(&raw.path)
-        .map_err(|wrong| fault("path", wrong))
-        .ok();
+    let target = upstream::check(&raw, base).map_err(|wrong| fault("upstream", wrong)).ok();
+    let route_path = check_path(&raw.path).map_err(|wrong| fault("path", wrong)).ok();
     let host = raw.host.as_deref().map(check_host).transpose();
     let host = host.map_err(|wrong| fault("host", wrong)).ok().flatten();
     let audience = raw.audience.as_deref().map(Audience::parse).transpose();
-    let audience = audience
-        .map_err(|wrong| fault("audience", format!("{wrong}; fix it")))
-        .ok()
-        .flatten();
+    let audience =
+        audience.map_err(|wrong| fault("audience", format!("{wrong}; fix it"))).ok().flatten();
     if audience.is_none() && (raw.scopes.is_some() || raw.mfa.is_some()) {
         let wrong =
             "it is missing, and scopes or mfa without it mean nothing; add it, or remove them";
@@ -205,30 +194,17 @@ fn check_one(
     }
     let margins = check_margins(raw.refresh_ahead, raw.serve_margin);
     let margins = margins.map_err(|wrong| fault("serve_margin", wrong)).ok();
-    let Size(replay_body) = raw.replay_body.unwrap_or(Size(REPLAY_BODY_DEFAULT));
-    if replay_body > REPLAY_BODY_MAX {
-        fault("replay_body", "it is more than 16MiB; lower it".to_owned());
-    }
     let timeouts = timeouts(&raw.timeouts);
-    if timeouts.connect.is_zero() || timeouts.response.is_zero() || timeouts.idle.is_zero() {
-        fault(
-            "timeouts",
-            "one of them is zero; give each at least 1ms".to_owned(),
-        );
-    }
+    let Size(replay_body) = raw.replay_body.unwrap_or(Size(REPLAY_BODY_DEFAULT));
+    check_bounds(&timeouts, replay_body, &mut fault);
     let mfa = step_up(raw.mfa).map_err(|wrong| fault("mfa", wrong)).ok();
     if faults.len() > before {
         return None;
     }
-    let route_path = route_path?;
     Some(RouteConfig {
-        name: Arc::from(format!(
-            "{}{}",
-            raw.host.as_deref().unwrap_or_default(),
-            raw.path
-        )),
+        name: Arc::from(format!("{}{}", raw.host.as_deref().unwrap_or_default(), raw.path)),
         host,
-        path: route_path,
+        path: route_path?,
         upstream: target?,
         audience,
         scopes: raw
@@ -247,16 +223,21 @@ fn check_one(
     })
 }
 
+fn check_bounds(timeouts: &Timeouts, replay_body: u64, fault: &mut impl FnMut(&str, String)) {
+    if replay_body > REPLAY_BODY_MAX {
+        fault("replay_body", "it is more than 16MiB; lower it".to_owned());
+    }
+    if timeouts.connect.is_zero() || timeouts.response.is_zero() || timeouts.idle.is_zero() {
+        fault("timeouts", "one of them is zero; give each at least 1ms".to_owned());
+    }
+}
+
 fn check_path(path: &str) -> Result<String, String> {
     if !path.starts_with('/') {
-        return Err(format!(
-            "{path:?} does not start with a slash; write \"/{path}\""
-        ));
+        return Err(format!("{path:?} does not start with a slash; write \"/{path}\""));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,=:@".contains(c);
-    let dots = path
-        .split('/')
-        .any(|segment| segment == "." || segment == "..");
+    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
     if dots || path.contains("//") || !path.chars().all(plain) {
         return Err(format!(
             "{path:?} holds \"//\", a dot segment, or a character that is compared only after \
@@ -318,13 +299,9 @@ fn step_up(raw: Option<file::Mfa>) -> Result<StepUp, String> {
     match &step_up {
         // It is quoted in a header (RFC 9470 §3).
         StepUp::Always { acr: Some(acr) } | StepUp::MaxAge { acr: Some(acr), .. }
-            if !acr
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') =>
+            if !acr.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') =>
         {
-            Err(format!(
-                "its acr {acr:?} is no plain word; write the provider's class name"
-            ))
+            Err(format!("its acr {acr:?} is no plain word; write the provider's class name"))
         }
         StepUp::Always { .. } | StepUp::MaxAge { .. } | StepUp::Provider | StepUp::Session => {
             Ok(step_up)

@@ -53,7 +53,7 @@ impl SecretSource {
             (Some(_), Some(_)) => return Err("both env and file are given; keep one".to_owned()),
             (None, None) => {
                 return Err(
-                    "no source is given; write { env = \"NAME\" } or { file = \"…\" }".into(),
+                    "no source is given; write { env = \"NAME\" } or { file = \"…\" }".into()
                 );
             }
         };
@@ -68,14 +68,9 @@ impl SecretSource {
 
 fn read(path: &Path) -> Result<String, String> {
     let fault = |error: &dyn fmt::Display| {
-        format!(
-            "the file {} cannot be read ({error}); create it, or fix its owner",
-            path.display()
-        )
+        format!("the file {} cannot be read ({error}); create it, or fix its owner", path.display())
     };
-    let size = std::fs::metadata(path)
-        .map_err(|error| fault(&error))?
-        .len();
+    let size = std::fs::metadata(path).map_err(|error| fault(&error))?.len();
     if size > SECRET_BYTES_MAX {
         return Err(format!(
             "the file {} is larger than 64 KiB; name the right one",

@@ -49,9 +49,7 @@ impl Size {
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     Some((number.parse().ok()?, unit.trim_start()))
 }
@@ -59,11 +57,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "a duration such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"7d\"";
-        deserializer.deserialize_any(Written {
-            parse: Span::parse,
-            number: |_| None,
-            expected,
-        })
+        deserializer.deserialize_any(Written { parse: Span::parse, number: |_| None, expected })
     }
 }
 
@@ -71,11 +65,7 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "a size such as 65536, \"64KiB\" or \"10MiB\"";
         let number = |number| u64::try_from(number).ok().map(Size);
-        deserializer.deserialize_any(Written {
-            parse: Size::parse,
-            number,
-            expected,
-        })
+        deserializer.deserialize_any(Written { parse: Size::parse, number, expected })
     }
 }
 
@@ -155,12 +145,9 @@ mod tests {
                 "{text}"
             );
         }
-        for (text, bytes) in [
-            ("64KiB", Some(65_536)),
-            ("1 MiB", Some(1 << 20)),
-            ("7", Some(7)),
-            ("7kb", None),
-        ] {
+        for (text, bytes) in
+            [("64KiB", Some(65_536)), ("1 MiB", Some(1 << 20)), ("7", Some(7)), ("7kb", None)]
+        {
             assert_eq!(Size::parse(text), bytes.map(Size), "{text}");
         }
     }

@@ -35,9 +35,7 @@ pub(super) fn check(raw: &file::Route, base: &Path) -> Result<UpstreamConfig, St
         "https" => true,
         "http" => false,
         other => {
-            return Err(format!(
-                "the scheme {other} cannot be forwarded to; {example}"
-            ));
+            return Err(format!("the scheme {other} cannot be forwarded to; {example}"));
         }
     };
     if !url.username().is_empty() || url.password().is_some() {
@@ -52,10 +50,7 @@ pub(super) fn check(raw: &file::Route, base: &Path) -> Result<UpstreamConfig, St
     let ca = raw.upstream_ca.as_ref().map(|file| base.join(file));
     if let Some(file) = &ca {
         std::fs::metadata(file).map_err(|error| {
-            format!(
-                "its upstream_ca {} cannot be read ({error}); name a PEM file",
-                file.display()
-            )
+            format!("its upstream_ca {} cannot be read ({error}); name a PEM file", file.display())
         })?;
     }
     Ok(UpstreamConfig {
@@ -66,9 +61,7 @@ pub(super) fn check(raw: &file::Route, base: &Path) -> Result<UpstreamConfig, St
             Host::Ipv6(ip) => ip.to_string(),
         },
         port,
-        authority: url
-            .port()
-            .map_or_else(|| host.to_string(), |port| format!("{host}:{port}")),
+        authority: url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}")),
         base: url.path().trim_end_matches('/').to_owned(),
         http2: raw.http2,
         ca,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenward_gateway::config::{ClientAuth, Config, StepUp};
 
+const LISTEN: &str = "listen = \"127.0.0.1:1\"\n";
 const PROVIDER: &str = "[provider]\nissuer = \"https://idp.example/\"\nclient_id = \"c\"\n";
 const ROUTE: &str =
     "[[route]]\npath = \"/api/\"\nupstream = \"https://api.example\"\naudience = \"urn:a\"\n";
@@ -48,14 +49,9 @@ fn tls_makes_the_cookie_host_bound_and_routes_inherit_their_audiences_scopes() {
 }
 
 #[test]
-fn each_fault_is_named_with_its_remedy() {
-    let listen = "listen = \"127.0.0.1:1\"\n";
-    let public = format!("{PROVIDER}auth = \"none\"\n");
-    let whole = |plain: &str, tables: &str| format!("{listen}{plain}{public}{ROUTE}{tables}");
-    let route = |lines: &str| format!("{listen}{public}{ROUTE}{lines}");
-    for (text, words) in [
-        // Shapes.
-        ("listen = \"127.0.0.1:1\n".to_owned(), &["line 1"][..]),
+fn a_shape_that_does_not_fit_is_shown() {
+    told(&[
+        ("listen = \"127.0.0.1:1\n".to_owned(), &["line 1"]),
         (whole("lisen = 1\n", ""), &["line 2", "`lisen`", "write `listen`"]),
         (route("audiense = \"x\"\n"), &["`audiense`", "write `audience`"]),
         (route("zzz = 1\n"), &["`zzz`", "use one of", "upstream"]),
@@ -63,8 +59,13 @@ fn each_fault_is_named_with_its_remedy() {
         (route("timeouts = { idle = \"5 minutes\" }\n"), &["5 minutes", "\"5m\""]),
         (route("mfa = \"sometimes\"\n"), &["mfa", "sometimes", "always"]),
         (route("mfa = { acr = \"x\" }\n"), &["neither max_age nor always"]),
-        (format!("{listen}{ROUTE}"), &["provider"]),
-        // Listeners.
+        (format!("{LISTEN}{ROUTE}"), &["provider"]),
+    ]);
+}
+
+#[test]
+fn a_listener_that_cannot_be_is_named() {
+    told(&[
         (whole("", "").replace("127.0.0.1:1", "localhost"), &["listen", "127.0.0.1:8080"]),
         (whole("", "").replace("127.0.0.1:1", "0.0.0.0:1"), &["public_url", "missing"]),
         (whole("public_url = \"http://app.example\"\n", ""), &["public_url", "use https"]),
@@ -75,7 +76,12 @@ fn each_fault_is_named_with_its_remedy() {
         (whole("prefix = \"/\"\n", ""), &["prefix", "/auth"]),
         (whole("prefix = \"/api\"\n", ""), &["route[0].path", "prefix /api"]),
         (whole("prefix = \"/a/../b\"\n", ""), &["prefix"]),
-        // The provider.
+    ]);
+}
+
+#[test]
+fn a_provider_that_cannot_be_is_named() {
+    told(&[
         (
             whole("", "").replace("auth = \"none\"\n", ""),
             &["client_secret", "missing", "auth = \"none\""],
@@ -100,8 +106,14 @@ fn each_fault_is_named_with_its_remedy() {
         ),
         (whole("", "").replace("https://idp", "http://idp"), &["provider.issuer", "use https"]),
         (whole("", "").replace("https://idp.example/", "idp"), &["provider.issuer", "no URL"]),
-        // Routes.
-        (format!("{listen}{public}"), &["route", "at least one"]),
+    ]);
+}
+
+#[test]
+fn routes_that_cannot_be_are_named() {
+    let public = public();
+    told(&[
+        (format!("{LISTEN}{public}"), &["route", "at least one"]),
         (route(ROUTE), &["route[1].path", "overlaps", "remove one"]),
         (route(&ROUTE.replace("/api/", "/api")), &["route[1].path", "overlaps"]),
         (route("host = \"a b\"\n"), &["route[0].host", "*.example.com"]),
@@ -135,7 +147,12 @@ fn each_fault_is_named_with_its_remedy() {
         (route("replay_body = \"1GiB\"\n"), &["replay_body", "16MiB"]),
         (route("timeouts = { idle = \"0s\" }\n"), &["timeouts", "zero"]),
         (route("mfa = { always = true, acr = 'a\"b' }\n"), &["mfa", "acr"]),
-        // The rest.
+    ]);
+}
+
+#[test]
+fn bounds_that_cannot_be_are_named() {
+    told(&[
         (whole("", "[admin]\nlisten = \"0.0.0.0:1\"\n"), &["admin.token", "missing", "127.0.0.1"]),
         (whole("", "[limits]\nthreads = 0\n"), &["limits.threads", "at least 1"]),
         (whole("", "[limits]\nheader_bytes = 1\n"), &["limits.header_bytes", "4KiB"]),
@@ -144,14 +161,7 @@ fn each_fault_is_named_with_its_remedy() {
         (whole("", "[session]\ncookie = \"a b\"\n"), &["session.cookie"]),
         (whole("", "[session]\nidle = \"2d\"\nlifetime = \"1d\"\n"), &["session.idle", "shorter"]),
         (whole("", "[session]\ntrusted_origins = \"x\"\n"), &["session.trusted_origins"]),
-    ] {
-        let faults = parse(&text).expect_err(&text);
-        assert_eq!(faults.lines().count(), 1, "one fault, one sentence: {faults}\n{text}");
-        assert!(faults.starts_with("/etc/t.toml") && faults.ends_with('.'), "{faults}");
-        for word in words {
-            assert!(faults.contains(word), "{word:?} is not in: {faults}");
-        }
-    }
+    ]);
 }
 
 #[test]
@@ -167,4 +177,30 @@ fn all_faults_are_told_at_once() {
 fn a_file_that_is_not_there_is_named() {
     let faults = Config::load(Path::new("/nonexistent/t.toml")).unwrap_err().to_string();
     assert!(faults.contains("/nonexistent/t.toml") && faults.contains("--config"), "{faults}");
+}
+
+/// Checks that each text has one fault, told in one sentence with these words.
+fn told(rows: &[(String, &[&str])]) {
+    for (text, words) in rows {
+        let faults = parse(text).expect_err(text);
+        assert_eq!(faults.lines().count(), 1, "one fault, one sentence: {faults}\n{text}");
+        assert!(faults.starts_with("/etc/t.toml") && faults.ends_with('.'), "{faults}");
+        for word in *words {
+            assert!(faults.contains(word), "{word:?} is not in: {faults}");
+        }
+    }
+}
+
+fn public() -> String {
+    format!("{PROVIDER}auth = \"none\"\n")
+}
+
+/// A good configuration with further plain keys and tables.
+fn whole(plain: &str, tables: &str) -> String {
+    format!("{LISTEN}{plain}{}{ROUTE}{tables}", public())
+}
+
+/// A good configuration with further lines in or after its route.
+fn route(lines: &str) -> String {
+    format!("{LISTEN}{}{ROUTE}{lines}", public())
 }

@@ -148,7 +148,19 @@ async fn every_way_to_get_no_token_has_its_own_answer() {
     let gateway =
         Gateway::start(&usual(&upstream, "mfa = { max_age = \"5m\", acr = \"urn:mfa\" }")).await;
     gateway.tokens.unpublish();
-    for (error, code, name, header, value) in [
+    for (error, code, name, header, value) in refusals() {
+        gateway.tokens.answer(Err(error));
+        let reply = gateway.get("/api/x").await;
+        assert_eq!((reply.status.as_u16(), &*reply.problem("error")), (code, name));
+        assert_eq!(reply.header(header), Some(value), "{name}");
+        assert!(!reply.problem("detail").is_empty());
+    }
+    assert_eq!(upstream.seen().len(), 0, "no request went on without a token");
+}
+
+/// Why there is no token, and what the caller is told: status, code, and one header.
+fn refusals() -> Vec<(AccessError, u16, &'static str, &'static str, &'static str)> {
+    vec![
         (
             AccessError::SignInRequired { reason: None },
             401,
@@ -198,14 +210,7 @@ async fn every_way_to_get_no_token_has_its_own_answer() {
             "cache-control",
             "no-store",
         ),
-    ] {
-        gateway.tokens.answer(Err(error));
-        let reply = gateway.get("/api/x").await;
-        assert_eq!((reply.status.as_u16(), &*reply.problem("error")), (code, name));
-        assert_eq!(reply.header(header), Some(value), "{name}");
-        assert!(!reply.problem("detail").is_empty());
-    }
-    assert_eq!(upstream.seen().len(), 0, "no request went on without a token");
+    ]
 }
 
 fn hold() -> Hold {
