@@ -3,11 +3,16 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod it {
+    mod admin;
+    mod cli;
     mod config;
+    mod desk;
     mod life;
     mod lifecycle;
+    mod logout;
     mod played;
     mod protocols;
+    mod sign_in;
     mod smuggling;
     mod streams;
     mod upstreams;
