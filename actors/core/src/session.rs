@@ -12,6 +12,7 @@ pub mod rotation;
 pub mod step_up;
 
 mod answers;
+mod departure;
 mod landing;
 mod waiting;
 
@@ -325,57 +326,6 @@ impl Session {
         if matches!(self.state, State::Backoff { .. } | State::OperatorFault { .. }) {
             self.state = State::Fresh;
         }
-    }
-
-    /// Moves on whatever time has made possible.
-    fn proceed(&mut self, now: Instant) {
-        if self.ceiling_at.is_some_and(|at| at <= now) {
-            return self.end(EndReason::Ceiling, now);
-        }
-        self.dismiss_late(now);
-        let takes_over = match self.state {
-            State::Fresh => None,
-            State::Backoff { until } | State::OperatorFault { until, .. } if until <= now => {
-                self.state = State::Fresh;
-                self.publish();
-                None
-            }
-            State::InDoubt { epoch, retry_at, .. } if retry_at <= now => Some(epoch),
-            State::Backoff { .. }
-            | State::Ended(_)
-            | State::Exchanging { .. }
-            | State::InDoubt { .. }
-            | State::OperatorFault { .. } => return,
-        };
-        let work = match takes_over {
-            Some(epoch) => match self.doubt_work(now) {
-                Ok(need) => Some((need, Trigger::Doubt)),
-                // A caller may bring something sooner.
-                Err(at) => {
-                    let (retry_at, look_at) = (now, Some(at));
-                    return self.state = State::InDoubt { epoch, retry_at, look_at };
-                }
-            },
-            None => self.next_work(now),
-        };
-        if let Some((need, trigger)) = work {
-            self.launch(need, trigger, takes_over, now);
-        }
-    }
-
-    fn launch(&mut self, need: Need, trigger: Trigger, takes_over: Option<Epoch>, now: Instant) {
-        if trigger == Trigger::Forced {
-            self.forced.insert(need.audience.clone(), now);
-        }
-        let every = self.policies.backoff.hold_probe;
-        step_up::rearm(&mut self.snapshot.holds, &need, every, now);
-        let late = self.judge(&need, None, now).is_none();
-        self.waiting.extend(now + self.policies.deadlines.soft);
-        self.state = State::Exchanging { need: need.clone(), trigger, since: now, late };
-        self.emit(Event::ExchangeStarted { audience: need.audience.clone(), trigger });
-        let policy = (self.policies.deadlines, self.policies.backoff);
-        let flight = Flight::plan(self.snapshot.clone(), need, trigger, takes_over, policy, now);
-        self.effects.push_back(Effect::Launch(Box::new(flight)));
     }
 
     fn end(&mut self, reason: EndReason, now: Instant) {

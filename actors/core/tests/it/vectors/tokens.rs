@@ -184,7 +184,8 @@ pub(crate) fn expiry(input: &Value) -> Value {
             Effect::Answer(_, Answer::Ended(_)) => {
                 (action, code) = (json!("error"), json!("missing_refresh_token"));
             }
-            _ => {}
+            Effect::Answer(..) | Effect::Emit(_) | Effect::End { .. } => {}
+            Effect::Launch(_) | Effect::Publish(_) => {}
         }
     }
     let leeway_max = margins.capped(lifetime).refresh_ahead.as_secs();
