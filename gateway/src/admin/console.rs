@@ -108,8 +108,8 @@ const STATES: [(&str, &str, &str, bool); 6] = [
 
 const fn breaker(breaker: Breaker) -> &'static str {
     match breaker {
-        Breaker::Closed => "answering",
-        Breaker::HalfOpen => "being tried again",
-        Breaker::Open => "not answering; calls are held back",
+        Breaker::Closed => "go through",
+        Breaker::HalfOpen => "are tried again, one at a time",
+        Breaker::Open => "are held back: it does not answer",
     }
 }
