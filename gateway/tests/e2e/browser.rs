@@ -68,6 +68,8 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Program::start(&tool("CHROMEDRIVER"), |command| {
             command.args(["--port=0", "--log-level=SEVERE"]);
+            // What a killed browser leaves behind goes with its profile.
+            command.env("TMPDIR", profile.path());
         });
         let told = |line: &str| {
             let (_, port) = line.split_once("started successfully on port ")?;

@@ -78,6 +78,11 @@ impl Place {
         self.folder.path().join("tokenward.toml")
     }
 
+    /// Returns an address of the operator's listener.
+    pub(super) fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_port)
+    }
+
     /// Returns the folder of the file, for what it refers to.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
@@ -140,7 +145,7 @@ impl Gateway {
     }
 
     async fn wait_until_ready(&mut self) {
-        let (http, url) = (http(), format!("http://127.0.0.1:{}/readyz", self.place.admin_port));
+        let (http, url) = (http(), self.place.admin("/readyz"));
         eventually("the gateway is ready", PATIENCE, async || {
             let answer = http.get(&url).send().await.ok()?;
             (answer.status() == 200).then_some(())

@@ -64,6 +64,7 @@ async fn the_demo_page_survives_a_kill_without_reload_or_sign_in() {
         complaint.text.contains("net::ERR_") && complaint.source == "network"
     });
 
+    look_at_overview(&browser, &gateway).await;
     sign_out(&browser, &gateway, &sandbox, &cookie).await;
     browser.close().await;
 }
@@ -83,6 +84,16 @@ fn routes(sandbox: &Sandbox) -> String {
         api("accounts", ACCOUNTS_AUDIENCE, "read:accounts"),
         addresses.app
     )
+}
+
+/// Looks at what an operator sees of the session, and comes back.
+async fn look_at_overview(browser: &Browser, gateway: &Gateway) {
+    browser.client.goto(&gateway.place.admin("/")).await.unwrap();
+    assert_eq!(browser.text("h1").await, "1 living session");
+    browser.show("operator-overview").await;
+    only_expected(&browser.complaints().await, |_| false);
+    browser.client.goto(&gateway.url("/")).await.unwrap();
+    shown(browser, "#board").await;
 }
 
 /// Signs out on the page, and has a look at what is left: nothing.
@@ -123,8 +134,10 @@ async fn link(browser: &Browser, state: &str) {
     .await;
 }
 
+/// Returns a number of the page, which shows none to somebody who is not signed in.
 async fn sum(browser: &Browser, name: &str) -> u64 {
-    browser.text(&format!("#sum-{name}")).await.parse().unwrap()
+    let text = browser.text(&format!("#sum-{name}")).await;
+    text.parse().unwrap_or_else(|_| panic!("nobody is signed in on the page"))
 }
 
 /// Fails on an error of the console that the browser had no reason for.
