@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::faults::Endpoint;
+use crate::hold;
 use crate::provider::Provider;
 use crate::provider::policy::has_scope;
 
@@ -81,9 +82,10 @@ impl Gate {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, access_token)| access_token.trim())
             .ok_or_else(|| unauthorized("there is no bearer token"))?;
+        let leeway_s = hold(&self.provider.tenant).settings.api_leeway_s;
         let claims =
             self.verifier
-                .check(access_token)
+                .check(access_token, leeway_s)
                 .await
                 .map_err(|distrust| match distrust {
                     Distrust::Token(reason) => unauthorized(reason),

@@ -73,7 +73,11 @@ impl Verifier {
     }
 
     /// Returns the claims of a token that is good for this audience at this moment.
-    pub(crate) async fn check(&self, access_token: &str) -> Result<Arc<Claims>, Distrust> {
+    pub(crate) async fn check(
+        &self,
+        access_token: &str,
+        leeway_s: u64,
+    ) -> Result<Arc<Claims>, Distrust> {
         let hash = hash(access_token);
         let known = hold(&self.checked).get(&hash).cloned();
         let claims = match known {
@@ -88,7 +92,7 @@ impl Verifier {
                 claims
             }
         };
-        if claims.exp <= self.clock.unix_s(self.clock.now_ms()) {
+        if claims.exp.saturating_add(leeway_s) <= self.clock.unix_s(self.clock.now_ms()) {
             return Err(Distrust::Token("the token has expired"));
         }
         Ok(claims)

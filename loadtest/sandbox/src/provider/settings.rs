@@ -32,6 +32,9 @@ pub struct Settings {
     pub statuses: Statuses,
     /// Whether access tokens are opaque strings instead of JWTs.
     pub opaque_access_tokens: bool,
+    /// What the sample APIs forgive beyond a token's `exp`, in seconds: `exp` is a whole second, so
+    /// that a token may be over a second before its lifetime is.
+    pub api_leeway_s: u64,
     /// Whether a refresh also returns an ID token.
     pub id_token_on_refresh: bool,
     /// Artificial latency of the token endpoint, half of it before the commit, in milliseconds.
@@ -99,6 +102,7 @@ impl Default for Settings {
             scope_filtering: true,
             statuses: Statuses::Auth0,
             opaque_access_tokens: false,
+            api_leeway_s: 0,
             id_token_on_refresh: true,
             token_latency_ms: 0,
             revoke_deletes_grant: false,
