@@ -1,5 +1,6 @@
 //! Programs that run as children: none outlives us, and each stops in the order we choose.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -24,6 +25,8 @@ const STOP_GAP: Duration = Duration::from_millis(20);
 const RUN_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// How often a visible program is looked at: short against the shortest step.
 const RUN_GAP: Duration = Duration::from_millis(20);
+/// How the names of the variables begin by which Cargo tells a program about its own package.
+const OF_OUR_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 /// How many lines of a dead program's log are shown.
 const SHOWN_LOG_LINES: usize = 12;
 
@@ -84,12 +87,7 @@ impl Child {
             .stderr(words)
             .spawn();
         let child = child.map_err(|error| Failure::io(&doing, &error))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-            stopped: false,
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), stopped: false })
     }
 
     /// Returns the number of the process.
@@ -145,9 +143,7 @@ impl Child {
 
     /// Returns the failure that shows the last lines of the log of this program.
     pub(crate) fn died(&mut self, what: &str) -> Failure {
-        let end = self
-            .ended()
-            .map_or_else(String::new, |status| format!(" ({status})"));
+        let end = self.ended().map_or_else(String::new, |status| format!(" ({status})"));
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(SHOWN_LOG_LINES)..].join("\n  ");
@@ -170,10 +166,7 @@ impl Drop for Child {
 /// Asks the kernel to kill the program when we end without having stopped it.
 fn until_we_die(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
-    wrapped
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(command.get_program())
-        .args(command.get_args());
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),
@@ -194,9 +187,7 @@ pub(crate) fn port_or_free(wanted: u16) -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
         .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let address = listener.and_then(|listener| listener.local_addr());
-    address
-        .map(|address| address.port())
-        .map_err(|error| Failure::io("find a free port", &error))
+    address.map(|address| address.port()).map_err(|error| Failure::io("find a free port", &error))
 }
 
 /// Runs a program to its end with its words going straight to the person.
@@ -210,18 +201,29 @@ pub(crate) fn run_visibly(command: &mut Command, what: &str) -> Result<(), Failu
     let repeat = format!("to repeat it alone: {}", spoken(command));
     match clock::poll(RUN_LIMIT, RUN_GAP, || child.try_wait().ok().flatten()) {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Failure::Missed(format!(
-            "{what} failed ({status}); {repeat}"
-        ))),
+        Some(status) => Err(Failure::Missed(format!("{what} failed ({status}); {repeat}"))),
         None => {
             // Fails only when the process has ended by itself in this very moment.
             let _ = child.kill();
             let minutes = RUN_LIMIT.as_secs() / 60;
-            Err(Failure::Missed(format!(
-                "{what} did not end within {minutes} minutes; {repeat}"
-            )))
+            Err(Failure::Missed(format!("{what} did not end within {minutes} minutes; {repeat}")))
         }
     }
+}
+
+/// Returns Cargo as a person would start it.
+///
+/// Cargo tells us about our own package by variables that a second Cargo would inherit; some build
+/// scripts (ring's) read them, and would be built anew each time.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    let told = |name: &str| OF_OUR_PACKAGE.iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(told) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Returns the command line as a person would type it.
@@ -229,11 +231,7 @@ pub(crate) fn spoken(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted = words.map(|word| {
         let word = word.to_string_lossy();
-        if word.contains(' ') {
-            format!("'{word}'")
-        } else {
-            word.into_owned()
-        }
+        if word.contains(' ') { format!("'{word}'") } else { word.into_owned() }
     });
     quoted.collect::<Vec<_>>().join(" ")
 }

@@ -12,9 +12,7 @@ impl Watch {
     /// Starts to measure.
     #[expect(clippy::disallowed_methods, reason = "this is xtask's clock")]
     pub(crate) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     /// Returns the time since the start.

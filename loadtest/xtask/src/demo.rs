@@ -17,7 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::child;
 use crate::clock::Watch;
-use crate::demo::calm::Calm;
+use crate::demo::calm::{Calm, News};
 use crate::demo::chaos::Chaos;
 use crate::demo::guest::Guest;
 use crate::failure::Failure;
@@ -51,11 +51,7 @@ pub(crate) struct Options {
 impl Options {
     /// The smoke test: everything by itself, under chaos, on any port.
     pub(crate) fn smoke(seconds: u64) -> Self {
-        Self {
-            chaos: true,
-            port: 0,
-            headless_for: Some(seconds),
-        }
+        Self { chaos: true, port: 0, headless_for: Some(seconds) }
     }
 }
 
@@ -74,10 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut world = World::start(&tree, "demo", launch, routes)?;
     drop(starting);
     invite(&world);
-    let guest = options
-        .headless_for
-        .map(|_| Guest::arrive(&world.origin()))
-        .transpose()?;
+    let guest =
+        options.headless_for.map(|_| Guest::arrive(&world.origin(), options.chaos)).transpose()?;
     let ran = watch(&mut world, options, &stop);
     let judged = guest.map_or(Ok(()), |guest| guest.leave(&world));
     let stopped = world.stop();
@@ -94,7 +88,9 @@ fn watch(world: &mut World, options: &Options, stop: &AtomicBool) -> Result<(), 
     while !stop.load(Ordering::Relaxed) && limit.is_none_or(|limit| watch.elapsed() < limit) {
         thread::sleep(TICK);
         if let Some(chaos) = &mut chaos {
-            chaos.strike_when_due(watch.elapsed(), world, |line| tell(&mut calm, &watch, line))?;
+            chaos.strike_when_due(watch.elapsed(), world, |line| {
+                tell(&mut calm, &watch, News::plain(line));
+            })?;
         }
         world.check()?;
         tell_news(&news, &mut calm, &watch);
@@ -103,17 +99,15 @@ fn watch(world: &mut World, options: &Options, stop: &AtomicBool) -> Result<(), 
     Ok(())
 }
 
-fn tell_news(news: &Receiver<String>, calm: &mut Calm, watch: &Watch) {
-    for sentence in news.try_iter() {
-        tell(calm, watch, sentence);
+fn tell_news(news: &Receiver<News>, calm: &mut Calm, watch: &Watch) {
+    for news in news.try_iter() {
+        tell(calm, watch, news);
     }
-    calm.due(watch.elapsed())
-        .iter()
-        .for_each(|line| terminal::result(line));
+    calm.due(watch.elapsed()).iter().for_each(|line| terminal::result(line));
 }
 
-fn tell(calm: &mut Calm, watch: &Watch, sentence: String) {
-    if let Some(early) = calm.take(watch.elapsed(), sentence) {
+fn tell(calm: &mut Calm, watch: &Watch, news: News) {
+    if let Some(early) = calm.take(watch.elapsed(), news) {
         terminal::result(&early);
     }
 }
@@ -140,6 +134,7 @@ fn launch(wanted: u16) -> Result<Launch, Failure> {
         port,
         admin_port,
         access_token_seconds: ACCESS_TOKEN_SECONDS,
+        reuse_window_seconds: None,
         gateway_core: None,
         other_core: None,
     })
@@ -172,30 +167,16 @@ fn routes(addresses: &Addresses) -> Vec<Route> {
 
 fn invite(world: &World) {
     let origin = world.origin();
-    let ledger = format!(
-        "{}/ledger/summary",
-        world.addresses.control.trim_end_matches('/')
-    );
+    let ledger = format!("{}/ledger/summary", world.addresses.control.trim_end_matches('/'));
     let tries = [
-        (
-            format!("curl -i {origin}/api/quotes/quote"),
-            "401: nobody is signed in here",
-        ),
+        (format!("curl -i {origin}/api/quotes/quote"), "401: nobody is signed in here"),
         (format!("curl -s {ledger}"), "what the provider has seen"),
-        (
-            format!("curl -s {}", world.admin("/api/sessions")),
-            "who is signed in, and how fresh",
-        ),
-        (
-            format!("curl -s {}", world.admin("/metrics")),
-            "numbers for Prometheus",
-        ),
+        (format!("curl -s {}", world.admin("/api/sessions")), "who is signed in, and how fresh"),
+        (format!("curl -s {}", world.admin("/metrics")), "numbers for Prometheus"),
     ];
     let width = tries.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
-    let tries: Vec<String> = tries
-        .iter()
-        .map(|(line, says)| format!("    {line:<width$}   {says}"))
-        .collect();
+    let tries: Vec<String> =
+        tries.iter().map(|(line, says)| format!("    {line:<width$}   {says}")).collect();
     terminal::result(&format!(
         "
 Tokenward is running. Click here, and sign in as anyone:

@@ -36,9 +36,5 @@ impl Failure {
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     // Nobody is left to tell when standard error itself is closed.
     let _ = message.print();
-    if message.use_stderr() {
-        ExitCode::from(64)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }

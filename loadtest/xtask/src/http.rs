@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::time::Duration;
 
+use serde_json::Value;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
@@ -26,6 +27,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Tells whether this is a 503 that says when to come back.
+    pub(crate) fn is_postponed(&self) -> bool {
+        let told = self.header("retry-after").unwrap_or_default();
+        self.status == 503 && told.parse::<u32>().is_ok()
+    }
+
     /// Returns a header's text, or nothing when it is absent or not text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -41,9 +48,7 @@ impl Caller {
             .proxy(None)
             .timeout_global(Some(ANSWER_LIMIT))
             .build();
-        Self {
-            agent: config.new_agent(),
-        }
+        Self { agent: config.new_agent() }
     }
 
     /// Sends a GET.
@@ -72,13 +77,32 @@ impl Caller {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        read(
-            request.send_form(
-                fields
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            ),
-        )
+        read(request.send_form(fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+    }
+
+    /// Sends a POST of JSON.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(crate) fn post_json(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer, String> {
+        let mut request = self.agent.post(url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send(body.to_string()))
+    }
+
+    /// Sends a DELETE.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(crate) fn delete(&self, url: &str) -> Result<Answer, String> {
+        read(self.agent.delete(url).call())
     }
 
     /// Opens a stream of server-sent events, which has no end of its own.
@@ -90,11 +114,8 @@ impl Caller {
         url: &str,
     ) -> Result<BufReader<impl std::io::Read + use<>>, String> {
         let request = self.agent.get(url).header("accept", "text/event-stream");
-        let request = request
-            .config()
-            .timeout_global(None)
-            .timeout_connect(Some(ANSWER_LIMIT))
-            .build();
+        let request =
+            request.config().timeout_global(None).timeout_connect(Some(ANSWER_LIMIT)).build();
         let response = request.call().map_err(|error| error.to_string())?;
         match response.status().as_u16() {
             200 => Ok(BufReader::new(response.into_body().into_reader())),
@@ -105,12 +126,8 @@ impl Caller {
 
 fn read(response: Result<Response<Body>, ureq::Error>) -> Result<Answer, String> {
     let mut response = response.map_err(|error| error.to_string())?;
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(BODY_LIMIT_BYTES)
-        .lossy_utf8(true)
-        .read_to_string();
+    let body =
+        response.body_mut().with_config().limit(BODY_LIMIT_BYTES).lossy_utf8(true).read_to_string();
     Ok(Answer {
         status: response.status().as_u16(),
         headers: response.headers().clone(),

@@ -3,9 +3,12 @@
 mod bench;
 mod child;
 mod clock;
+mod control;
+mod crash;
 mod demo;
 mod failure;
 mod http;
+mod proofs;
 mod setup;
 mod suite;
 mod terminal;
@@ -40,8 +43,16 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, and the demo under chaos.
+    /// the dependencies, the demo under chaos, and the crash loop.
     Test(suite::Options),
+    /// Kills a real gateway under load again and again, and looks for lost sessions
+    Crash(crash::Options),
+    /// Simulates schedules of failures against the core, and looks for a broken law
+    Sim(proofs::Schedules),
+    /// Breaks the core on purpose, and looks for a breakage that no test catches
+    Mutants,
+    /// Replays the vectors of other implementations
+    Vectors(proofs::Vectors),
     /// Installs what the tests and measurements need, and nothing else
     Setup,
     /// Measures one thing, and ends with one line on standard output
@@ -69,6 +80,10 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => suite::run(&options),
+        Command::Crash(options) => crash::run(&options),
+        Command::Sim(schedules) => proofs::simulate(&schedules),
+        Command::Mutants => proofs::mutate(),
+        Command::Vectors(vectors) => proofs::replay(&vectors),
         Command::Setup => setup::everything().map(drop),
         Command::Bench { subject } => bench::run(&subject),
     }

@@ -30,13 +30,8 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    const ALL: [Self; 5] = [
-        Self::Chromium,
-        Self::ChromeDriver,
-        Self::Curl,
-        Self::H2load,
-        Self::Nginx,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Chromium, Self::ChromeDriver, Self::Curl, Self::H2load, Self::Nginx];
 
     /// The environment variable by which tests find it, and by which a person may choose another.
     pub(crate) fn variable(self) -> &'static str {
@@ -72,9 +67,7 @@ impl Program {
 
     /// Returns where it is: as the environment says, else on the search path.
     fn locate(self) -> Option<PathBuf> {
-        let chosen = env::var_os(self.variable())
-            .map(PathBuf::from)
-            .filter(|path| path.is_file());
+        let chosen = env::var_os(self.variable()).map(PathBuf::from).filter(|path| path.is_file());
         chosen.or_else(|| self.names().iter().find_map(|name| on_path(name)))
     }
 }
@@ -93,10 +86,7 @@ impl Tools {
 
     /// Returns the path behind a variable.
     pub(crate) fn path(&self, variable: &str) -> Option<&Path> {
-        self.variables
-            .iter()
-            .find(|(name, _)| *name == variable)
-            .map(|(_, path)| path.as_path())
+        self.variables.iter().find(|(name, _)| *name == variable).map(|(_, path)| path.as_path())
     }
 
     fn add(&mut self, variable: &'static str, path: PathBuf) {
@@ -128,11 +118,8 @@ pub(crate) fn everything() -> Result<Tools, Failure> {
 /// # Errors
 /// `Unavailable` with the remedy, when one is lacking and cannot be installed.
 pub(crate) fn programs(needed: &[Program]) -> Result<Tools, Failure> {
-    let lacking: Vec<Program> = needed
-        .iter()
-        .copied()
-        .filter(|program| program.locate().is_none())
-        .collect();
+    let lacking: Vec<Program> =
+        needed.iter().copied().filter(|program| program.locate().is_none()).collect();
     if !lacking.is_empty() {
         debian::install(&lacking)?;
     }
@@ -157,15 +144,12 @@ fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     // A person's path often lacks the folders where Debian keeps servers.
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders
-        .map(|folder: PathBuf| folder.join(name))
-        .find(|path| is_program(path))
+    folders.map(|folder: PathBuf| folder.join(name)).find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

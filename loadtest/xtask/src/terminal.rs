@@ -6,12 +6,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a spinner turns: calm to look at, and visibly alive.
 const SPINNER_TICK: Duration = Duration::from_millis(120);
+/// Into how many lines a count is put where nobody watches.
+const LOGGED_STEPS: u64 = 10;
 
 /// Prints a line of progress.
-#[expect(
-    clippy::print_stderr,
-    reason = "xtask talks to the person who started it"
-)]
+#[expect(clippy::print_stderr, reason = "xtask talks to the person who started it")]
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
@@ -54,18 +53,50 @@ impl Drop for Spinner {
     }
 }
 
+/// Counts steps, until the returned value is dropped.
+pub(crate) fn progress(total: u32, what: &str) -> Progress {
+    let bar = ProgressBar::new(total.into());
+    let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{eta}} to go; {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(SPINNER_TICK);
+    Progress { bar, what: what.to_owned() }
+}
+
+/// A running count that clears itself.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    what: String,
+}
+
+impl Progress {
+    /// Counts one step more, and says how things stand.
+    pub(crate) fn step(&self, words: &str) {
+        self.bar.set_message(words.to_owned());
+        self.bar.inc(1);
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        // Not a terminal: a log gets a line for each tenth instead of a moving bar.
+        if self.bar.is_hidden() && done.is_multiple_of((total / LOGGED_STEPS).max(1)) {
+            note(&format!("{done} of {total} {}; {words}", self.what));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Lays rows out as a table: the first column to the left, all others to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| width(column).unwrap_or(0))
-        .collect();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
         let cells: Vec<String> = row
             .iter()
@@ -89,10 +120,7 @@ mod tests {
     fn a_table_aligns_its_columns() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         assert_eq!(
-            table(&[
-                row(["step", "seconds", "result"]),
-                row(["formatting", "2", "ok"])
-            ]),
+            table(&[row(["step", "seconds", "result"]), row(["formatting", "2", "ok"])]),
             "step        seconds  result\nformatting        2      ok"
         );
     }

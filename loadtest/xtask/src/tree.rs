@@ -24,9 +24,8 @@ impl Tree {
             Some(start) => start,
             None => env::current_dir().map_err(|error| Failure::io("find this folder", &error))?,
         };
-        let root = start
-            .ancestors()
-            .find(|folder| folder.join("loadtest/xtask/Cargo.toml").is_file());
+        let root =
+            start.ancestors().find(|folder| folder.join("loadtest/xtask/Cargo.toml").is_file());
         let Some(root) = root else {
             return Err(Failure::Unavailable(
                 "this is not the Tokenward repository: run `cargo xtask` inside it".to_owned(),
@@ -34,10 +33,7 @@ impl Tree {
         };
         let target = env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root.join("target"), |folder| root.join(folder));
-        Ok(Self {
-            root: root.to_owned(),
-            target,
-        })
+        Ok(Self { root: root.to_owned(), target })
     }
 
     /// Returns the workspace's root.
@@ -77,11 +73,7 @@ impl Tree {
         let folder = runs.join(format!("{name}-{}", std::process::id()));
         let found =
             fs::read_dir(&runs).map_err(|error| Failure::io("read the runs' folder", &error))?;
-        for old in found
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|old| of_ended_run(old, name))
-        {
+        for old in found.flatten().map(|entry| entry.path()).filter(|old| of_ended_run(old, name)) {
             // What cannot be removed costs disk and nothing else.
             let _ = fs::remove_dir_all(old);
         }
@@ -92,10 +84,7 @@ impl Tree {
 
 /// Tells whether a folder is of the named command, by a process that is gone or by our own number.
 fn of_ended_run(folder: &Path, name: &str) -> bool {
-    let file_name = folder
-        .file_name()
-        .and_then(|text| text.to_str())
-        .unwrap_or_default();
+    let file_name = folder.file_name().and_then(|text| text.to_str()).unwrap_or_default();
     let Some((command, number)) = file_name.rsplit_once('-') else {
         return false;
     };

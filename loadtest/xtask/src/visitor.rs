@@ -18,11 +18,7 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// Makes a visitor of the gateway at an origin such as `http://127.0.0.1:8080`.
     pub(crate) fn new(gateway: &str) -> Self {
-        Self {
-            caller: Caller::new(),
-            gateway: gateway.to_owned(),
-            cookies: BTreeMap::new(),
-        }
+        Self { caller: Caller::new(), gateway: gateway.to_owned(), cookies: BTreeMap::new() }
     }
 
     /// Signs in, filling each form with what it offers and `login` as the account.
@@ -44,10 +40,7 @@ impl Visitor {
             let Some(found) = Form::first_in(&answer.body) else {
                 // The query of a sign-in address holds codes and states: only the path is told.
                 let place = url.split('?').next().unwrap_or_default();
-                return Err(format!(
-                    "{place} answered {} without a form to go on",
-                    answer.status
-                ));
+                return Err(format!("{place} answered {} without a form to go on", answer.status));
             };
             url = resolve(&url, &found.action);
             form = Some(found.filled(login));
@@ -61,16 +54,12 @@ impl Visitor {
     /// The transport's words when no answer came.
     pub(crate) fn call(&self, path: &str) -> Result<Answer, String> {
         let cookie = self.cookie();
-        self.caller
-            .fetch(&format!("{}{path}", self.gateway), &[("cookie", &cookie)])
+        self.caller.fetch(&format!("{}{path}", self.gateway), &[("cookie", &cookie)])
     }
 
     /// Returns the cookies as a request sends them.
     pub(crate) fn cookie(&self) -> String {
-        let pairs = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
+        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")
     }
 
@@ -93,11 +82,8 @@ impl Visitor {
     }
 
     fn keep_cookies(&mut self, answer: &Answer) {
-        let set = answer
-            .headers
-            .get_all("set-cookie")
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+        let set =
+            answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
         for line in set {
             let pair = line.split(';').next().unwrap_or_default();
             let Some((name, value)) = pair.split_once('=') else {
@@ -106,8 +92,7 @@ impl Visitor {
             if value.is_empty() || line.to_ascii_lowercase().contains("max-age=0") {
                 self.cookies.remove(name.trim());
             } else {
-                self.cookies
-                    .insert(name.trim().to_owned(), value.trim().to_owned());
+                self.cookies.insert(name.trim().to_owned(), value.trim().to_owned());
             }
         }
     }
@@ -134,11 +119,7 @@ impl Form {
             empty: None,
         };
         let mut pressed = false;
-        for tag in body
-            .split('<')
-            .filter_map(|tag| tag.split_once('>'))
-            .map(|(tag, _)| tag)
-        {
+        for tag in body.split('<').filter_map(|tag| tag.split_once('>')).map(|(tag, _)| tag) {
             let button = tag.starts_with("button");
             if !(tag.starts_with("input") || button && !pressed) {
                 continue;
@@ -165,19 +146,12 @@ impl Form {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
     let (value, _) = rest.split_once('"')?;
-    Some(
-        value
-            .replace("&#38;", "&")
-            .replace("&quot;", "\"")
-            .replace("&amp;", "&"),
-    )
+    Some(value.replace("&#38;", "&").replace("&quot;", "\"").replace("&amp;", "&"))
 }
 
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..]
-        .find(['/', '?'])
-        .map_or(url.len(), |at| host + at);
+    let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
     &url[..end]
 }
 
@@ -225,11 +199,7 @@ mod tests {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             form.filled("ada"),
-            [
-                field("state", "s\"1"),
-                field("action", "in"),
-                field("username", "ada")
-            ]
+            [field("state", "s\"1"), field("action", "in"), field("username", "ada")]
         );
         assert_eq!(Form::first_in("<p>no form</p>"), None);
     }

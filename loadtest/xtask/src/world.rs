@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Child};
 use crate::clock;
+use crate::control::Control;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::tree::{Profile, Tree};
 
 /// The client that the gateway is at the sandbox's tenant.
-const CLIENT_ID: &str = "tokenward-demo";
+pub(crate) const CLIENT_ID: &str = "tokenward-demo";
 /// A secret for a tenant that lives as long as the command and listens on this machine only.
 const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
 /// By this variable the gateway reads it, as an operator would have it.
@@ -65,6 +66,7 @@ pub(crate) struct Addresses {
 pub(crate) struct Apis {
     pub(crate) quotes: String,
     pub(crate) accounts: String,
+    pub(crate) echo: String,
 }
 
 /// How the programs are started.
@@ -77,6 +79,8 @@ pub(crate) struct Launch {
     pub(crate) admin_port: u16,
     /// How long the sandbox's access tokens live, in seconds.
     pub(crate) access_token_seconds: u32,
+    /// What the gateway is told of the provider's reuse window; `None` leaves it its default.
+    pub(crate) reuse_window_seconds: Option<u32>,
     /// The core that the gateway is kept on.
     pub(crate) gateway_core: Option<usize>,
     /// The core that everything else is kept on.
@@ -127,6 +131,8 @@ struct ProviderTable<'a> {
     issuer: &'a str,
     client_id: &'a str,
     client_secret: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reuse_window: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -150,14 +156,7 @@ impl World {
         write_gateway_file(&folder, &launch, &addresses, routes(&addresses))?;
         let gateway = start_gateway(tree, &launch, &folder)?;
         let tree = tree.clone();
-        let mut world = Self {
-            addresses,
-            gateway,
-            sandbox,
-            launch,
-            tree,
-            folder,
-        };
+        let mut world = Self { addresses, gateway, sandbox, launch, tree, folder };
         world.wait_until_ready()?;
         Ok(world)
     }
@@ -208,17 +207,14 @@ impl World {
         &self.folder
     }
 
-    /// Returns one sum of the provider's ledger.
-    pub(crate) fn ledger(&self, key: &str) -> Option<u64> {
-        let address = format!(
-            "{}/ledger/summary",
-            self.addresses.control.trim_end_matches('/')
-        );
-        let answer = Caller::new().fetch(&address, &[]).ok()?;
-        serde_json::from_str::<serde_json::Value>(&answer.body)
-            .ok()?
-            .get(key)?
-            .as_u64()
+    /// Returns the sandbox's control port.
+    pub(crate) fn control(&self) -> Control {
+        Control::at(&self.addresses.control)
+    }
+
+    /// Returns the gateway's state directory.
+    pub(crate) fn state(&self) -> PathBuf {
+        state(&self.folder)
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
@@ -227,10 +223,7 @@ impl World {
             if self.gateway.ended().is_some() {
                 return Some(false);
             }
-            caller
-                .fetch(&address, &[])
-                .is_ok_and(|answer| answer.status == 200)
-                .then_some(true)
+            caller.fetch(&address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
         });
         match ready {
             Some(true) => Ok(()),
@@ -245,7 +238,7 @@ impl World {
 /// # Errors
 /// `Missed` when they do not build.
 pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
-    let mut command = Command::new("cargo");
+    let mut command = child::cargo();
     command.args([
         "build",
         "--bins",
@@ -257,10 +250,7 @@ pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
     if matches!(profile, Profile::Release) {
         command.arg("--release");
     }
-    child::run_visibly(
-        command.current_dir(tree.root()),
-        "building the gateway and the sandbox",
-    )
+    child::run_visibly(command.current_dir(tree.root()), "building the gateway and the sandbox")
 }
 
 /// Returns a command that stays on one core, where one is wanted.
@@ -284,9 +274,7 @@ fn start_sandbox(
             .to_vec()
     };
     let sandbox = SandboxFile {
-        tenant: TenantTable {
-            access_token_lifetime_s: launch.access_token_seconds,
-        },
+        tenant: TenantTable { access_token_lifetime_s: launch.access_token_seconds },
         client: [ClientTable {
             client_id: CLIENT_ID,
             client_secret: CLIENT_SECRET,
@@ -297,10 +285,7 @@ fn start_sandbox(
     let text = toml::to_string(&sandbox).map_err(|error| Failure::Ours(error.to_string()))?;
     let file = folder.join("sandbox.toml");
     fs::write(&file, text).map_err(|error| Failure::io("write the sandbox's file", &error))?;
-    let mut command = on_core(
-        launch.other_core,
-        &tree.built(launch.profile, "tokenward-sandbox"),
-    );
+    let mut command = on_core(launch.other_core, &tree.built(launch.profile, "tokenward-sandbox"));
     command.arg("--config").arg(file);
     let log = folder.join("sandbox.log");
     let (mut child, line) = Child::start_and_listen("the sandbox", &command, &log, READY_LIMIT)?;
@@ -316,7 +301,7 @@ fn write_gateway_file(
     addresses: &Addresses,
     route: Vec<Route>,
 ) -> Result<(), Failure> {
-    let state = folder.join("state");
+    let state = state(folder);
     let file = GatewayFile {
         listen: format!("127.0.0.1:{}", launch.port),
         state_dir: &state,
@@ -324,10 +309,9 @@ fn write_gateway_file(
             issuer: &addresses.issuer,
             client_id: CLIENT_ID,
             client_secret: BTreeMap::from([("env", SECRET_VARIABLE)]),
+            reuse_window: launch.reuse_window_seconds.map(|seconds| format!("{seconds}s")),
         },
-        admin: AdminTable {
-            listen: format!("127.0.0.1:{}", launch.admin_port),
-        },
+        admin: AdminTable { listen: format!("127.0.0.1:{}", launch.admin_port) },
         route,
     };
     let text = toml::to_string(&file).map_err(|error| Failure::Ours(error.to_string()))?;
@@ -336,21 +320,17 @@ fn write_gateway_file(
 }
 
 fn start_gateway(tree: &Tree, launch: &Launch, folder: &Path) -> Result<Child, Failure> {
-    let mut command = on_core(
-        launch.gateway_core,
-        &tree.built(launch.profile, "tokenward"),
-    );
-    command
-        .args(["serve", "--config"])
-        .arg(folder.join("gateway.toml"));
+    let mut command = on_core(launch.gateway_core, &tree.built(launch.profile, "tokenward"));
+    command.args(["serve", "--config"]).arg(folder.join("gateway.toml"));
     command.env(SECRET_VARIABLE, CLIENT_SECRET);
     Child::start("the gateway", &command, &folder.join("gateway.log"))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
-)]
+fn state(folder: &Path) -> PathBuf {
+    folder.join("state")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -14,14 +14,10 @@ const MICROSECONDS: u64 = 1_000_000;
 /// # Errors
 /// `Unavailable` when a process is gone.
 pub(super) fn spent_us(process: u32) -> Result<u64, Failure> {
-    let per_second = sysconf(SysconfVar::CLK_TCK)
-        .ok()
-        .flatten()
-        .and_then(|ticks| u64::try_from(ticks).ok());
+    let per_second =
+        sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
     let Some(per_second) = per_second.filter(|&ticks| ticks > 0) else {
-        return Err(Failure::Unavailable(
-            "the kernel does not tell its clock ticks".to_owned(),
-        ));
+        return Err(Failure::Unavailable("the kernel does not tell its clock ticks".to_owned()));
     };
     let mut ticks = 0;
     for member in family(process) {
@@ -36,9 +32,7 @@ pub(super) fn spent_us(process: u32) -> Result<u64, Failure> {
 /// Returns a process and its children: a server's master and its workers.
 fn family(process: u32) -> Vec<u32> {
     let children = read(process, &format!("task/{process}/children")).unwrap_or_default();
-    let children = children
-        .split_whitespace()
-        .filter_map(|number| number.parse().ok());
+    let children = children.split_whitespace().filter_map(|number| number.parse().ok());
     std::iter::once(process).chain(children).collect()
 }
 

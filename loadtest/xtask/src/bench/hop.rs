@@ -58,25 +58,17 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     world::build(&tree, Profile::Release)?;
     let folder = tree.fresh_run("hop-peers")?;
     let upstream = peers::Upstream::start(&tools, &folder, cores.other)?;
-    let mut world = World::start(&tree, "hop", launch(cores)?, |addresses| {
-        routes(addresses, &upstream)
-    })?;
+    let mut world =
+        World::start(&tree, "hop", launch(cores)?, |addresses| routes(addresses, &upstream))?;
     let mut visitor = Visitor::new(&world.origin());
-    visitor
-        .sign_in("ada")
-        .map_err(|why| Failure::Ours(format!("signing in failed: {why}")))?;
+    visitor.sign_in("ada").map_err(|why| Failure::Ours(format!("signing in failed: {why}")))?;
     let injected = injected_length(&world, &visitor)?;
     let nginx = peers::Proxy::start(&tools, &folder, cores.proxy, &upstream, injected)?;
     let mut contenders = [
         Contender::new("nginx", nginx.process(), nginx.origin()),
         Contender::new("tokenward", world.gateway.id(), world.origin()),
     ];
-    let load = Load {
-        options,
-        tools: &tools,
-        core: cores.other,
-        cookie: visitor.cookie(),
-    };
+    let load = Load { options, tools: &tools, core: cores.other, cookie: visitor.cookie() };
     for contender in &contenders {
         load.drive(&contender.origin, WARM_UP_REQUESTS)?;
     }
@@ -101,27 +93,16 @@ struct Cores {
 impl Cores {
     fn of_this_machine() -> Self {
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-            return Self {
-                proxy: Some(0),
-                other: Some(1),
-            };
+            return Self { proxy: Some(0), other: Some(1) };
         }
         terminal::note("one core only: proxies and load share it, the ratio is less steady");
-        Self {
-            proxy: None,
-            other: None,
-        }
+        Self { proxy: None, other: None }
     }
 }
 
 impl Contender {
     fn new(name: &'static str, process: u32, origin: String) -> Self {
-        Self {
-            name,
-            process,
-            origin,
-            rounds_us: Vec::new(),
-        }
+        Self { name, process, origin, rounds_us: Vec::new() }
     }
 
     fn measure(&mut self, load: &Load<'_>) -> Result<(), Failure> {
@@ -129,8 +110,7 @@ impl Contender {
         load.drive(&self.origin, load.options.requests)?;
         let spent = cpu::spent_us(self.process)?.saturating_sub(before);
         // Exact: the microseconds of a round are far below 2^52.
-        self.rounds_us
-            .push(spent as f64 / f64::from(load.options.requests));
+        self.rounds_us.push(spent as f64 / f64::from(load.options.requests));
         Ok(())
     }
 }
@@ -153,27 +133,19 @@ impl Load<'_> {
         command.args(["--h1", "--threads=1", "--connection-inactivity-timeout=20s"]);
         command.arg(format!("--clients={}", self.options.connections));
         command.arg(format!("--requests={requests}"));
-        command
-            .arg(format!("--header=cookie: {}", self.cookie))
-            .arg(format!("{origin}{PATH}"));
-        let output = command
-            .output()
-            .map_err(|error| Failure::io("start h2load", &error))?;
+        command.arg(format!("--header=cookie: {}", self.cookie)).arg(format!("{origin}{PATH}"));
+        let output = command.output().map_err(|error| Failure::io("start h2load", &error))?;
         let text = String::from_utf8_lossy(&output.stdout);
         if succeeded(&text) == Some(requests) {
             return Ok(());
         }
-        Err(Failure::Ours(format!(
-            "not every request of {origin} was answered with 200:\n{text}"
-        )))
+        Err(Failure::Ours(format!("not every request of {origin} was answered with 200:\n{text}")))
     }
 }
 
 /// Reads how many answers had a 2xx status.
 fn succeeded(report: &str) -> Option<u32> {
-    let line = report
-        .lines()
-        .find_map(|line| line.strip_prefix("status codes: "))?;
+    let line = report.lines().find_map(|line| line.strip_prefix("status codes: "))?;
     line.split_once(" 2xx")?.0.parse().ok()
 }
 
@@ -183,6 +155,7 @@ fn launch(cores: Cores) -> Result<Launch, Failure> {
         port: child::port_or_free(0)?,
         admin_port: child::port_or_free(0)?,
         access_token_seconds: ACCESS_TOKEN_SECONDS,
+        reuse_window_seconds: None,
         gateway_core: cores.proxy,
         other_core: cores.other,
     })
@@ -214,25 +187,16 @@ fn injected_length(world: &World, visitor: &Visitor) -> Result<usize, Failure> {
     if answer.body.starts_with("Bearer ") {
         return Ok(answer.body.len());
     }
-    Err(Failure::Ours(
-        "the gateway injected no Authorization header".to_owned(),
-    ))
+    Err(Failure::Ours("the gateway injected no Authorization header".to_owned()))
 }
 
 fn report(contenders: &[Contender; 2]) {
-    let mut rows = vec![
-        ["CPU µs per request", "median", "least", "most"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows =
+        vec![["CPU µs per request", "median", "least", "most"].map(str::to_owned).to_vec()];
     for contender in contenders {
         let (least, median, most) = spread(&contender.rounds_us);
         let shown = [median, least, most].map(|us| format!("{us:.2}"));
-        rows.push(
-            std::iter::once(contender.name.to_owned())
-                .chain(shown)
-                .collect(),
-        );
+        rows.push(std::iter::once(contender.name.to_owned()).chain(shown).collect());
     }
     terminal::note(&terminal::table(&rows));
     let [nginx, tokenward] = contenders;
@@ -245,11 +209,7 @@ fn spread(values: &[f64]) -> (f64, f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (
-        at(0),
-        at(sorted.len() / 2),
-        at(sorted.len().saturating_sub(1)),
-    )
+    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::clock::Watch;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::world::World;
@@ -20,10 +21,7 @@ pub(super) struct Chaos {
 
 impl Chaos {
     pub(super) fn new() -> Self {
-        Self {
-            kills: 0,
-            next: BEAT,
-        }
+        Self { kills: 0, next: BEAT }
     }
 
     /// Kills the gateway and starts it again, when the time has come.
@@ -43,30 +41,22 @@ impl Chaos {
         self.kills += 1;
         world.gateway.kill();
         tell(format!("chaos  kill {}: the gateway is gone", self.kills));
+        let watch = Watch::start();
         world.restart_gateway()?;
+        let took = watch.elapsed();
         let shown =
             |sum: Option<u64>| sum.map_or_else(|| "unknown".to_owned(), |sum| sum.to_string());
         tell(format!(
-            "chaos  the gateway is back: {} kills, {} sessions alive, {} families revoked",
-            self.kills,
+            "chaos  the gateway is back after {} ms; sessions alive: {}, families revoked: {}",
+            took.as_millis(),
             shown(sessions(world)),
-            shown(world.ledger("families_revoked")),
+            shown(world.control().sum("families_revoked")),
         ));
         Ok(())
     }
 }
 
 fn sessions(world: &World) -> Option<u64> {
-    let answer = Caller::new()
-        .fetch(&world.admin("/api/sessions"), &[])
-        .ok()?;
-    count(&serde_json::from_str(&answer.body).ok()?)
-}
-
-/// Counts the sessions of a list that stands alone or under its name.
-fn count(answer: &Value) -> Option<u64> {
-    let list = answer
-        .as_array()
-        .or_else(|| answer.get("sessions")?.as_array())?;
-    u64::try_from(list.len()).ok()
+    let answer = Caller::new().fetch(&world.admin("/api/sessions?limit=1"), &[]).ok()?;
+    serde_json::from_str::<Value>(&answer.body).ok()?.get("total")?.as_u64()
 }

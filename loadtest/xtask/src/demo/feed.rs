@@ -1,4 +1,4 @@
-//! The gateway's event stream as sentences, through every restart of the gateway.
+//! The gateway's event stream as news, through every restart of the gateway.
 
 use std::io::BufRead;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -7,23 +7,30 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::calm::News;
 use crate::http::Caller;
 
-/// Sentences that wait for the screen; beyond it the reader waits, and the gateway drops for it.
+/// News that wait for the screen; beyond it the reader waits, and the gateway drops for it.
 const WAITING_MAX: usize = 1024;
 /// How long to wait before the stream is opened again: the gateway may be restarting.
 const REOPEN_GAP: Duration = Duration::from_millis(250);
+/// How much of a session's public id is shown: enough to tell the visitors of a demo apart.
+const SHOWN_ID: usize = 6;
 
 /// One event of `GET /api/events`.
 #[derive(Debug, Deserialize)]
 struct Event {
     #[serde(default)]
     session: String,
+    #[serde(default)]
+    event: String,
+    #[serde(default)]
+    audience: String,
     text: String,
 }
 
 /// Follows the stream on a thread that ends with the program or when nobody listens.
-pub(super) fn follow(events: String) -> Receiver<String> {
+pub(super) fn follow(events: String) -> Receiver<News> {
     let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     thread::spawn(move || {
         let caller = Caller::new();
@@ -35,13 +42,13 @@ pub(super) fn follow(events: String) -> Receiver<String> {
 }
 
 /// Reads until the stream breaks; fails only when nobody listens any more.
-fn read_once(caller: &Caller, events: &str, sender: &SyncSender<String>) -> Result<(), Deaf> {
+fn read_once(caller: &Caller, events: &str, sender: &SyncSender<News>) -> Result<(), Deaf> {
     let Ok(stream) = caller.stream(events) else {
         return Ok(());
     };
     for line in stream.lines().map_while(Result::ok) {
-        if let Some(sentence) = sentence(&line) {
-            sender.send(sentence).map_err(|_| Deaf)?;
+        if let Some(news) = news(&line) {
+            sender.send(news).map_err(|_| Deaf)?;
         }
     }
     Ok(())
@@ -51,13 +58,29 @@ fn read_once(caller: &Caller, events: &str, sender: &SyncSender<String>) -> Resu
 #[derive(Debug)]
 struct Deaf;
 
-/// Returns the sentence of a stream's line, or nothing where it holds no event.
-fn sentence(line: &str) -> Option<String> {
+/// Returns the news of a stream's line, or nothing where it holds no event.
+fn news(line: &str) -> Option<News> {
     let event: Event = serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()?;
-    Some(match event.session.as_str() {
+    let topic = Some(format!("{} {}", event.session, event.audience));
+    let text = match event.audience.as_str() {
         "" => event.text,
-        session => format!("{session}  {}", event.text),
+        audience => event.text.replace(audience, brief(audience)),
+    };
+    let text = match event.session.get(..SHOWN_ID) {
+        Some(id) => format!("{id}  {text}"),
+        None => text,
+    };
+    Some(News {
+        text,
+        opens: topic.clone().filter(|_| event.event == "exchange_started"),
+        closes: topic.filter(|_| event.event == "refreshed"),
     })
+}
+
+/// Shortens an audience of the sandbox to the name of its API.
+fn brief(audience: &str) -> &str {
+    let host = audience.strip_prefix("https://").unwrap_or(audience);
+    host.strip_suffix(".sandbox.example").unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -65,18 +88,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lines_with_an_event_become_sentences() {
+    fn only_lines_with_an_event_become_news() {
         for (line, expected) in [
             (
-                r#"data: {"at_ms":1,"session":"s-1","event":"refreshed","audience":"a","text":"Fresh."}"#,
-                Some("s-1  Fresh."),
+                r#"data: {"at_ms":1,"session":"0123456789","event":"refreshed","audience":"https://quotes.sandbox.example","text":"https://quotes.sandbox.example refreshed"}"#,
+                Some("012345  quotes refreshed"),
             ),
             (r#"data:{"text":"Ready."}"#, Some("Ready.")),
             (": keep-alive", None),
             ("data: no json", None),
             ("", None),
         ] {
-            assert_eq!(sentence(line).as_deref(), expected, "{line}");
+            assert_eq!(news(line).map(|news| news.text).as_deref(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_end_of_an_exchange_names_its_beginning() {
+        let told = |event| {
+            let line =
+                format!(r#"data: {{"session":"s","event":"{event}","audience":"a","text":""}}"#);
+            news(&line).unwrap()
+        };
+        assert!(told("exchange_started").opens.is_some());
+        assert_eq!(told("exchange_started").opens, told("refreshed").closes);
+        assert_eq!((told("held").opens, told("held").closes), (None, None));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::clock::Watch;
 use crate::failure::Failure;
+use crate::http::Answer;
 use crate::terminal;
 use crate::visitor::Visitor;
 use crate::world::World;
@@ -14,6 +16,9 @@ use crate::world::World;
 const GAP: Duration = Duration::from_millis(200);
 /// What the guest calls in turn.
 const PATHS: [&str; 2] = ["/api/quotes/quote", "/api/accounts/accounts"];
+/// How long a path may go without a 200 under chaos: a restart, and the longest doubt after it (a
+/// lease of 15 s).
+const DOUBT_LIMIT: Duration = Duration::from_secs(17);
 /// The most failures that are told one by one.
 const TOLD_MAX: usize = 5;
 
@@ -27,27 +32,27 @@ pub(super) struct Guest {
 #[derive(Debug, Default)]
 struct Score {
     answered: u64,
-    /// Calls while the gateway was not there; only chaos may cause them.
+    /// Calls while the gateway was not there.
     unanswered: u64,
+    /// Calls that were told to come back: 503 with a Retry-After.
+    postponed: u64,
     failed: Vec<String>,
 }
 
 impl Guest {
-    /// Signs in, and starts to call.
+    /// Signs in, and starts to call. Only under chaos may a call stay unanswered, or be told to come
+    /// back for as long as its session may be in doubt.
     ///
     /// # Errors
     /// `Missed` when the sign-in does not work.
-    pub(super) fn arrive(gateway: &str) -> Result<Self, Failure> {
+    pub(super) fn arrive(gateway: &str, chaos: bool) -> Result<Self, Failure> {
         let mut visitor = Visitor::new(gateway);
         visitor
             .sign_in("ada")
             .map_err(|why| Failure::Missed(format!("signing in failed: {why}")))?;
         let leave = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&leave);
-        Ok(Self {
-            leave,
-            work: thread::spawn(move || call_until(&visitor, &told)),
-        })
+        Ok(Self { leave, work: thread::spawn(move || call_until(&visitor, chaos, &told)) })
     }
 
     /// Stops calling, tells the score and judges it with the provider's ledger.
@@ -56,18 +61,17 @@ impl Guest {
     /// `Missed` when a call failed or a family was revoked.
     pub(super) fn leave(self, world: &World) -> Result<(), Failure> {
         self.leave.store(true, Ordering::Relaxed);
-        let score = self
-            .work
-            .join()
-            .map_err(|_| Failure::Ours("the guest panicked".to_owned()))?;
-        let revoked = world.ledger("families_revoked");
-        let rotations = world.ledger("rotations");
+        let score = self.work.join().map_err(|_| Failure::Ours("the guest panicked".to_owned()))?;
+        let revoked = world.control().sum("families_revoked");
+        let rotations = world.control().sum("rotations");
         let shown =
             |sum: Option<u64>| sum.map_or_else(|| "unknown".to_owned(), |sum| sum.to_string());
         terminal::result(&format!(
-            "guest: {} calls answered, {} while the gateway was down, {} failed; {} rotations, {} families revoked",
+            "guest: {} calls answered, {} while the gateway was down, {} told to come back, {} failed; \
+             {} rotations, {} families revoked",
             score.answered,
             score.unanswered,
+            score.postponed,
             score.failed.len(),
             shown(rotations),
             shown(revoked),
@@ -76,14 +80,22 @@ impl Guest {
         if broken.is_empty() {
             return Ok(());
         }
-        Err(Failure::Missed(format!(
-            "the demo did not keep its promise: {}",
-            broken.join("; ")
-        )))
+        Err(Failure::Missed(format!("the demo did not keep its promise: {}", broken.join("; "))))
     }
 }
 
 impl Score {
+    /// Counts an answer; `patient` where a call may go without.
+    fn hear(&mut self, path: &str, answer: &Result<Answer, String>, patient: bool) {
+        match answer {
+            Ok(answer) if answer.status == 200 => self.answered += 1,
+            Ok(answer) if patient && answer.is_postponed() => self.postponed += 1,
+            Ok(answer) => self.failed.push(format!("{path} answered {}", answer.status)),
+            Err(_) if patient => self.unanswered += 1,
+            Err(why) => self.failed.push(format!("{path} was not answered: {why}")),
+        }
+    }
+
     /// Returns what must not have been; empty when all went well.
     fn broken(mut self, rotations: Option<u64>, revoked: Option<u64>) -> Vec<String> {
         self.failed.truncate(TOLD_MAX);
@@ -101,18 +113,17 @@ impl Score {
     }
 }
 
-fn call_until(visitor: &Visitor, leave: &AtomicBool) -> Score {
+fn call_until(visitor: &Visitor, chaos: bool, leave: &AtomicBool) -> Score {
     let mut score = Score::default();
-    for path in PATHS.iter().cycle() {
+    let mut served = PATHS.map(|_| Watch::start());
+    for at in (0..PATHS.len()).cycle() {
         if leave.load(Ordering::Relaxed) {
             break;
         }
-        match visitor.call(path) {
-            Ok(answer) if answer.status == 200 => score.answered += 1,
-            Ok(answer) => score
-                .failed
-                .push(format!("{path} answered {}", answer.status)),
-            Err(_) => score.unanswered += 1,
+        let answer = visitor.call(PATHS[at]);
+        score.hear(PATHS[at], &answer, chaos && served[at].elapsed() < DOUBT_LIMIT);
+        if answer.is_ok_and(|answer| answer.status == 200) {
+            served[at] = Watch::start();
         }
         thread::sleep(GAP);
     }
@@ -121,6 +132,8 @@ fn call_until(visitor: &Visitor, leave: &AtomicBool) -> Score {
 
 #[cfg(test)]
 mod tests {
+    use ureq::http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     #[test]
@@ -128,6 +141,7 @@ mod tests {
         let score = |answered, failed: &[&str]| Score {
             answered,
             unanswered: 3,
+            postponed: 1,
             failed: failed.iter().map(|&text| text.to_owned()).collect(),
         };
         for (score, rotations, revoked, broken) in [
@@ -140,6 +154,30 @@ mod tests {
         ] {
             let text = format!("{score:?} {rotations:?} {revoked:?}");
             assert_eq!(score.broken(rotations, revoked).len(), broken, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_patience_excuses_silence_and_delay() {
+        let answer = |status, retry_after: bool| {
+            let mut headers = HeaderMap::new();
+            if retry_after {
+                headers.insert("retry-after", HeaderValue::from_static("1"));
+            }
+            Ok(Answer { status, headers, body: String::new() })
+        };
+        for (answer, patient, failed) in [
+            (answer(200, false), false, 0),
+            (answer(503, true), true, 0),
+            (answer(503, true), false, 1),
+            (answer(503, false), true, 1),
+            (answer(401, false), true, 1),
+            (Err("refused".to_owned()), true, 0),
+            (Err("refused".to_owned()), false, 1),
+        ] {
+            let mut score = Score::default();
+            score.hear("/a", &answer, patient);
+            assert_eq!(score.failed.len(), failed, "{answer:?} {patient}");
         }
     }
 }

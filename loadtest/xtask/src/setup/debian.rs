@@ -18,10 +18,7 @@ const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
 /// # Errors
 /// `Unavailable` with the remedy, when this is no Debian, or nobody may install, or it failed.
 pub(super) fn install(lacking: &[Program]) -> Result<(), Failure> {
-    let packages: Vec<&str> = lacking
-        .iter()
-        .map(|program| program.debian_package())
-        .collect();
+    let packages: Vec<&str> = lacking.iter().map(|program| program.debian_package()).collect();
     let names: Vec<&str> = lacking.iter().map(|program| program.names()[0]).collect();
     let by_hand = format!("apt-get install {}", packages.join(" "));
     if on_path("apt-get").is_none() {
@@ -48,10 +45,7 @@ pub(super) fn install(lacking: &[Program]) -> Result<(), Failure> {
 
 fn run(arguments: &[&str], by_hand: &str) -> Result<(), Failure> {
     let mut command = as_root("apt-get", by_hand)?;
-    command
-        .args(["-o", LOCK_WAIT])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-o", LOCK_WAIT]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     let what = format!("apt-get {}", arguments[0]);
     child::run_visibly(&mut command, &what).map_err(|failure| {
         Failure::Unavailable(format!(
@@ -66,21 +60,14 @@ fn as_root(program: &str, by_hand: &str) -> Result<Command, Failure> {
         return Ok(Command::new(program));
     }
     let mut question = Command::new("sudo");
-    question
-        .args(["--non-interactive", "true"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    question.args(["--non-interactive", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
     if !question.status().is_ok_and(|status| status.success()) {
         return Err(Failure::Unavailable(format!(
             "only root may install, and sudo is absent or asks a password: as root, run: {by_hand}"
         )));
     }
     let mut command = Command::new("sudo");
-    command.args([
-        "--non-interactive",
-        "--preserve-env=DEBIAN_FRONTEND",
-        program,
-    ]);
+    command.args(["--non-interactive", "--preserve-env=DEBIAN_FRONTEND", program]);
     Ok(command)
 }
 
@@ -90,9 +77,7 @@ fn quieten(unit: &str) {
     if !Path::new("/run/systemd/system").is_dir() {
         return;
     }
-    terminal::note(&format!(
-        "stopping the {unit} server that its package has just started"
-    ));
+    terminal::note(&format!("stopping the {unit} server that its package has just started"));
     if let Ok(mut command) = as_root("systemctl", "systemctl disable --now") {
         // A failure means that it is not running, and else the ports of the tests do not collide.
         let _ = command.args(["disable", "--now", "--quiet", unit]).status();

@@ -1,7 +1,6 @@
 //! cargo-deny, which judges the licences and sources of all dependencies.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::child;
 use crate::failure::Failure;
@@ -28,17 +27,9 @@ pub(super) fn install(tree: &Tree) -> Result<PathBuf, Failure> {
         "this machine lacks cargo-deny: building it once (about two minutes on two cores)",
     );
     let build = tree.tools().join("build");
-    let mut command = Command::new("cargo");
+    let mut command = child::cargo();
     command
-        .args([
-            "install",
-            "cargo-deny",
-            "--version",
-            VERSION,
-            "--locked",
-            "--quiet",
-            "--root",
-        ])
+        .args(["install", "cargo-deny", "--version", VERSION, "--locked", "--quiet", "--root"])
         .arg(tree.tools())
         .env("CARGO_TARGET_DIR", &build)
         // It runs for a second and is built for five minutes with its own settings.
@@ -47,9 +38,7 @@ pub(super) fn install(tree: &Tree) -> Result<PathBuf, Failure> {
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     child::run_visibly(&mut command, "building cargo-deny").map_err(|failure| {
-        Failure::Unavailable(format!(
-            "{failure}\nor install cargo-deny {VERSION} by hand"
-        ))
+        Failure::Unavailable(format!("{failure}\nor install cargo-deny {VERSION} by hand"))
     })?;
     // Only the program is wanted; its parts are 350 MB. A leftover costs disk and nothing else.
     let _ = std::fs::remove_dir_all(build);

@@ -29,17 +29,11 @@ pub(super) fn node() -> Result<PathBuf, Failure> {
             "the real OpenID provider of the end-to-end tests needs Node.js and npm: {remedy}"
         )));
     };
-    let able = Command::new(&node)
-        .args(["--eval", NEEDED])
-        .stderr(Stdio::null())
-        .status();
+    let able = Command::new(&node).args(["--eval", NEEDED]).stderr(Stdio::null()).status();
     if able.is_ok_and(|status| status.success()) {
         Ok(node)
     } else {
-        Err(Failure::Unavailable(format!(
-            "{} is too old: {remedy}",
-            node.display()
-        )))
+        Err(Failure::Unavailable(format!("{} is too old: {remedy}", node.display())))
     }
 }
 
@@ -51,10 +45,7 @@ pub(super) fn install(tree: &Tree, node: &Path) -> Result<(), Failure> {
     let (source, folder) = (tree.provider_source(), tree.provider());
     fs::create_dir_all(&folder)
         .map_err(|error| Failure::io("make the provider's folder", &error))?;
-    for name in OUR_FILES
-        .iter()
-        .chain(&["package.json", "package-lock.json"])
-    {
+    for name in OUR_FILES.iter().chain(&["package.json", "package-lock.json"]) {
         copy(&source.join(name), &folder.join(name))?;
     }
     let lock = folder.join("package-lock.json");
@@ -67,13 +58,7 @@ pub(super) fn install(tree: &Tree, node: &Path) -> Result<(), Failure> {
     terminal::note("installing the real OpenID provider from npm, by the committed lock file");
     let mut command = Command::new("npm");
     // No script of a package runs, and nobody is asked or told about funding.
-    command.args([
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]);
+    command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     child::run_visibly(command.current_dir(&folder), "npm ci")
         .map_err(|failure| Failure::Unavailable(format!("{failure}\nin {}", folder.display())))?;
     prove(node, &folder)?;
@@ -83,18 +68,13 @@ pub(super) fn install(tree: &Tree, node: &Path) -> Result<(), Failure> {
 /// Loads the library once, so that a broken installation shows here and not in a test.
 fn prove(node: &Path, folder: &Path) -> Result<(), Failure> {
     let mut command = Command::new(node);
-    command
-        .args(["--input-type=module", "--eval", "import 'oidc-provider';"])
-        .current_dir(folder);
+    command.args(["--input-type=module", "--eval", "import 'oidc-provider';"]).current_dir(folder);
     child::run_visibly(&mut command, "loading oidc-provider")
         .map_err(|failure| Failure::Unavailable(failure.to_string()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map(drop).map_err(|error| {
-        Failure::io(
-            &format!("copy {} to {}", from.display(), to.display()),
-            &error,
-        )
+        Failure::io(&format!("copy {} to {}", from.display(), to.display()), &error)
     })
 }

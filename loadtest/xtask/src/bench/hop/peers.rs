@@ -53,10 +53,7 @@ impl Upstream {
              location = {ECHO_PATH} {{ return 200 $http_authorization; }} }}"
         );
         let (port, server) = start(tools, &folder.join("upstream"), core, &inside)?;
-        Ok(Self {
-            port,
-            _server: server,
-        })
+        Ok(Self { port, _server: server })
     }
 
     /// Returns its origin.

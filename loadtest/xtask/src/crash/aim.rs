@@ -1,0 +1,165 @@
+//! Where a kill falls: at random, or at a chosen point of an exchange's way.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::dice::Dice;
+use super::trace::{LOG, STORE, Trace};
+use crate::clock;
+use crate::control::Control;
+use crate::failure::Failure;
+use crate::world::World;
+
+/// How long the load runs before an aimed kill, at least and at most.
+const RUN: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1200)];
+/// How long a point is waited for. Every session exchanges each second, and the store's log is full
+/// after some seconds.
+const POINT_LIMIT: Duration = Duration::from_secs(6);
+/// How slow the provider is made before it commits, or after.
+const SLOW: Duration = Duration::from_millis(250);
+/// The same where the kill is to fall right on the reply: short, so that few replies pile up.
+const SLOW_REPLY: Duration = Duration::from_millis(60);
+/// The most requests that one aim slows down: more than fall into its time.
+const SLOWED_MAX: u32 = 500;
+/// How often the ledger is asked for the first commit after an aim.
+const LEDGER_GAP: Duration = Duration::from_millis(2);
+/// How far around a reply or a write a kill may fall: a save takes about as long.
+const AROUND: Duration = Duration::from_millis(3);
+
+/// A point on an exchange's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Point {
+    /// Anywhere.
+    Random,
+    /// As the intent is written, before the request is sent.
+    BeforeSend,
+    /// While the provider has the request and has not committed.
+    BeforeCommit,
+    /// After the provider committed, while its reply is on its way.
+    AfterCommit,
+    /// As the reply arrives, before it is saved.
+    BeforeSave,
+    /// Right after a save.
+    AfterSave,
+    /// While the store moves its log into its file.
+    Compaction,
+}
+
+impl Point {
+    /// In this order the kills go; chance comes twice as often as any chosen point.
+    const ROUND: [Self; 8] = [
+        Self::Random,
+        Self::BeforeSend,
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::Random,
+        Self::BeforeSave,
+        Self::AfterSave,
+        Self::Compaction,
+    ];
+
+    /// All points, each once.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Random,
+        Self::BeforeSend,
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::BeforeSave,
+        Self::AfterSave,
+        Self::Compaction,
+    ];
+
+    /// Returns the point of the kill with this number.
+    pub(super) const fn of(kill: u32) -> Self {
+        Self::ROUND[kill as usize % Self::ROUND.len()]
+    }
+
+    /// Says it in words.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Random => "at random",
+            Self::BeforeSend => "before the send",
+            Self::BeforeCommit => "before the provider commits",
+            Self::AfterCommit => "after the provider committed",
+            Self::BeforeSave => "before the save",
+            Self::AfterSave => "after the save",
+            Self::Compaction => "during compaction",
+        }
+    }
+}
+
+/// What is needed to hit a point.
+#[derive(Debug)]
+pub(super) struct Aim {
+    control: Control,
+    trace: Trace,
+}
+
+impl Aim {
+    /// Looks at the ledger and at the store's files of a running world.
+    ///
+    /// # Errors
+    /// `Unavailable` when the state directory cannot be watched.
+    pub(super) fn new(world: &World) -> Result<Self, Failure> {
+        Ok(Self { control: world.control(), trace: Trace::on(&world.state())? })
+    }
+
+    /// Returns when it is time to kill, and whether the point was reached.
+    ///
+    /// # Errors
+    /// `Ours` when the sandbox does not do as it is told.
+    pub(super) fn wait_for(&self, point: Point, dice: &mut Dice) -> Result<bool, Failure> {
+        thread::sleep(dice.between(RUN[0], RUN[1]));
+        let hit = match point {
+            Point::Random => true,
+            Point::BeforeSend => self.trace.write_to(LOG, POINT_LIMIT),
+            Point::BeforeCommit => {
+                self.slow_down("before", SLOW)?;
+                thread::sleep(SLOW);
+                true
+            }
+            Point::AfterCommit => {
+                self.slow_down("after", SLOW)?;
+                self.committed()
+            }
+            Point::BeforeSave | Point::AfterSave => {
+                self.slow_down("after", SLOW_REPLY)?;
+                let committed = self.committed();
+                thread::sleep(SLOW_REPLY.saturating_sub(LEDGER_GAP));
+                committed && (point == Point::BeforeSave || self.trace.write_to(LOG, POINT_LIMIT))
+            }
+            Point::Compaction => self.trace.write_to(STORE, POINT_LIMIT),
+        };
+        let spread = match point {
+            Point::BeforeCommit | Point::AfterCommit => SLOW,
+            Point::Random
+            | Point::BeforeSend
+            | Point::BeforeSave
+            | Point::AfterSave
+            | Point::Compaction => AROUND,
+        };
+        thread::sleep(dice.between(Duration::ZERO, spread));
+        Ok(hit)
+    }
+
+    fn slow_down(&self, when: &str, by: Duration) -> Result<(), Failure> {
+        let fault = json!({
+            "endpoint": "token",
+            "kind": "slow",
+            "only": "refresh_token",
+            "when": when,
+            "ms": u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
+            "times": SLOWED_MAX,
+        });
+        self.control.post("faults", &fault).map(drop)
+    }
+
+    /// Waits until the provider has committed a further refresh.
+    fn committed(&self) -> bool {
+        let refreshes = || self.control.sum("refreshes");
+        let before = refreshes();
+        clock::poll(POINT_LIMIT, LEDGER_GAP, || (refreshes() > before).then_some(())).is_some()
+    }
+}

@@ -1,0 +1,185 @@
+//! The callers: each goes on calling through every outage, whatever it is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) use self::board::{Board, Recovery};
+use super::dice::Dice;
+use crate::failure::Failure;
+use crate::http::Caller;
+use crate::world::{CLIENT_ID, World};
+
+mod board;
+
+/// Callers of each session: two at once meet every exchange.
+const CALLERS: usize = 2;
+/// Between two calls of one caller, at least and at most: some ten calls for each access token.
+const GAP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(180)];
+
+/// An API that the crowd calls.
+#[derive(Debug)]
+pub(super) struct Audience {
+    pub(super) identifier: &'static str,
+    pub(super) scopes: &'static [&'static str],
+    /// The gateway's route.
+    pub(super) prefix: &'static str,
+    /// What is called behind it.
+    path: &'static str,
+}
+
+/// The sandbox's three APIs.
+pub(super) const AUDIENCES: [Audience; 3] = [
+    Audience {
+        identifier: "https://quotes.sandbox.example",
+        scopes: &["read:quotes"],
+        prefix: "/quotes/",
+        path: "/quotes/quote",
+    },
+    Audience {
+        identifier: "https://accounts.sandbox.example",
+        scopes: &["read:accounts"],
+        prefix: "/accounts/",
+        path: "/accounts/accounts",
+    },
+    Audience {
+        identifier: "https://echo.sandbox.example",
+        scopes: &["use:echo"],
+        prefix: "/echo/",
+        path: "/echo/anything",
+    },
+];
+
+/// A session of the crowd.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// The session's public id.
+    pub(super) id: String,
+    handle: String,
+}
+
+#[derive(Deserialize)]
+struct MintedFamilies {
+    sessions: Vec<MintedFamily>,
+}
+
+#[derive(Deserialize)]
+struct MintedFamily {
+    subject: String,
+    refresh_token: String,
+}
+
+#[derive(Deserialize)]
+struct Adopted {
+    handle: String,
+    session: String,
+}
+
+/// Starts token families at the provider, and lets the gateway adopt each as a session.
+///
+/// # Errors
+/// `Ours` when either refuses.
+pub(super) fn gather(world: &World, count: u32) -> Result<Vec<Member>, Failure> {
+    let [first, ..] = AUDIENCES;
+    let wish = json!({
+        "count": count,
+        "client_id": CLIENT_ID,
+        "audience": first.identifier,
+        "scope": format!("openid offline_access {}", first.scopes.join(" ")),
+    });
+    let minted: MintedFamilies = serde_json::from_value(world.control().post("sessions", &wish)?)
+        .map_err(|error| {
+        Failure::Ours(format!("the sandbox minted something else: {error}"))
+    })?;
+    let caller = Caller::new();
+    minted.sessions.iter().map(|family| adopt(world, &caller, family)).collect()
+}
+
+fn adopt(world: &World, caller: &Caller, family: &MintedFamily) -> Result<Member, Failure> {
+    let wish = json!({
+        "refresh_token": family.refresh_token,
+        "subject": family.subject,
+        "audience": AUDIENCES[0].identifier,
+    });
+    let answer = caller.post_json(&world.admin("/api/adopt"), &[], &wish).map_err(Failure::Ours)?;
+    if answer.status != 201 {
+        return Err(Failure::Ours(format!("adopting answered {}: {}", answer.status, answer.body)));
+    }
+    let adopted: Adopted = serde_json::from_str(&answer.body)
+        .map_err(|error| Failure::Ours(format!("adopting answered something else: {error}")))?;
+    Ok(Member { id: adopted.session, handle: adopted.handle })
+}
+
+/// The callers at work.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    leave: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<()>>,
+}
+
+impl Crowd {
+    /// Lets all callers of all sessions start.
+    pub(super) fn start(
+        origin: &str,
+        members: &[Member],
+        board: &Arc<Board>,
+        dice: &mut Dice,
+    ) -> Self {
+        let leave = Arc::new(AtomicBool::new(false));
+        let seats = (0..members.len()).flat_map(|seat| (0..CALLERS).map(move |_| seat));
+        let callers = seats.map(|seat| {
+            let mut caller = Calling {
+                seat,
+                authorization: format!("Bearer {}", members[seat].handle),
+                origin: origin.to_owned(),
+                caller: Caller::new(),
+                board: Arc::clone(board),
+                dice: Dice::new(dice.roll()),
+            };
+            let leave = Arc::clone(&leave);
+            thread::spawn(move || caller.call_until(&leave))
+        });
+        let callers = callers.collect();
+        Self { leave, callers }
+    }
+
+    /// Sends all callers home.
+    pub(super) fn stop(self) {
+        self.leave.store(true, Ordering::Relaxed);
+        for caller in self.callers {
+            // One that panicked has left its session without calls: the board misses it.
+            let _ = caller.join();
+        }
+    }
+}
+
+/// One caller of one session.
+#[derive(Debug)]
+struct Calling {
+    seat: usize,
+    authorization: String,
+    origin: String,
+    caller: Caller,
+    board: Arc<Board>,
+    dice: Dice,
+}
+
+impl Calling {
+    fn call_until(&mut self, leave: &AtomicBool) {
+        let first = self.dice.pick(&[0, 1, 2]);
+        for audience in (0..AUDIENCES.len()).cycle().skip(first) {
+            if leave.load(Ordering::Relaxed) {
+                break;
+            }
+            let before = self.board.era();
+            let url = format!("{}{}", self.origin, AUDIENCES[audience].path);
+            let answer = self.caller.fetch(&url, &[("authorization", &self.authorization)]);
+            self.board.hear(self.seat, audience, before, answer);
+            thread::sleep(self.dice.between(GAP[0], GAP[1]));
+        }
+    }
+}
