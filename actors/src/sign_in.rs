@@ -9,6 +9,7 @@ use crate::core::scope::ScopeSet;
 use crate::core::secret::RefreshToken;
 use crate::core::session::{Need, due_at, rotation};
 use crate::core::snapshot::Snapshot;
+use crate::core::time::UnixSeconds;
 use crate::handle::SessionHandle;
 use crate::metrics::label::SessionEvent;
 use crate::provider::SignedIn;
@@ -86,7 +87,12 @@ impl Tokenward {
         Ok(self.create(session).await?)
     }
 
-    async fn create(&self, session: Snapshot) -> Result<SessionHandle, StoreError> {
+    async fn create(&self, mut session: Snapshot) -> Result<SessionHandle, StoreError> {
+        if let Some(lifetime) = self.shared.policies().lifetime {
+            let UnixSeconds(now) = self.shared.clock.unix();
+            let ends_at = UnixSeconds(now.saturating_add(lifetime.as_secs()));
+            session.ceiling = Some(session.ceiling.map_or(ends_at, |ceiling| ceiling.min(ends_at)));
+        }
         let handle = SessionHandle::random();
         let key = handle.key();
         let due = due_at(&session, &self.shared.policies(), self.shared.clock.now());

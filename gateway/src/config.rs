@@ -102,8 +102,6 @@ pub struct Limits {
 pub struct SessionConfig {
     /// The cookie that carries the session handle; `__Host-` is part of it where callers use TLS.
     pub cookie: Arc<str>,
-    /// How long a session may live without use.
-    pub idle: Duration,
     /// How long a session may live at all.
     pub lifetime: Duration,
     /// Further origins whose pages may send unsafe requests with the cookie.
@@ -144,7 +142,8 @@ impl Config {
 
     /// Returns the policies under which sessions act.
     pub fn policies(&self) -> Policies {
-        let mut policies = Policies::default();
+        let mut policies =
+            Policies { lifetime: Some(self.session.lifetime), ..Policies::default() };
         if let Some(window) = self.provider.reuse_window {
             policies.deadlines = Deadlines::for_reuse_window(window);
         }

@@ -13,6 +13,9 @@ pub struct Policies {
     pub deadlines: Deadlines,
     /// How to wait after a failure.
     pub backoff: Backoff,
+    /// How long a session may live at all, by the wall clock, from its sign-in; `None` for as long
+    /// as the provider lets it.
+    pub lifetime: Option<Duration>,
     /// The audiences that are known.
     pub audiences: BTreeMap<Audience, AudiencePolicy>,
 }

@@ -63,8 +63,8 @@ pub enum State {
         trigger: Trigger,
         /// When it was launched.
         since: Instant,
-        /// Whether the old access token had ended by then.
-        late: bool,
+        /// When the access token that it replaces ends; `None` where there is none.
+        ends_at: Option<Instant>,
     },
     /// Nobody knows whether the refresh token was spent; no flight may be launched before.
     InDoubt {

@@ -31,8 +31,12 @@ async fn framework() -> (Tokenward, SessionKey, ManualHand) {
 fn session(clock: &Clock) -> Snapshot {
     let audience = Audience::parse("https://api").unwrap();
     let refresh_token = Some(RefreshToken::new("r0"));
-    let mut session =
-        Snapshot::new("http://127.0.0.1:9/".into(), "alice".into(), audience.clone(), refresh_token);
+    let mut session = Snapshot::new(
+        "http://127.0.0.1:9/".into(),
+        "alice".into(),
+        audience.clone(),
+        refresh_token,
+    );
     session.entries.push(Entry {
         audience,
         access_token: AccessToken::new("a0"),
@@ -64,7 +68,8 @@ async fn kill(tokenward: &Tokenward, key: &SessionKey) {
 
 fn restarts(tokenward: &Tokenward) -> u64 {
     let rendered = tokenward.metrics().render();
-    let counts = rendered.lines().filter(|line| line.starts_with("tokenward_actor_restarts_total{"));
+    let counts =
+        rendered.lines().filter(|line| line.starts_with("tokenward_actor_restarts_total{"));
     counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokenward::AccessError;
 use tokenward::core::event::{EndReason, LogoutKind};
-use tokenward::core::policy::KeepFresh;
+use tokenward::core::policy::{KeepFresh, Policies};
 use tokenward_sandbox::Fault;
 
 use crate::world::{AUDIENCES, World, hear, until, wish, within};
@@ -281,4 +281,19 @@ async fn l16_the_timeline_tells_the_story_in_plain_words() {
     assert_eq!(world.tokenward.find_by_id(&key.id()).await, Ok(Some(key)));
     let view = world.tokenward.describe(&key).await.expect("readable").expect("there");
     assert_eq!((view.state, view.generation, view.audiences.len()), ("fresh", 1, 1));
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_longest_time_is_over() {
+    let world =
+        World::by_hand(json!({ "access_token_lifetime_s": LONG_TOKENS }), KeepFresh::WhileUsed)
+            .await;
+    let lifetime = Some(seconds(86_400));
+    world.tokenward.reload(Policies { lifetime, ..Policies::default() });
+    let key = world.adopt().await;
+    world.access(&key, 0).await.expect("a token");
+    world.advance(seconds(86_400));
+    let refused = world.access(&key, 0).await.expect_err("a day is over");
+    let AccessError::SignInRequired { reason: Some(reason) } = refused else { panic!("{refused}") };
+    assert_eq!(reason, EndReason::Ceiling);
 }

@@ -223,12 +223,7 @@ fn check_session(
         let wrong = format!("{name:?} is no cookie name; use letters, digits, - and _");
         faults.push(Fault::new(path, "session.cookie", wrong));
     }
-    let idle = raw.idle.map_or(Duration::from_secs(7 * 86_400), |span| span.0);
     let lifetime = raw.lifetime.map_or(Duration::from_secs(30 * 86_400), |span| span.0);
-    if idle > lifetime {
-        let wrong = "it is longer than session.lifetime; make it the shorter one";
-        faults.push(Fault::new(path, "session.idle", wrong));
-    }
     let mut trusted_origins = Vec::new();
     for text in raw.trusted_origins.map_or_else(Vec::new, |list| list.0) {
         match Url::parse(&text) {
@@ -243,7 +238,7 @@ fn check_session(
         }
     }
     let cookie = if https { format!("__Host-{bare}") } else { bare.to_owned() };
-    SessionConfig { cookie: Arc::from(cookie), idle, lifetime, trusted_origins }
+    SessionConfig { cookie: Arc::from(cookie), lifetime, trusted_origins }
 }
 
 fn check_state_dir(

@@ -141,7 +141,6 @@ pub(super) struct Limits {
 #[serde(deny_unknown_fields)]
 pub(super) struct Session {
     pub(super) cookie: Option<String>,
-    pub(super) idle: Option<Span>,
     pub(super) lifetime: Option<Span>,
     pub(super) trusted_origins: Option<OneOrMany>,
 }

@@ -159,7 +159,6 @@ fn bounds_that_cannot_be_are_named() {
         (whole("", "[limits]\nheader_read = \"1ms\"\n"), &["limits.header_read", "1s"]),
         (whole("trusted_proxies = \"x\"\n", ""), &["trusted_proxies", "10.0.0.0/8"]),
         (whole("", "[session]\ncookie = \"a b\"\n"), &["session.cookie"]),
-        (whole("", "[session]\nidle = \"2d\"\nlifetime = \"1d\"\n"), &["session.idle", "shorter"]),
         (whole("", "[session]\ntrusted_origins = \"x\"\n"), &["session.trusted_origins"]),
     ]);
 }

@@ -273,17 +273,24 @@ impl Session {
             })
     }
 
-    /// Until when asking for `need` would bring nothing better: a token that was granted for it, or
-    /// for more, tells what the provider grants.
+    /// Until when asking for `need` would bring nothing better.
     fn fresh_until(&self, need: &Need) -> Option<Instant> {
+        self.telling(need).map(|entry| self.offer(entry).refresh_from).max()
+    }
+
+    /// When the last access token that was granted for `need` ends.
+    pub(super) fn ends_at(&self, need: &Need) -> Option<Instant> {
+        self.telling(need).map(Entry::expires_at).max()
+    }
+
+    /// The tokens that were granted for `need`, or for more: they tell what the provider grants.
+    fn telling(&self, need: &Need) -> impl Iterator<Item = &Entry> {
         let wanted = need.scopes.resource();
-        let told = |entry: &&Entry| {
+        let audience = need.audience.clone();
+        self.snapshot.entries.iter().filter(move |entry| {
             let asked = entry.requested.resource();
-            entry.audience == need.audience
-                && (asked.covers(&wanted) || entry.granted.covers(&wanted))
-        };
-        let entries = self.snapshot.entries.iter().filter(told);
-        entries.map(|entry| self.offer(entry).refresh_from).max()
+            entry.audience == audience && (asked.covers(&wanted) || entry.granted.covers(&wanted))
+        })
     }
 
     fn offer(&self, entry: &Entry) -> Offer {

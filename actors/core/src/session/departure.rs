@@ -1,7 +1,7 @@
 //! When a flight is launched: never while another is in the air (law L1).
 
 use super::exchange::Flight;
-use super::{Effect, Need, Session, State, step_up};
+use super::{Effect, FORCED_PAUSE, Need, Session, State, step_up};
 use crate::event::{EndReason, Event, Trigger};
 use crate::name::Epoch;
 use crate::time::Instant;
@@ -45,13 +45,14 @@ impl Session {
 
     fn launch(&mut self, need: Need, trigger: Trigger, takes_over: Option<Epoch>, now: Instant) {
         if trigger == Trigger::Forced {
+            self.forced.retain(|_, at| now.since(*at) < FORCED_PAUSE);
             self.forced.insert(need.audience.clone(), now);
         }
         let every = self.policies.backoff.hold_probe;
         step_up::rearm(&mut self.snapshot.holds, &need, every, now);
-        let late = self.judge(&need, None, now).is_none();
+        let ends_at = self.ends_at(&need);
         self.waiting.extend(now + self.policies.deadlines.soft);
-        self.state = State::Exchanging { need: need.clone(), trigger, since: now, late };
+        self.state = State::Exchanging { need: need.clone(), trigger, since: now, ends_at };
         self.emit(Event::ExchangeStarted { audience: need.audience.clone(), trigger });
         let policy = (self.policies.deadlines, self.policies.backoff);
         let flight = Flight::plan(self.snapshot.clone(), need, trigger, takes_over, policy, now);

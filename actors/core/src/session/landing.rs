@@ -16,7 +16,7 @@ use crate::time::Instant;
 
 impl Session {
     pub(super) fn land(&mut self, landing: Landing, now: Instant) {
-        let State::Exchanging { need, trigger, since, late } = self.state.clone() else {
+        let State::Exchanging { need, trigger, since, ends_at } = self.state.clone() else {
             return;
         };
         self.state = State::Fresh;
@@ -60,6 +60,7 @@ impl Session {
                 self.doubt_on(fate, refusal.wait, now);
             }
             Landing::Saved(receipt) => {
+                let late = ends_at.is_some_and(|at| at <= now);
                 let flown = Flown { need, trigger, since, late };
                 self.saved(&receipt, &flown, now);
             }
