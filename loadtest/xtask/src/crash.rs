@@ -26,9 +26,12 @@ use crate::terminal;
 use crate::tree::{Profile, Tree};
 use crate::world::{self, Addresses, Launch, Route, World};
 
-/// Life of an access token: so short that every session rotates for every audience in each life of
-/// the gateway.
-const ACCESS_TOKEN_SECONDS: u32 = 2;
+/// Life of an access token, in seconds: so short that most sessions are in the middle of an exchange
+/// when a kill falls.
+const SHORT_LIFE: u32 = 2;
+/// The same where the provider takes no refresh token twice: every session that is struck in the
+/// middle is lost by right, and enough must be left to be struck by the later kills.
+const LONG_LIFE: u32 = 20;
 /// What the sample APIs forgive beyond a token's end: `exp` is a whole second, so that a two-second
 /// token may be over after one, and a slow reply takes its share before the gateway sees it.
 const API_LEEWAY_SECONDS: u32 = 3;
@@ -84,6 +87,10 @@ impl Options {
             sessions: 40,
         }
     }
+
+    fn access_token_seconds(&self) -> u32 {
+        if self.reuse_window == 0 { LONG_LIFE } else { SHORT_LIFE }
+    }
 }
 
 /// Runs the loop, and prints `crash kills N lost L revoked R` last.
@@ -103,10 +110,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     control.post("tenant", &tenant)?;
     let members = crowd::gather(&world, options.sessions)?;
     terminal::note(&format!(
-        "{} sessions, {} audiences, {ACCESS_TOKEN_SECONDS}-second tokens, reuse window {} s; \
+        "{} sessions, {} audiences, {}-second tokens, reuse window {} s; \
          repeat with --seed {seed}; state and logs: {}",
         members.len(),
         crowd::AUDIENCES.len(),
+        options.access_token_seconds(),
         options.reuse_window,
         world.folder().display()
     ));
@@ -130,6 +138,8 @@ fn strike(
     doubts: &mut Doubts,
     dice: &mut Dice,
 ) -> Result<(), Failure> {
+    // The first exchanges of all sessions fall together: no kill is to strike everybody at once.
+    let _ = clock::poll(RECOVERY_MIN, RECOVERY_GAP, || board.missing().is_empty().then_some(()));
     let progress = terminal::progress(options.kills, "kills");
     let (aim, control) = (Aim::new(world)?, world.control());
     for kill in 0..options.kills {
@@ -161,15 +171,16 @@ fn strike(
     Ok(())
 }
 
-/// Waits until every session was answered for every audience since the last start, and tells how
-/// long that took.
+/// Waits until every session that has not ended was answered for every audience since the last start,
+/// and tells how long that took.
 fn recover(options: &Options, world: &World, board: &Board) -> Result<Duration, Failure> {
     let _running = terminal::spinner("waiting until every session is answered for every audience");
     world.control().post("tenant", &json!({ "token_latency_ms": 0 }))?;
     let watch = Watch::start();
     let limit = Duration::from_secs(options.reuse_window.into()).max(RECOVERY_MIN);
     // Whoever is still missing then is counted as lost.
-    let _ = clock::poll(limit, RECOVERY_GAP, || board.missing().is_empty().then_some(()));
+    let silent = || board.missing().iter().any(|missing| missing.ended.is_none());
+    let _ = clock::poll(limit, RECOVERY_GAP, || (!silent()).then_some(()));
     Ok(watch.elapsed())
 }
 
@@ -178,7 +189,7 @@ fn launch(options: &Options) -> Result<Launch, Failure> {
         profile: Profile::Debug,
         port: child::port_or_free(0)?,
         admin_port: child::port_or_free(0)?,
-        access_token_seconds: ACCESS_TOKEN_SECONDS,
+        access_token_seconds: options.access_token_seconds(),
         reuse_window_seconds: Some(options.reuse_window),
         gateway_core: None,
         other_core: None,

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Requests in a round
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     requests: u32,
+    /// Measures the programs as they were built last
+    #[arg(long)]
+    as_built: bool,
 }
 
 /// A proxy under load.
@@ -55,7 +58,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let tree = Tree::find()?;
     let tools = setup::programs(&[Program::Nginx, Program::H2load])?;
     let cores = Cores::of_this_machine();
-    world::build(&tree, Profile::Release)?;
+    if !options.as_built {
+        world::build(&tree, Profile::Release)?;
+    }
     let folder = tree.fresh_run("hop-peers")?;
     let upstream = peers::Upstream::start(&tools, &folder, cores.other)?;
     let mut world =

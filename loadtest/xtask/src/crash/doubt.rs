@@ -85,9 +85,12 @@ impl Doubts {
         self.found.len()
     }
 
-    /// Tells whether a session was in doubt when the gateway's life began.
-    pub(super) fn had(&self, id: &str, life: u64) -> bool {
-        self.seats.get(id).is_some_and(|seat| self.found.contains(&(life, *seat)))
+    /// Tells whether a session was in doubt when the gateway's life began that answered in `era`:
+    /// in an odd one, where the gateway goes or comes, the one before or the one after.
+    pub(super) fn had(&self, id: &str, era: u64) -> bool {
+        let lives = [era / 2, era.div_ceil(2)];
+        let found = |seat: &usize| lives.iter().any(|life| self.found.contains(&(*life, *seat)));
+        self.seats.get(id).is_some_and(found)
     }
 
     /// Tells whether this is the recovery of a session that was in doubt.

@@ -111,14 +111,14 @@ fn count_lost(board: &Board, doubts: &Doubts) -> Lost {
     for missing in board.missing() {
         lost.count += 1;
         let explained = match &missing.ended {
-            Some((life, _)) => doubts.had(&missing.id, *life),
+            Some((era, _)) => doubts.had(&missing.id, *era),
             None => false,
         };
         lost.unexplained += usize::from(!explained);
         if lost.count <= TOLD_MAX {
             let doubt = if explained { "was in doubt" } else { "was not in doubt" };
             let why = match &missing.ended {
-                Some((life, why)) => format!("ended in life {life}: {why}"),
+                Some((era, why)) => format!("ended after {} kills: {why}", era.div_ceil(2)),
                 None => "was not answered for every audience".to_owned(),
             };
             terminal::note(&format!("lost: {}, which {doubt}; {why}", missing.id));

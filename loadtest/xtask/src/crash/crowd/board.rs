@@ -38,7 +38,7 @@ struct Seat {
     id: String,
     /// For each audience the life that has last answered it with 200.
     served_in: [Option<u64>; AUDIENCES.len()],
-    /// The life in which it was told to sign in anew, and the gateway's sentence.
+    /// The era in which it was told to sign in anew, and the gateway's sentence.
     ended: Option<(u64, String)>,
 }
 
@@ -54,7 +54,7 @@ pub(in super::super) struct Recovery {
 #[derive(Clone, Debug)]
 pub(in super::super) struct Missing {
     pub(in super::super) id: String,
-    /// The life in which it ended, and the gateway's sentence; `None` where it was only silent.
+    /// The era in which it ended, and the gateway's sentence; `None` where it was only silent.
     pub(in super::super) ended: Option<(u64, String)>,
 }
 
@@ -147,7 +147,7 @@ impl Board {
             Heard::Postponed => &self.postponed,
             Heard::Unanswered => &self.unanswered,
             Heard::Ended(why) => {
-                self.notes().seats[seat].ended.get_or_insert((life, why));
+                self.notes().seats[seat].ended.get_or_insert((after, why));
                 &self.answered
             }
             Heard::Broken(what) => {
@@ -175,11 +175,13 @@ impl Board {
         missing.map(|seat| Missing { id: seat.id.clone(), ended: seat.ended.clone() }).collect()
     }
 
-    /// Tells whether half of the sessions have been answered for every audience in this life.
+    /// Tells whether half of the sessions have been answered for every audience in this life, or
+    /// have ended.
     pub(in super::super) fn is_lively(&self) -> bool {
         let life = self.era() / 2;
         let notes = self.notes();
-        notes.seats.iter().filter(|seat| seat.is_served(life)).count() * 2 >= notes.seats.len()
+        notes.seats.iter().filter(|seat| seat.ended.is_some() || seat.is_served(life)).count() * 2
+            >= notes.seats.len()
     }
 
     pub(in super::super) fn recoveries(&self) -> Vec<Recovery> {
