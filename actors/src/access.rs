@@ -16,7 +16,7 @@ use crate::core::session::{Answer, Need, Want};
 use crate::core::time::Instant;
 use crate::directory::Offer;
 use crate::error::{AccessError, BUSY_FOR};
-use crate::events::EventStream;
+use crate::events::{EndStream, EventStream};
 use crate::metrics::Metrics;
 use crate::metrics::label::TokenResult;
 use crate::provider::{LogoutClaims, Provider};
@@ -225,6 +225,11 @@ impl Tokenward {
     /// Listens to what happens from now on.
     pub fn events(&self) -> EventStream {
         self.shared.events.listen()
+    }
+
+    /// Listens to the ends of sessions from now on; each is told at once, before it is durable.
+    pub fn ends(&self) -> EndStream {
+        self.shared.events.listen_to_ends()
     }
 
     /// Returns the numbers.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::access::Tokenward;
+use crate::core::event::EndReason;
 use crate::core::name::SessionKey;
 use crate::core::session::State;
 use crate::core::snapshot::{Entry, Snapshot};
@@ -74,6 +75,27 @@ impl Tokenward {
         Ok(match self.shared.vault.load(*key).await? {
             Restored::Living(snapshot) => Some(view(key, &snapshot, &State::Fresh, false, now)),
             Restored::Ended(_) | Restored::Absent => None,
+        })
+    }
+
+    /// Returns why a session is over; `None` where it goes on, or where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where its record cannot be read.
+    pub async fn end_of(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
+        if let Some(View { state, .. }) = self.view(key).await {
+            return Ok(match state {
+                State::Ended(reason) => Some(reason),
+                State::Backoff { .. }
+                | State::Exchanging { .. }
+                | State::Fresh
+                | State::InDoubt { .. }
+                | State::OperatorFault { .. } => None,
+            });
+        }
+        Ok(match self.shared.vault.load(*key).await? {
+            Restored::Ended(reason) => Some(reason),
+            Restored::Absent | Restored::Living(_) => None,
         })
     }
 

@@ -7,15 +7,20 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::core::event::Event;
+use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
 
+mod ends;
 mod words;
 
+pub use self::ends::{EndStream, HeardEnd, SessionEnd};
 pub use self::words::in_words;
 
 /// How many events a slow listener may be behind before it is told that it missed some.
 const BACKLOG: usize = 4_096;
+
+/// How many ends a slow listener may be behind; looking at every session again costs more.
+const ENDS_BACKLOG: usize = 1_024;
 
 /// How many facts of one session are remembered: about an hour of ten-second tokens.
 const TIMELINE_FACTS: usize = 64;
@@ -69,6 +74,7 @@ impl EventStream {
 pub(crate) struct Events {
     clock: Clock,
     listeners: broadcast::Sender<LifecycleEvent>,
+    ends: broadcast::Sender<SessionEnd>,
     timelines: Mutex<Timelines>,
 }
 
@@ -82,7 +88,8 @@ struct Timelines {
 impl Events {
     pub(crate) fn new(clock: Clock) -> Self {
         let listeners = broadcast::Sender::new(BACKLOG);
-        Self { clock, listeners, timelines: Mutex::default() }
+        let ends = broadcast::Sender::new(ENDS_BACKLOG);
+        Self { clock, listeners, ends, timelines: Mutex::default() }
     }
 
     pub(crate) fn tell(&self, key: &SessionKey, event: &Event) {
@@ -99,8 +106,18 @@ impl Events {
         drop(self.listeners.send(told));
     }
 
+    /// Tells that a session is over, after its access tokens were withdrawn.
+    pub(crate) fn tell_end(&self, session: SessionKey, reason: EndReason) {
+        // An error means that nobody listens.
+        drop(self.ends.send(SessionEnd { session, reason }));
+    }
+
     pub(crate) fn listen(&self) -> EventStream {
         EventStream(self.listeners.subscribe())
+    }
+
+    pub(crate) fn listen_to_ends(&self) -> EndStream {
+        EndStream::new(&self.ends)
     }
 
     pub(crate) fn timeline(&self, key: &SessionKey) -> Vec<LifecycleEvent> {
@@ -160,6 +177,11 @@ mod tests {
             events.tell(&SessionKey([0; 32]), &Event::Restored);
         }
         assert!(matches!(listener.next().await, Some(Heard::Missed(3))));
+        let mut mourner = events.listen_to_ends();
+        for _ in 0..=ENDS_BACKLOG {
+            events.tell_end(SessionKey([0; 32]), EndReason::Ceiling);
+        }
+        assert_eq!(mourner.next().await, Some(HeardEnd::Missed(1)));
         assert!(matches!(listener.next().await, Some(Heard::Event(_))));
     }
 }

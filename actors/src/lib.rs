@@ -67,7 +67,7 @@ pub use self::clock::Clock;
 pub use self::describe::{AudienceView, SessionView};
 pub use self::directory::Offer;
 pub use self::error::AccessError;
-pub use self::events::{EventStream, Heard, LifecycleEvent};
+pub use self::events::{EndStream, EventStream, Heard, HeardEnd, LifecycleEvent, SessionEnd};
 pub use self::handle::{HandleFault, SessionHandle};
 pub use self::session::Farewell;
 pub use self::sign_in::{AdoptError, Adoption};

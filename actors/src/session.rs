@@ -237,7 +237,10 @@ impl SessionState {
                 }
             }
             Effect::Emit(event) => self.emit(&event, now),
-            Effect::End { reason, revoke } => self.bury(myself, reason, revoke),
+            Effect::End { reason, revoke } => {
+                self.shared.events.tell_end(self.key, reason);
+                self.bury(myself, reason, revoke);
+            }
             Effect::Launch(flight) => {
                 flight::launch(*flight, self.key, myself.clone(), Arc::clone(&self.shared));
             }
