@@ -18,9 +18,6 @@ use crate::serve::{self, Running, StartFault};
 /// How long exchanges in flight may take to land: their hard deadline, and the save.
 const LAND_WITHIN: Duration = Duration::from_secs(15);
 
-/// How often observations are moved into their buckets.
-const UPKEEP_EVERY: Duration = Duration::from_secs(1);
-
 /// Serves until it is told to end.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     log_to_stderr(&config.log)?;
@@ -35,7 +32,6 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     tracing::info!(address = %running.admin_address(), "admin listener");
     warn(&config);
     tokio::spawn(look_at_provider(tokenward.clone()));
-    let upkeep = tokio::spawn(upkeep(tokenward.clone()));
     while let Told::Reload = signals.next().await {
         reload(&config, &running, &front);
     }
@@ -43,7 +39,6 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     front.drain();
     let cut = running.drain().await;
     let landed = tokenward.drain(LAND_WITHIN).await;
-    upkeep.abort();
     tracing::info!(connections_cut = cut, exchanges_landed = landed, "ended");
     Ok(())
 }
@@ -149,15 +144,6 @@ async fn look_at_provider(tokenward: Tokenward) {
         Err(error) => {
             tracing::warn!(%error, "the provider does not answer yet: run `tokenward check`");
         }
-    }
-}
-
-async fn upkeep(tokenward: Tokenward) {
-    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        tokenward.metrics().upkeep();
     }
 }
 
