@@ -6,11 +6,14 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use tokenward::clock::Clock;
+use tokenward::core::event::EndReason;
+use tokenward::core::name::SessionKey;
 
 use crate::config::Config;
-use crate::observe::Observe;
+use crate::observe::{CloseCause, Observe};
 use crate::reload::{self, LoadFault};
 use crate::route::RouteTable;
+use crate::streams::Streams;
 use crate::tokens::Tokens;
 
 /// What other rooms bring to the data plane.
@@ -33,6 +36,7 @@ pub(crate) struct House {
     pub(crate) tokens: Arc<dyn Tokens>,
     pub(crate) observe: Arc<dyn Observe>,
     pub(crate) clock: Clock,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) public: axum::Router,
     /// The runtime of the actors, where control requests run: none of them may stall a thread of
     /// the data plane, and none ends because its caller went away (law L4).
@@ -69,6 +73,7 @@ impl House {
             tokens: Arc::clone(&rooms.tokens),
             observe: Arc::clone(&rooms.observe),
             clock: rooms.clock.clone(),
+            streams: Streams::new(),
             public: rooms.public.clone(),
             runtime,
             via,
@@ -94,6 +99,21 @@ impl House {
         self.live.store(Arc::new(next));
         self.tell_routes();
         Ok(())
+    }
+
+    /// Closes what still runs of a session that has ended.
+    pub(crate) fn close_streams(&self, session: &SessionKey, reason: EndReason) {
+        for leash in self.streams.take(session) {
+            self.observe.stream_closed(CloseCause::of(reason));
+            leash.cut();
+        }
+    }
+
+    /// Asks whether a session is over, and closes what runs of it then.
+    pub(crate) async fn close_if_over(&self, session: &SessionKey) {
+        if let Some(reason) = self.tokens.end_of(session).await {
+            self.close_streams(session, reason);
+        }
     }
 
     fn tell_routes(&self) {

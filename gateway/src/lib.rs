@@ -43,6 +43,7 @@ mod replay;
 mod rescue;
 mod session;
 mod sign_in;
+mod streams;
 mod tls;
 mod trip;
 

@@ -129,7 +129,13 @@ async fn travel(
     let mut trip = Trip { flight: &flight, route, target, session, ticket, head, tape };
     if let Some(caller_upgrade) = caller_upgrade {
         let opened = Box::pin(trip.open(caller_upgrade)).await;
+        let leash = match &opened {
+            Ok(forward::Opened::Tunnel(..)) => trip.enter(),
+            Ok(forward::Opened::Declined(response)) => trip.enter_reply(response.body()),
+            Err(_) => None,
+        };
         let head = trip.head;
+        flight.leashed(leash);
         return match opened {
             Ok(forward::Opened::Tunnel(response, tunnel)) => {
                 flight.answered(response.status(), AnsweredBy::Upstream);
@@ -141,7 +147,11 @@ async fn travel(
         };
     }
     match trip.make().await {
-        Ok(response) => arrive(flight, live, response),
+        Ok(response) => {
+            let leash = trip.enter_reply(response.body());
+            flight.leashed(leash);
+            arrive(flight, live, response)
+        }
         Err(refusal) => {
             let head = trip.head;
             refuse(flight, refusal, &head)
@@ -162,7 +172,12 @@ async fn ticket(
     let want = Want { session, audience, scopes: &route.config.scopes };
     match tokens.at_hand(want) {
         Some(ticket) => Ok(Some(ticket)),
-        None => tokens.obtain(want, None).await.map(Some).map_err(Refusal::Access),
+        None => {
+            let before = flight.age();
+            let obtained = tokens.obtain(want, None).await;
+            flight.waited(flight.age().saturating_sub(before));
+            obtained.map(Some).map_err(Refusal::Access)
+        }
     }
 }
 
@@ -190,6 +205,7 @@ fn statement<'a>(
 fn arrive(flight: Flight, live: &Live, response: Response<Relayed>) -> Response<ReplyBody> {
     let mut reply = response.map(ReplyBody::relayed);
     inject::clean_response(reply.headers_mut(), &live.config.session.cookie);
+    flight.passes_on();
     depart(flight, reply, AnsweredBy::Upstream)
 }
 

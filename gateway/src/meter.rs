@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
-use tokenward::metrics::label::{self, HttpOutcome, UpstreamError, UpstreamRetry};
+use tokenward::metrics::label::{self, HttpOutcome, StreamEnd, UpstreamError, UpstreamRetry};
 use tokenward::metrics::{Labels, Metrics, RouteIndex};
 
-use crate::observe::{Answered, AnsweredBy, Observe, RetryReason};
+use crate::observe::{Answered, AnsweredBy, CloseCause, Observe, RetryReason};
 
 /// The route label of what the gateway answers without a route: its own endpoints, and nowhere.
 const NO_ROUTE: &str = "gateway";
@@ -76,6 +76,18 @@ impl Observe for Meter {
             RetryReason::Unauthorized => UpstreamRetry::Unauthorized,
         };
         self.metrics.upstream_retry(self.at(route), reason);
+    }
+
+    fn passed_on(&self, route: usize, overhead: Duration) {
+        self.metrics.overhead(self.at(route), overhead);
+    }
+
+    fn stream_closed(&self, cause: CloseCause) {
+        self.metrics.stream_closed(match cause {
+            CloseCause::Drain => StreamEnd::Drain,
+            CloseCause::Expiry => StreamEnd::Expiry,
+            CloseCause::Logout => StreamEnd::Logout,
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use tokenward::core::event::EndReason;
 
 /// Takes note of what happens to requests. Every method does nothing unless it is written.
 pub trait Observe: Send + Sync + 'static {
@@ -38,6 +39,16 @@ pub trait Observe: Send + Sync + 'static {
     /// When a request is sent to its upstream a second time.
     fn retried(&self, route: usize, reason: RetryReason) {
         let _ = (route, reason);
+    }
+
+    /// When an upstream's answer goes on to its caller: what the gateway itself took until then.
+    fn passed_on(&self, route: usize, overhead: Duration) {
+        let _ = (route, overhead);
+    }
+
+    /// When the gateway breaks a stream off.
+    fn stream_closed(&self, cause: CloseCause) {
+        let _ = cause;
     }
 }
 
@@ -78,6 +89,30 @@ pub enum RetryReason {
     Connect,
     /// When the upstream answered 401 and a newer access token was there.
     Unauthorized,
+}
+
+/// Why the gateway broke a stream off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// When the gateway goes away and its time to finish is up.
+    Drain,
+    /// When the session ended by itself, or the provider refused it.
+    Expiry,
+    /// When somebody ended the session.
+    Logout,
+}
+
+impl CloseCause {
+    /// Returns what a session's end means for its streams.
+    pub(crate) fn of(reason: EndReason) -> Self {
+        match reason {
+            EndReason::LoggedOut(_) => Self::Logout,
+            EndReason::Ceiling
+            | EndReason::NoRefreshToken
+            | EndReason::Refused(_)
+            | EndReason::SubjectChanged => Self::Expiry,
+        }
+    }
 }
 
 /// Observes nothing.

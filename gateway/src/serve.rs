@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::forward;
 use crate::house::{House, Rooms};
 use crate::reload::{self, LoadFault};
+use crate::streams;
 
 pub(crate) use connection::Line;
 pub(crate) use flight::Flight;
@@ -106,6 +107,7 @@ pub async fn start(config: Config, rooms: Rooms) -> Result<Running, StartFault> 
     let live = reload::load(config, None).map_err(StartFault::Load)?;
     let runtime = tokio::runtime::Handle::current();
     let house = Arc::new(House::new(live, &rooms, runtime).map_err(StartFault::Load)?);
+    tokio::spawn(streams::follow(Arc::downgrade(&house), house.tokens.ends()));
     let protocols = Arc::new(connection::protocols(&limits));
     let (stop, stopped) = watch::channel(false);
     let mut running = Running { house, addresses, admin, stop, threads: Vec::new() };
@@ -201,6 +203,8 @@ impl Worker {
         }
         pulse::finish_all();
         let left = pulse::emptied(self.drain).await;
+        // Whatever still runs on this thread is dropped with its runtime.
+        pulse::cut_all();
         ticking.abort();
         left
     }

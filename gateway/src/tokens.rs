@@ -1,4 +1,4 @@
-//! What the data plane asks of the token framework: two questions, and nothing else.
+//! What the data plane asks of the token framework: tokens, the ends of sessions, nothing else.
 //!
 //! A trait and not the framework itself, so that the tests of the proxy can play every answer of
 //! a provider without one.
@@ -6,10 +6,12 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use futures_util::stream::{self, Stream};
 use http::HeaderValue;
+use tokenward::core::event::EndReason;
 use tokenward::core::name::{Audience, Epoch, SessionKey};
 use tokenward::core::scope::ScopeSet;
-use tokenward::{AccessError, Offer, Tokenward, Wish};
+use tokenward::{AccessError, HeardEnd, Offer, Tokenward, Wish};
 
 /// An access token that is right and fresh enough for one request.
 #[derive(Clone, Debug)]
@@ -34,6 +36,12 @@ pub struct Want<'a> {
 /// The answer to a wish that needs more than a look.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Ticket, AccessError>> + Send + 'a>>;
 
+/// The ends of sessions as they come.
+pub type Ends = Pin<Box<dyn Stream<Item = HeardEnd> + Send>>;
+
+/// The answer to the question whether a session is over.
+pub type Over<'a> = Pin<Box<dyn Future<Output = Option<EndReason>> + Send + 'a>>;
+
 /// Where access tokens come from.
 pub trait Tokens: Send + Sync + 'static {
     /// Looks the ticket up in what is published; never waits.
@@ -45,6 +53,13 @@ pub trait Tokens: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the answer stops the waiting, never the exchange (law L4).
     fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a>;
+
+    /// Listens to the ends of sessions from now on. An end is told after the session's tokens were
+    /// withdrawn, so that whoever still finds one at hand will hear of it.
+    fn ends(&self) -> Ends;
+
+    /// Asks whether a session is over; `None` where it goes on, and where nobody can say.
+    fn end_of<'a>(&'a self, session: &'a SessionKey) -> Over<'a>;
 }
 
 impl Tokens for Tokenward {
@@ -58,6 +73,22 @@ impl Tokens for Tokenward {
         Box::pin(
             async move { self.access(want.session, &wish).await.map(|offer| Ticket::of(&offer)) },
         )
+    }
+
+    fn ends(&self) -> Ends {
+        Box::pin(stream::unfold(Tokenward::ends(self), |mut ends| async move {
+            ends.next().await.map(|heard| (heard, ends))
+        }))
+    }
+
+    fn end_of<'a>(&'a self, session: &'a SessionKey) -> Over<'a> {
+        Box::pin(async move {
+            let told = Tokenward::end_of(self, session).await;
+            told.unwrap_or_else(|error| {
+                tracing::warn!(session = %session.id(), %error, "its streams go on unchecked");
+                None
+            })
+        })
     }
 }
 

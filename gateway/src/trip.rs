@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
+use tokenward::AccessError;
 use tokenward::core::name::SessionKey;
 
 use crate::forward::{self, BodyFault, Choice, Failure, Outgoing, Relayed, Tape};
@@ -14,6 +15,7 @@ use crate::replay::{self, Second};
 use crate::rescue::Refusal;
 use crate::route::Route;
 use crate::serve::Flight;
+use crate::streams::Leash;
 use crate::tokens::{Ticket, Want};
 
 /// A request on its way to its upstream, with what a second try needs.
@@ -30,6 +32,12 @@ pub(crate) struct Trip<'a> {
 impl Trip<'_> {
     /// Sends the request, a second time where that helps, and returns the response.
     pub(crate) async fn make(&mut self) -> Result<Response<Relayed>, Refusal> {
+        if let Some(tape) = &self.tape
+            && tape.lasts()
+            && let Some(leash) = self.enter()
+        {
+            tape.leash(leash);
+        }
         let outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
         let response = match self.send(outgoing, Choice::Any).await {
             Ok(response) => response,
@@ -61,6 +69,31 @@ impl Trip<'_> {
             .map_err(|failure| self.failed(&failure))
     }
 
+    /// Enters the exchange among those that end with their session, where its reply can last.
+    pub(crate) fn enter_reply(&self, reply: &Relayed) -> Option<Arc<Leash>> {
+        if !reply.lasts() {
+            return None;
+        }
+        let upload = self.tape.as_ref().and_then(|tape| tape.leashed());
+        upload.or_else(|| self.enter())
+    }
+
+    /// Enters the exchange among those that end with their session; open routes have none.
+    pub(crate) fn enter(&self) -> Option<Arc<Leash>> {
+        let (Some(session), Some(audience)) = (self.session, &self.route.config.audience) else {
+            return None;
+        };
+        let house = &self.flight.line().house;
+        let leash = house.streams.enter(session);
+        let want = Want { session: &session, audience, scopes: &self.route.config.scopes };
+        if house.tokens.at_hand(want).is_none() {
+            // The session may have ended before the entry, which its end then did not find.
+            let asking = Arc::clone(house);
+            house.runtime.spawn(async move { asking.close_if_over(&session).await });
+        }
+        Some(leash)
+    }
+
     /// Sends again with a newer access token, where there is one and the request is still there.
     async fn second(&mut self, refused: Response<Relayed>) -> Result<Response<Relayed>, Refusal> {
         let (Some(ticket), Some(session), Some(audience)) =
@@ -73,7 +106,10 @@ impl Trip<'_> {
         }
         let want = Want { session, audience, scopes: &self.route.config.scopes };
         let tokens = &*self.flight.line().house.tokens;
-        let newer = match replay::second(tokens, want, ticket).await {
+        let before = self.flight.age();
+        let second = replay::second(tokens, want, ticket).await;
+        self.flight.waited(self.flight.age().saturating_sub(before));
+        let newer = match second {
             Second::Again(newer) => newer,
             Second::PassOn => return Ok(refused),
             Second::Refuse(error) => return Err(Refusal::Access(error)),
@@ -91,8 +127,9 @@ impl Trip<'_> {
         let before = self.flight.age();
         let timeouts = &self.route.config.timeouts;
         let sent = forward::send(&self.route.upstream, timeouts, outgoing, choice).await;
+        let took = self.flight.age().saturating_sub(before);
+        self.flight.waited(took);
         if sent.is_ok() {
-            let took = self.flight.age().saturating_sub(before);
             self.flight.line().house.observe.upstream_answered(self.route.number, took);
         }
         sent
@@ -128,6 +165,9 @@ impl Trip<'_> {
     fn failed(&self, failure: &Failure) -> Refusal {
         match self.tape.as_ref().and_then(|tape| tape.fault()) {
             Some(BodyFault::TooLarge) => return Refusal::BodyTooLarge,
+            Some(BodyFault::Ended) => {
+                return Refusal::Access(AccessError::SignInRequired { reason: None });
+            }
             Some(BodyFault::Broken | BodyFault::Idle) => return Refusal::BrokenBody,
             Some(BodyFault::Control | BodyFault::Superseded) | None => {}
         }

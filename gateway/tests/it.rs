@@ -15,6 +15,7 @@ mod it {
     mod sign_in;
     mod smuggling;
     mod streams;
+    mod streams_ended;
     mod upstreams;
     mod world;
 }

@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::Lease;
 use crate::replay::Keeper;
+use crate::streams::{self, Leash, Side};
 
 /// Why a body broke off; the rest of its message is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum BodyFault {
     Broken,
     /// When a control endpoint's body failed.
     Control,
+    /// When its session ended.
+    Ended,
     /// When it moved too slowly.
     Idle,
     /// When a second try took it over.
@@ -35,6 +38,7 @@ impl fmt::Display for BodyFault {
         f.write_str(match self {
             BodyFault::Broken => "the body broke off",
             BodyFault::Control => "the gateway's own answer failed",
+            BodyFault::Ended => "the session ended",
             BodyFault::Idle => "the body stood still for too long",
             BodyFault::Superseded => "the body is sent on another connection",
             BodyFault::TooLarge => "the body is longer than allowed",
@@ -60,7 +64,10 @@ pub(crate) enum SentBody {
 const ALL_SENT: usize = usize::MAX;
 
 /// A caller's body with its beginning kept for a second try.
-pub(crate) struct Tape(Mutex<Reel>);
+pub(crate) struct Tape {
+    lasts: bool,
+    reel: Mutex<Reel>,
+}
 
 struct Reel {
     incoming: Incoming,
@@ -71,6 +78,8 @@ struct Reel {
     max: Option<u64>,
     idle: Idle,
     ended: bool,
+    /// Where the session's end is to break it off.
+    leash: Option<Arc<Leash>>,
     fault: Option<BodyFault>,
 }
 
@@ -92,18 +101,35 @@ impl Tape {
         max: Option<u64>,
         idle: Duration,
     ) -> Arc<Self> {
-        let length = incoming.size_hint().exact();
-        Arc::new(Self(Mutex::new(Reel {
+        let hint = incoming.size_hint();
+        let reel = Reel {
             incoming,
             attempt: 0,
             keeper: Keeper::new(keep),
-            length,
+            length: hint.exact(),
             seen: 0,
             max,
             idle: Idle::new(idle),
             ended: false,
+            leash: None,
             fault: None,
-        })))
+        };
+        Arc::new(Self { lasts: streams::lasts(&hint), reel: Mutex::new(reel) })
+    }
+
+    /// Reports whether the body may be under way long after its head.
+    pub(crate) fn lasts(&self) -> bool {
+        self.lasts
+    }
+
+    /// Breaks the body off when the session ends; to be called before it is played.
+    pub(crate) fn leash(&self, leash: Arc<Leash>) {
+        self.lock().leash = Some(leash);
+    }
+
+    /// Returns what breaks the body off, as long as it is under way.
+    pub(crate) fn leashed(&self) -> Option<Arc<Leash>> {
+        if self.lasts { self.lock().leash.clone() } else { None }
     }
 
     /// Begins to send: the first time, or once more where everything so far was kept.
@@ -133,7 +159,7 @@ impl Tape {
 
     fn lock(&self) -> MutexGuard<'_, Reel> {
         // One thread polls it; a panic in between leaves a body that fails by itself.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,20 +222,20 @@ impl Reel {
             *sent = ALL_SENT;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
-        let fault = match self.idle.watch(Pin::new(&mut self.incoming), cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Some(Ok(frame))) => match self.note(frame, sent) {
-                Ok(frame) => return Poll::Ready(Some(Ok(frame))),
-                Err(fault) => fault,
-            },
-            Poll::Ready(Some(Err(fault))) => fault,
+        let next = match &self.leash {
+            Some(leash) if leash.is_cut(Side::Upload, cx) => Some(Err(BodyFault::Ended)),
+            Some(_) | None => ready!(self.idle.watch(Pin::new(&mut self.incoming), cx)),
         };
-        self.fault = Some(fault);
-        Poll::Ready(Some(Err(fault)))
+        let next = next.map(|next| next.and_then(|frame| self.note(frame, sent)));
+        match &next {
+            None => self.ended = true,
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => self.fault = Some(*fault),
+        }
+        if self.ended {
+            self.leash = None;
+        }
+        Poll::Ready(next)
     }
 
     fn note(&mut self, frame: Frame<Bytes>, sent: &mut usize) -> Result<Frame<Bytes>, BodyFault> {
@@ -242,6 +268,11 @@ impl Relayed {
         let mut relayed = Self { incoming, lease: Some(lease), idle: Idle::new(idle) };
         relayed.settle();
         relayed
+    }
+
+    /// Reports whether the body may be under way long after its head.
+    pub(crate) fn lasts(&self) -> bool {
+        streams::lasts(&self.incoming.size_hint())
     }
 
     /// Returns the connection once everything was read.

@@ -57,6 +57,9 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = self.get_mut();
+        if this.flight.as_ref().is_some_and(|flight| flight.is_cut(cx)) {
+            return Poll::Ready(Some(Err(BodyFault::Ended)));
+        }
         let next = match &mut this.source {
             Source::Control(body) => ready!(Pin::new(body).poll_frame(cx))
                 .map(|frame| frame.map_err(|_| BodyFault::Control)),

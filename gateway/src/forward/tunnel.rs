@@ -1,5 +1,6 @@
 //! WebSockets: an HTTP/1.1 upgrade on both sides, then bytes both ways.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ fn speaks_websocket(headers: &HeaderMap) -> bool {
 }
 
 impl Tunnel {
-    /// Carries bytes both ways until one side ends or both are silent for too long.
+    /// Carries bytes both ways until one side or the session ends, or both are silent for too long.
     ///
     /// The flight goes along: the request is over when the tunnel is.
     pub(crate) fn carry(self, mut flight: Flight) {
@@ -102,6 +103,7 @@ impl Tunnel {
             let copied = tokio::select! {
                 copied = tokio::io::copy_bidirectional(&mut caller, &mut upstream) => copied.is_ok(),
                 () = silence(self.idle, &moved) => false,
+                () = cut(&flight) => false,
             };
             flight.sent(upstream.bytes);
             if copied {
@@ -109,6 +111,11 @@ impl Tunnel {
             }
         });
     }
+}
+
+/// Ends when the session does.
+async fn cut(flight: &Flight) {
+    poll_fn(|cx| if flight.is_cut(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Ends when nothing has moved for `limit`, at the latest after twice as long.

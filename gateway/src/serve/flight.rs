@@ -1,22 +1,30 @@
 //! A request's time in flight: begins with its head, ends with the last byte of its answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tokenward::core::time::Instant;
 
 use super::connection::Line;
+use super::pulse;
 use crate::forward::Tape;
-use crate::observe::{Answered, AnsweredBy};
+use crate::observe::{Answered, AnsweredBy, CloseCause};
+use crate::streams::{Leash, Side};
 
 /// One request in flight. When dropped, whoever observes is told how it ended.
 pub(crate) struct Flight {
     line: Arc<Line>,
     method: Method,
     began: Instant,
+    /// The nanoseconds spent waiting for others. Atomic only because futures that hold it travel.
+    waited: AtomicU64,
     route: Option<usize>,
     tape: Option<Arc<Tape>>,
+    /// Where the exchange can outlive its session.
+    leash: Option<Arc<Leash>>,
     status: StatusCode,
     by: AnsweredBy,
     complete: bool,
@@ -34,8 +42,10 @@ impl Flight {
             line,
             method,
             began,
+            waited: AtomicU64::new(0),
             route: None,
             tape: None,
+            leash: None,
             status: StatusCode::from_u16(CALLER_GONE).unwrap_or(StatusCode::BAD_REQUEST),
             by: AnsweredBy::Gateway,
             complete: false,
@@ -59,6 +69,31 @@ impl Flight {
 
     pub(crate) fn carries(&mut self, tape: Arc<Tape>) {
         self.tape = Some(tape);
+    }
+
+    /// Ends the exchange with its session.
+    pub(crate) fn leashed(&mut self, leash: Option<Arc<Leash>>) {
+        self.leash = leash;
+    }
+
+    /// Reports whether the session ended that a lasting exchange belongs to; otherwise the task is
+    /// woken when it does.
+    pub(crate) fn is_cut(&self, cx: &Context<'_>) -> bool {
+        self.leash.as_ref().is_some_and(|leash| leash.is_cut(Side::Reply, cx))
+    }
+
+    /// Notes a wait for the provider or an upstream.
+    pub(crate) fn waited(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(took, Ordering::Relaxed);
+    }
+
+    /// Tells what the gateway itself took until an upstream's answer goes on.
+    pub(crate) fn passes_on(&self) {
+        if let Some(route) = self.route {
+            let waited = Duration::from_nanos(self.waited.load(Ordering::Relaxed));
+            self.line.house.observe.passed_on(route, self.age().saturating_sub(waited));
+        }
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode, by: AnsweredBy) {
@@ -94,6 +129,9 @@ impl Drop for Flight {
             bytes_out: self.bytes_out,
         };
         self.line.house.observe.ended(&answered);
+        if !answered.complete && answered.by == AnsweredBy::Upstream && pulse::is_cutting() {
+            self.line.house.observe.stream_closed(CloseCause::Drain);
+        }
         if self.line.house.live().config.log.requests {
             tracing::info!(
                 method = %answered.method,

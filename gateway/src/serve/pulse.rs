@@ -64,6 +64,7 @@ struct Roll {
     present: usize,
     emptied: Arc<Notify>,
     finishing: bool,
+    cutting: bool,
 }
 
 /// A connection's entry on the roll; leaves it when dropped.
@@ -216,6 +217,16 @@ pub(super) fn walk(bounds: &Bounds) {
 pub(super) fn finish_all() {
     ROLL.with_borrow_mut(|roll| roll.finishing = true);
     call(|_| Order::Finish);
+}
+
+/// Notes that what is left on this thread is cut.
+pub(super) fn cut_all() {
+    ROLL.with_borrow_mut(|roll| roll.cutting = true);
+}
+
+/// Reports whether what is left on this thread is being cut.
+pub(super) fn is_cutting() -> bool {
+    ROLL.with_borrow(|roll| roll.cutting)
 }
 
 /// Waits until nobody is present, or for `limit`; returns how many are left.

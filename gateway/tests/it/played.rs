@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use http::HeaderValue;
 use tokenward::AccessError;
-use tokenward::core::name::Epoch;
-use tokenward_gateway::observe::{Answered, Observe, RetryReason};
-use tokenward_gateway::tokens::{Answer, Ticket, Tokens, Want};
+use tokenward::core::name::{Epoch, SessionKey};
+use tokenward_gateway::observe::{Answered, CloseCause, Observe, RetryReason};
+use tokenward_gateway::tokens::{Answer, Ends, Over, Ticket, Tokens, Want};
 
 /// Tokens that the test hands out: what is published, and what the next wishes are answered.
 #[derive(Default)]
@@ -55,6 +55,14 @@ impl Tokens for Played {
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async move { answer.unwrap_or(Err(AccessError::SignInRequired { reason: None })) })
     }
+
+    fn ends(&self) -> Ends {
+        Box::pin(futures_util::stream::pending())
+    }
+
+    fn end_of<'a>(&'a self, _: &'a SessionKey) -> Over<'a> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// What an observer was told.
@@ -63,6 +71,7 @@ pub(super) struct Notes {
     pub(super) ended: Mutex<Vec<Answered>>,
     pub(super) failed: Mutex<Vec<&'static str>>,
     pub(super) retried: Mutex<Vec<RetryReason>>,
+    pub(super) closed: Mutex<Vec<CloseCause>>,
 }
 
 impl Observe for Notes {
@@ -76,5 +85,9 @@ impl Observe for Notes {
 
     fn retried(&self, _: usize, reason: RetryReason) {
         self.retried.lock().unwrap().push(reason);
+    }
+
+    fn stream_closed(&self, cause: CloseCause) {
+        self.closed.lock().unwrap().push(cause);
     }
 }

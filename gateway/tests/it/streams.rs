@@ -10,6 +10,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -20,7 +21,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use super::world::{Gateway, PATIENCE, TestBody, Upstream, connect, full, read};
 
 /// A body that the test feeds.
-fn fed() -> (mpsc::Sender<Bytes>, TestBody) {
+pub(super) fn fed() -> (mpsc::Sender<Bytes>, TestBody) {
     let (feed, mut pieces) = mpsc::channel::<Bytes>(1);
     let stream = futures_util::stream::poll_fn(move |cx| {
         pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
@@ -180,25 +181,30 @@ async fn socket_upstream() -> Upstream {
             return Response::builder().status(403).body(full("no sockets here")).unwrap();
         }
         assert_eq!(request.headers()["authorization"], "Bearer first for urn:a");
-        let key = request.headers()["sec-websocket-key"].as_bytes();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
-        let upgrade = hyper::upgrade::on(&mut request);
-        tokio::spawn(async move {
-            let io = TokioIo::new(upgrade.await.unwrap());
-            let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
-            let socket = tokio_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await;
-            let (write, read) = socket.split();
-            drop(read.forward(write).await);
-        });
-        Response::builder()
-            .status(101)
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-accept", accept)
-            .body(full(""))
-            .unwrap()
+        echo_socket(&mut request)
     })
     .await
+}
+
+/// Agrees to a WebSocket, and echoes its messages.
+pub(super) fn echo_socket(request: &mut Request<Incoming>) -> Response<TestBody> {
+    let key = request.headers()["sec-websocket-key"].as_bytes();
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
+    let upgrade = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        let io = TokioIo::new(upgrade.await.unwrap());
+        let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
+        let socket = tokio_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await;
+        let (write, read) = socket.split();
+        drop(read.forward(write).await);
+    });
+    Response::builder()
+        .status(101)
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-accept", accept)
+        .body(full(""))
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
