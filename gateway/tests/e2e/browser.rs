@@ -79,6 +79,7 @@ impl Browser {
         let folder = format!("--user-data-dir={}", profile.path().display());
         let wanted = json!({
             "browserName": "chrome",
+            "timeouts": { "pageLoad": PATIENCE.as_millis(), "script": PATIENCE.as_millis() },
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": {
                 "binary": tool("CHROMIUM"),

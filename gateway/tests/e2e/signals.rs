@@ -1,5 +1,6 @@
 //! What an operator's signals do to a gateway at work.
 
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 
@@ -36,9 +37,10 @@ async fn a_reload_and_a_calm_end_lose_no_request() {
     let (begun, replaced) = (tables(first), tables(second));
     let old = certify(&place, "old");
     let mut gateway = Gateway::start(place, &begun).await;
-    let caller = Caller { origin: format!("https://127.0.0.1:{}", gateway.place.port) };
+    let origin = format!("https://127.0.0.1:{}", gateway.place.port);
+    let caller = Caller { curl: tool("CURL"), origin };
     let waiting = tokio::spawn(caller.clone().ask("/slow", old.clone()));
-    arrivals.recv().await.unwrap();
+    tokio::time::timeout(PATIENCE, arrivals.recv()).await.unwrap().unwrap();
 
     gateway.place.write(&format!("{begun}audiense = \"x\"\n"));
     hang_up(&gateway, "the old one stays: ").await;
@@ -72,12 +74,13 @@ async fn hang_up(gateway: &Gateway, words: &str) {
 /// A caller that trusts one certificate only: curl, on a new connection each time.
 #[derive(Clone)]
 struct Caller {
+    curl: PathBuf,
     origin: String,
 }
 
 impl Caller {
     async fn ask(self, path: &'static str, trusted: String) -> Output {
-        let mut command = Command::new(tool("CURL"));
+        let mut command = Command::new(&self.curl);
         command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]);
         command.args(["--cacert", &trusted]).arg(format!("{}{path}", self.origin));
         command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
