@@ -179,6 +179,16 @@ fn audiences(snapshot: &Snapshot, now: Instant) -> Vec<AudienceView> {
         granted: entry.granted.to_string(),
         expires_in_s: entry.expires_at().left_at(now).as_secs(),
     };
+    // The token of the sign-in and its successor may differ in scopes that only the provider
+    // looks at: for people they are one.
+    let outlived = |entry: &&Entry| {
+        let same = |other: &&Entry| {
+            other.audience == entry.audience
+                && other.granted.resource() == entry.granted.resource()
+                && other.born_in > entry.born_in
+        };
+        snapshot.entries.iter().any(|other| same(&other))
+    };
     let held = snapshot.holds.iter().map(|hold| AudienceView {
         audience: hold.audience.to_string(),
         state: "held",
@@ -186,7 +196,8 @@ fn audiences(snapshot: &Snapshot, now: Instant) -> Vec<AudienceView> {
         granted: String::new(),
         expires_in_s: 0,
     });
-    snapshot.entries.iter().map(entry).chain(held).collect()
+    let entries = snapshot.entries.iter().filter(|entry| !outlived(entry));
+    entries.map(entry).chain(held).collect()
 }
 
 /// The key right before all keys with this id: `Some(None)` where that is the very beginning.

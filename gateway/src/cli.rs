@@ -51,7 +51,7 @@ enum Command {
     /// Tries a configuration against the live provider, and says what it learned.
     ///
     /// Changes nothing, here or at the provider. Exits with 78 where the configuration must be
-    /// changed, with 69 where the provider was not reached.
+    /// changed, with 69 where the provider is ill or too busy to tell.
     Check(check::Options),
     /// Shows and ends sessions of a running gateway.
     #[command(subcommand)]

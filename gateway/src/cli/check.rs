@@ -236,10 +236,15 @@ fn offline_access(metadata: &Metadata) -> Finding {
 fn undiscovered(error: &ProviderError) -> Finding {
     let finding = error.to_string();
     // The provider's room tells "did not answer" from "answered something else" in words only.
-    let away = ["reached", "in time", "status 5", "status 429"];
+    let away = ["in time", "status 5", "status 429"];
     if away.iter().any(|word| finding.contains(word)) {
         let remedy = "look at the network between here and the provider, then check again";
         return Finding { grade: Grade::Away, ..wrong("provider", finding, remedy) };
+    }
+    // Nobody at that address: far more often a misspelt issuer than a provider without power.
+    if finding.contains("reached") {
+        let remedy = "correct provider.issuer, or let this machine reach it";
+        return wrong("provider", finding, remedy);
     }
     wrong("provider", finding, "correct provider.issuer: it must be the issuer, byte for byte")
 }

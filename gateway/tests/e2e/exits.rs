@@ -35,7 +35,7 @@ async fn check_says_what_is_wrong_with_the_provider() {
     let (_sandbox, good) = sandbox(free_port()).await;
     let wrong = good.issuer.replace("127.0.0.1", "localhost");
     let absent = format!("http://127.0.0.1:{}/", free_port());
-    for (issuer, code) in [(good.issuer.clone(), 0), (wrong, 78), (absent, 69)] {
+    for (issuer, code) in [(good.issuer.clone(), 0), (wrong, 78), (absent, 78)] {
         let place = Place::new(&Registration { issuer: issuer.clone(), ..good.clone() });
         place.write(ROUTE);
         let output = place.run(&["check"], "").await;

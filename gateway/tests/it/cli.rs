@@ -86,7 +86,7 @@ async fn check_says_what_works_and_what_to_do_where_it_does_not() {
             0,
             &["warn   reuse window", "→ allow an overlap"],
         ),
-        (good.replace(&issuer, "http://127.0.0.1:1/"), 69, &["AWAY", "cannot be reached"]),
+        (good.replace(&issuer, "http://127.0.0.1:1/"), 78, &["WRONG", "cannot be reached"]),
         (good.replace("client_id", "client_idd"), 78, &["client_idd", "write `client_id` instead"]),
         (
             good.replace(&issuer, &format!("{issuer}tenant/")),
