@@ -146,6 +146,12 @@ impl Provider {
         self.latency().settle(self.0.settings.hard_deadline)
     }
 
+    /// Takes the settling time found in an intent of an earlier process, to go by until the
+    /// provider's own answers tell (law L3).
+    pub(crate) fn inherit_settle(&self, settle: Duration) {
+        self.latency().inherit(settle);
+    }
+
     fn latency(&self) -> MutexGuard<'_, Latency> {
         self.0.latency.lock().unwrap_or_else(PoisonError::into_inner)
     }

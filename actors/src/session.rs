@@ -156,7 +156,11 @@ fn revive(shared: &Shared, key: &SessionKey, snapshot: Snapshot, now: Instant) -
     ]) ^ now.as_nanos();
     let session = Session::new(snapshot, shared.policies(), seed, now).ending_at(ceiling);
     let orphaned = intent.is_some_and(|intent| intent.owner != shared.owner) && shared.alone;
-    if orphaned { session.orphaned(now) } else { session }
+    if let Some(intent) = intent.filter(|_| orphaned) {
+        shared.provider.inherit_settle(intent.settle);
+        return session.orphaned(now);
+    }
+    session
 }
 
 // === impl SessionState ===

@@ -119,10 +119,7 @@ async fn travel(
     let caller_upgrade = opens_socket.then(|| head.extensions.remove()).flatten();
     let statement = statement(flight.line(), live, route, ticket.as_ref(), &head);
     inject::inject(&mut head.headers, &statement);
-    let tape = (!body.is_end_stream()).then(|| {
-        let Route { config, .. } = route;
-        Tape::new(body, config.replay_body, config.max_body, config.timeouts.idle)
-    });
+    let tape = tape(route, body);
     if let Some(tape) = &tape {
         flight.carries(Arc::clone(tape));
     }
@@ -157,6 +154,13 @@ async fn travel(
             refuse(flight, refusal, &head)
         }
     }
+}
+
+/// Takes a request's body, where there is one, so that it can be sent and perhaps sent again.
+fn tape(route: &Route, body: Incoming) -> Option<Arc<Tape>> {
+    let Route { config, .. } = route;
+    (!body.is_end_stream())
+        .then(|| Tape::new(body, config.replay_body, config.max_body, config.timeouts.idle))
 }
 
 /// Finds the access token of a route, at hand or with a wait.

@@ -94,9 +94,11 @@ fn files_and_functions_stay_small() {
         if count > FILE_LINES_MAX {
             long.push(format!("{path} has {count} lines"));
         }
-        long.extend(long_functions(&text).into_iter().map(|(name, count, line)| {
-            format!("{path}:{line} fn {name} has {count} lines")
-        }));
+        long.extend(
+            long_functions(&text)
+                .into_iter()
+                .map(|(name, count, line)| format!("{path}:{line} fn {name} has {count} lines")),
+        );
     }
     assert_none(long, "split by question");
 }
@@ -116,7 +118,8 @@ fn nothing_is_left_unfinished_or_told_as_history() {
 
 #[test]
 fn names_say_something() {
-    let empty = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "service", "mod"];
+    let empty =
+        ["util", "utils", "helper", "helpers", "common", "misc", "manager", "service", "mod"];
     let found = sources().into_iter().map(|source| source.path).filter(|path| {
         let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str());
         stem.is_some_and(|stem| empty.contains(&stem))
@@ -179,7 +182,10 @@ fn long_functions(text: &str) -> Vec<(String, usize, usize)> {
         let indent = line.len() - code.len();
         let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "const fn "]
             .iter()
-            .chain(["pub(crate) fn ", "pub(super) fn ", "pub(crate) async fn ", "pub const fn "].iter())
+            .chain(
+                ["pub(crate) fn ", "pub(super) fn ", "pub(crate) async fn ", "pub const fn "]
+                    .iter(),
+            )
             .chain(["pub(super) async fn ", "pub(super) const fn ", "pub(crate) const fn "].iter())
             .any(|head| code.starts_with(head));
         if !is_function || code.ends_with(';') {
@@ -189,7 +195,8 @@ fn long_functions(text: &str) -> Vec<(String, usize, usize)> {
         let end = lines[start..].iter().position(|line| *line == close).unwrap_or(0);
         if end + 1 > FUNCTION_LINES_MAX {
             let name = code.split("fn ").nth(1).unwrap_or_default();
-            let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             found.push((name, end + 1, start + 1));
         }
     }
@@ -200,7 +207,8 @@ fn long_functions(text: &str) -> Vec<(String, usize, usize)> {
 fn table(manifest: &str, head: &str) -> Vec<String> {
     let body = manifest.split(head).nth(1).unwrap_or_default();
     let body = body.split("\n[").next().unwrap_or_default();
-    let code = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let code =
+        body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     code.map(str::to_owned).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Scopes: what is asked, what is granted, and whether one covers the other.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The scopes that speak to the provider rather than to an API.
 ///
@@ -9,9 +10,9 @@ use std::fmt;
 pub const PROTOCOL_SCOPES: [&str; 7] =
     ["openid", "profile", "email", "address", "phone", "offline_access", "online_access"];
 
-/// A set of scopes in the order in which they were first named (RFC 6749 §3.3).
+/// A set of scopes in the order in which they were first named (RFC 6749 §3.3). A clone shares it.
 #[derive(Clone, Default)]
-pub struct ScopeSet(Box<[Box<str>]>);
+pub struct ScopeSet(Arc<[Box<str>]>);
 
 impl ScopeSet {
     /// Parses a scope string: any ASCII white space separates, repetitions are dropped.

@@ -16,6 +16,8 @@ const SETTLE_FACTOR: u32 = 4;
 pub(super) struct Latency {
     recent: Vec<Duration>,
     next: usize,
+    /// The settling time that an earlier process went by; counts until an answer comes.
+    inherited: Option<Duration>,
 }
 
 impl Latency {
@@ -29,11 +31,18 @@ impl Latency {
         self.next = (self.next + 1) % REMEMBERED;
     }
 
+    /// Takes the settling time that an earlier process wrote into an intent: without it each kill
+    /// would be followed by the hard deadline, because a process that has just started has seen
+    /// nothing.
+    pub(super) fn inherit(&mut self, settle: Duration) {
+        self.inherited = Some(self.inherited.map_or(settle, |known| known.min(settle)));
+    }
+
     /// Returns how long a request whose connection is known dead may still be worked on.
     pub(super) fn settle(&self, hard_deadline: Duration) -> Duration {
         match self.recent.iter().max() {
             Some(slowest) => (*slowest * SETTLE_FACTOR).max(SETTLE_MIN).min(hard_deadline),
-            None => hard_deadline,
+            None => self.inherited.map_or(hard_deadline, |settle| settle.min(hard_deadline)),
         }
     }
 }
@@ -47,6 +56,9 @@ mod tests {
         let hard = Duration::from_secs(13);
         let mut latency = Latency::default();
         assert_eq!(latency.settle(hard), hard, "nothing is known yet");
+        latency.inherit(hard);
+        latency.inherit(Duration::from_secs(2));
+        assert_eq!(latency.settle(hard), Duration::from_secs(2), "as the process before went by");
         latency.answered(Duration::from_millis(20));
         assert_eq!(latency.settle(hard), SETTLE_MIN);
         latency.answered(Duration::from_millis(700));

@@ -74,9 +74,7 @@ impl Gate {
         headers: &HeaderMap,
         scope: Option<&str>,
     ) -> Result<Arc<Claims>, Response> {
-        let bearer = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let access_token = bearer
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -84,22 +82,16 @@ impl Gate {
             .ok_or_else(|| unauthorized("there is no bearer token"))?;
         let leeway_s = hold(&self.provider.tenant).settings.api_leeway_s;
         let claims =
-            self.verifier
-                .check(access_token, leeway_s)
-                .await
-                .map_err(|distrust| match distrust {
+            self.verifier.check(access_token, leeway_s).await.map_err(
+                |distrust| match distrust {
                     Distrust::Token(reason) => unauthorized(reason),
                     Distrust::KeysUnreachable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-                })?;
+                },
+            )?;
         match scope {
             Some(scope) if !has_scope(&claims.scope, scope) => {
                 let reason = "the token lacks a scope";
-                Err(challenge(
-                    StatusCode::FORBIDDEN,
-                    "insufficient_scope",
-                    reason,
-                    Some(scope),
-                ))
+                Err(challenge(StatusCode::FORBIDDEN, "insufficient_scope", reason, Some(scope)))
             }
             Some(_) | None => Ok(claims),
         }
@@ -120,15 +112,11 @@ impl Gate {
 }
 
 async fn faulty(State(gate): State<Gate>, ask: Request, next: Next) -> Response {
-    gate.provider
-        .faulty(Endpoint::Api, gate.name, next.run(ask))
-        .await
+    gate.provider.faulty(Endpoint::Api, gate.name, next.run(ask)).await
 }
 
 fn challenge(status: StatusCode, error: &str, reason: &str, scope: Option<&str>) -> Response {
-    let scope = scope
-        .map(|scope| format!(", scope=\"{scope}\""))
-        .unwrap_or_default();
+    let scope = scope.map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
     let line = format!("Bearer error=\"{error}\", error_description=\"{reason}\"{scope}");
     let body = Json(json!({ "error": error, "error_description": reason }));
     let mut answer = (status, body).into_response();

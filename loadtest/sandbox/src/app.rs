@@ -12,18 +12,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 /// Returns the page and its parts.
 pub(crate) fn router() -> Router {
-    let page = || {
-        file(
-            "text/html; charset=utf-8",
-            include_str!("../assets/app.html"),
-        )
-    };
-    let script = || {
-        file(
-            "text/javascript; charset=utf-8",
-            include_str!("../assets/app.js"),
-        )
-    };
+    let page = || file("text/html; charset=utf-8", include_str!("../assets/app.html"));
+    let script = || file("text/javascript; charset=utf-8", include_str!("../assets/app.js"));
     let style = || file("text/css; charset=utf-8", include_str!("../assets/app.css"));
     let icon = || file("image/svg+xml", include_str!("../assets/app.svg"));
     Router::new()

@@ -13,9 +13,7 @@ impl Clock {
     /// Starts the clock.
     #[expect(clippy::disallowed_methods, reason = "this is the sandbox's clock")]
     pub(crate) fn start() -> Self {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             started: Instant::now(),
             unix_ms_at_start: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),

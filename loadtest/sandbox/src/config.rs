@@ -53,14 +53,7 @@ pub struct ConfigError(String);
 impl Default for Listen {
     fn default() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            provider: any,
-            control: any,
-            quotes: any,
-            accounts: any,
-            echo: any,
-            app: any,
-        }
+        Self { provider: any, control: any, quotes: any, accounts: any, echo: any, app: any }
     }
 }
 
@@ -69,16 +62,11 @@ impl Default for Config {
         Self {
             listen: Listen::default(),
             tenant: Settings::default(),
-            user: ["Ada Lovelace", "Alan Turing", "Grace Hopper"]
-                .map(user)
-                .to_vec(),
+            user: ["Ada Lovelace", "Alan Turing", "Grace Hopper"].map(user).to_vec(),
             client: clients(),
             audience: vec![
                 audience(crate::QUOTES_AUDIENCE, &["read:quotes"]),
-                audience(
-                    crate::ACCOUNTS_AUDIENCE,
-                    &["read:accounts", "write:accounts"],
-                ),
+                audience(crate::ACCOUNTS_AUDIENCE, &["read:accounts", "write:accounts"]),
                 audience(crate::ECHO_AUDIENCE, &["use:echo"]),
             ],
         }
@@ -104,15 +92,9 @@ impl Config {
     /// [`ConfigError`] with the one sentence to print.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            let before = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .unwrap_or_default();
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            ConfigError(format!(
-                "line {line}: {}",
-                error.message().replace('\n', ", ")
-            ))
+            ConfigError(format!("line {line}: {}", error.message().replace('\n', ", ")))
         })?;
         config.check().map_err(ConfigError)?;
         Ok(config)
@@ -124,37 +106,23 @@ impl Config {
         }
         if self.tenant.access_token_lifetime_s == 0 || self.tenant.max_active == 0 {
             return Err(
-                "tenant.access_token_lifetime_s and max_active must be at least 1".to_owned(),
+                "tenant.access_token_lifetime_s and max_active must be at least 1".to_owned()
             );
         }
         unique("user", self.user.iter().map(|user| user.name.as_str()))?;
-        unique(
-            "client",
-            self.client.iter().map(|client| client.client_id.as_str()),
-        )?;
-        unique(
-            "audience",
-            self.audience
-                .iter()
-                .map(|audience| audience.identifier.as_str()),
-        )?;
+        unique("client", self.client.iter().map(|client| client.client_id.as_str()))?;
+        unique("audience", self.audience.iter().map(|audience| audience.identifier.as_str()))?;
         self.client.iter().try_for_each(check_client)
     }
 }
 
 fn check_client(client: &Client) -> Result<(), String> {
     let name = &client.client_id;
-    let uris = client
-        .redirect_uris
-        .iter()
-        .chain(&client.post_logout_redirect_uris);
-    if let Some(bad) = uris
-        .chain(&client.backchannel_logout_uri)
-        .find(|uri| Url::parse(uri).is_err())
+    let uris = client.redirect_uris.iter().chain(&client.post_logout_redirect_uris);
+    if let Some(bad) =
+        uris.chain(&client.backchannel_logout_uri).find(|uri| Url::parse(uri).is_err())
     {
-        return Err(format!(
-            "client {name}: {bad} is no absolute URL; write it with its scheme"
-        ));
+        return Err(format!("client {name}: {bad} is no absolute URL; write it with its scheme"));
     }
     let Some(pem) = &client.public_key_pem else {
         return Ok(());
@@ -170,9 +138,7 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
     let mut seen = BTreeSet::new();
     for name in names {
         if name.is_empty() || !seen.insert(name) {
-            return Err(format!(
-                "{what} {name:?} is empty or given twice; remove one"
-            ));
+            return Err(format!("{what} {name:?} is empty or given twice; remove one"));
         }
     }
     Ok(())
@@ -192,10 +158,7 @@ fn user(display_name: &str) -> User {
 
 fn audience(identifier: &str, scopes: &[&str]) -> Audience {
     let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-    Audience {
-        identifier: identifier.to_owned(),
-        scopes,
-    }
+    Audience { identifier: identifier.to_owned(), scopes }
 }
 
 /// One client of each kind: the gateway of the demo, a browser application, a device.
@@ -233,17 +196,8 @@ mod tests {
         let config =
             Config::parse("[tenant]\nleeway_s = 0\n[listen]\nprovider = \"127.0.0.1:9000\"");
         let config = config.unwrap();
-        assert_eq!(
-            (
-                config.tenant.leeway_s,
-                config.tenant.access_token_lifetime_s
-            ),
-            (0, 10)
-        );
-        assert_eq!(
-            (config.listen.provider.port(), config.listen.control.port()),
-            (9000, 0)
-        );
+        assert_eq!((config.tenant.leeway_s, config.tenant.access_token_lifetime_s), (0, 10));
+        assert_eq!((config.listen.provider.port(), config.listen.control.port()), (9000, 0));
         assert_eq!(config.user.len(), 3);
     }
 
@@ -251,32 +205,17 @@ mod tests {
     fn a_bad_configuration_is_refused_with_one_sentence() {
         let rows = [
             ("[tenant]\nleeway = 1", "line 2: unknown field `leeway`"),
-            (
-                "[tenant]\nrotation = 1",
-                "line 2: invalid type: integer `1`, expected a boolean",
-            ),
+            ("[tenant]\nrotation = 1", "line 2: invalid type: integer `1`, expected a boolean"),
             ("[listen]\ncontrol = \"0.0.0.0:1\"", "loopback"),
-            (
-                "[[user]]\nname = \"a\"\n[[user]]\nname = \"a\"",
-                "given twice",
-            ),
-            (
-                "[[client]]\nclient_id = \"a\"\nredirect_uris = [\"/cb\"]",
-                "no absolute URL",
-            ),
-            (
-                "[[client]]\nclient_id = \"a\"\npublic_key_pem = \"x\"",
-                "public_key_pem",
-            ),
+            ("[[user]]\nname = \"a\"\n[[user]]\nname = \"a\"", "given twice"),
+            ("[[client]]\nclient_id = \"a\"\nredirect_uris = [\"/cb\"]", "no absolute URL"),
+            ("[[client]]\nclient_id = \"a\"\npublic_key_pem = \"x\"", "public_key_pem"),
             ("[tenant]\naccess_token_lifetime_s = 0", "at least 1"),
             ("listen = ", "line 1"),
         ];
         for (text, part) in rows {
             let sentence = Config::parse(text).unwrap_err().to_string();
-            assert!(
-                sentence.contains(part) && !sentence.contains('\n'),
-                "{text}: {sentence}"
-            );
+            assert!(sentence.contains(part) && !sentence.contains('\n'), "{text}: {sentence}");
         }
     }
 }

@@ -144,13 +144,7 @@ impl Provider {
     /// Replaces the signing key.
     pub(crate) fn rotate_keys(&self, forgotten: bool) -> String {
         let kid = self.keys.rotate(forgotten);
-        self.log(
-            Kind::KeyRotated,
-            Entry {
-                detail: Some(kid.clone()),
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::KeyRotated, Entry { detail: Some(kid.clone()), ..Entry::default() });
         kid
     }
 
@@ -162,8 +156,7 @@ impl Provider {
                 Some(name) => tenant.user(name),
                 None => tenant.users().next(),
             };
-            user.map(User::subject)
-                .ok_or("there is no such user; POST /users first")?
+            user.map(User::subject).ok_or("there is no such user; POST /users first")?
         };
         let subject = Some(subject).filter(|_| !wanted.deny);
         match (&wanted.authorize_url, &wanted.user_code) {
@@ -191,15 +184,10 @@ impl Provider {
                 .client(&wanted.client_id)
                 .ok_or("there is no such client; POST /clients first")?;
             let granted = tenant.granted(Some(&wanted.audience), &wanted.scope, &self.issuer);
-            let user = wanted
-                .user
-                .as_ref()
-                .map(|name| tenant.user(name).map(User::subject));
+            let user = wanted.user.as_ref().map(|name| tenant.user(name).map(User::subject));
             (granted.ok_or("there is no such audience")?, user)
         };
-        let subject = subject
-            .map(|found| found.ok_or("there is no such user"))
-            .transpose()?;
+        let subject = subject.map(|found| found.ok_or("there is no such user")).transpose()?;
         let minted = (0..wanted.count).map(|_| {
             let sid = crate::provider::seal::random_name();
             let grant = Grant {
@@ -215,21 +203,11 @@ impl Provider {
             let subject = grant.subject.clone();
             let family = self.start_family(grant);
             let refresh_token = self.seal.refresh_token(family, 1);
-            Minted {
-                subject,
-                family: family_name(family),
-                refresh_token,
-            }
+            Minted { subject, family: family_name(family), refresh_token }
         });
         let minted = minted.collect();
         let detail = Some(format!("{} families", wanted.count));
-        self.log(
-            Kind::Minted,
-            Entry {
-                detail,
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::Minted, Entry { detail, ..Entry::default() });
         Ok(minted)
     }
 
@@ -253,10 +231,7 @@ impl Provider {
 
 async fn arm(State(provider): Shared, body: Bytes) -> Answer {
     let fault: Fault = read(&body)?;
-    provider
-        .faults
-        .arm(fault)
-        .map_err(|sentence| Refused(sentence.to_owned()))?;
+    provider.faults.arm(fault).map_err(|sentence| Refused(sentence.to_owned()))?;
     Ok(Json(json!({ "armed": true })))
 }
 
@@ -270,10 +245,7 @@ async fn settings(State(provider): Shared) -> Json<Settings> {
 }
 
 async fn patch(State(provider): Shared, body: Bytes) -> Result<Json<Settings>, Refused> {
-    provider
-        .patch_settings(&read(&body)?)
-        .map(Json)
-        .map_err(Refused)
+    provider.patch_settings(&read(&body)?).map(Json).map_err(Refused)
 }
 
 async fn put_user(State(provider): Shared, body: Bytes) -> Answer {
@@ -298,14 +270,8 @@ async fn put_client(State(provider): Shared, body: Bytes) -> Answer {
 }
 
 async fn rotate(State(provider): Shared, body: Bytes) -> Answer {
-    let wanted: RotateKeys = if body.is_empty() {
-        RotateKeys::default()
-    } else {
-        read(&body)?
-    };
-    Ok(Json(
-        json!({ "kid": provider.rotate_keys(wanted.forgotten) }),
-    ))
+    let wanted: RotateKeys = if body.is_empty() { RotateKeys::default() } else { read(&body)? };
+    Ok(Json(json!({ "kid": provider.rotate_keys(wanted.forgotten) })))
 }
 
 async fn authenticate(State(provider): Shared, body: Bytes) -> Answer {
@@ -317,9 +283,7 @@ async fn mint(State(provider): Shared, body: Bytes) -> Answer {
     let wanted = read(&body)?;
     // A million families take seconds; the runtime's threads must go on serving meanwhile.
     let minted = tokio::task::spawn_blocking(move || provider.mint(&wanted)).await;
-    let minted = minted
-        .map_err(|error| Refused(error.to_string()))?
-        .map_err(Refused)?;
+    let minted = minted.map_err(|error| Refused(error.to_string()))?.map_err(Refused)?;
     Ok(Json(json!({ "sessions": minted })))
 }
 
@@ -330,11 +294,7 @@ async fn revoke(State(provider): Shared, body: Bytes) -> Answer {
 }
 
 async fn backchannel_logout(State(provider): Shared, body: Bytes) -> Answer {
-    let Whose {
-        subject,
-        client_id,
-        sid,
-    } = read(&body)?;
+    let Whose { subject, client_id, sid } = read(&body)?;
     let sent = provider.backchannel_logout(&client_id, &subject, sid).await;
     Ok(Json(json!({ "status": sent.map_err(Refused)? })))
 }

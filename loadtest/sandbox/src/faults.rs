@@ -161,10 +161,7 @@ impl Fault {
         if self.rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
             return Some("rate must lie between 0 and 1");
         }
-        if self
-            .status
-            .is_some_and(|status| !(200..=599).contains(&status))
-        {
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Some("status must lie between 200 and 599");
         }
         if self.ms.is_some_and(|ms| ms > SLOW_MAX_MS) {
@@ -220,9 +217,7 @@ mod tests {
 
     fn words(faults: &Faults, asks: &[(Endpoint, &str, f64)]) -> Vec<Option<FaultKind>> {
         let take = |ask: &(Endpoint, &str, f64)| faults.take(ask.0, ask.1, ask.2);
-        asks.iter()
-            .map(|ask| take(ask).map(|fault| fault.kind))
-            .collect()
+        asks.iter().map(|ask| take(ask).map(|fault| fault.kind)).collect()
     }
 
     #[test]
@@ -231,19 +226,9 @@ mod tests {
         use FaultKind::{Empty400, Garbage200, Slow};
         let faults = Faults::default();
         let arm = |fault: Fault| faults.arm(fault).unwrap();
-        arm(Fault {
-            times: Some(2),
-            ..Fault::once(Token, Empty400)
-        });
-        arm(Fault {
-            only: Some("refresh_token".into()),
-            ..Fault::once(Token, Garbage200)
-        });
-        arm(Fault {
-            rate: Some(0.5),
-            ms: Some(1),
-            ..Fault::once(Jwks, Slow)
-        });
+        arm(Fault { times: Some(2), ..Fault::once(Token, Empty400) });
+        arm(Fault { only: Some("refresh_token".into()), ..Fault::once(Token, Garbage200) });
+        arm(Fault { rate: Some(0.5), ms: Some(1), ..Fault::once(Jwks, Slow) });
         let told = words(
             &faults,
             &[
@@ -279,26 +264,11 @@ mod tests {
         let faults = Faults::default();
         let plain = || Fault::once(Endpoint::Token, FaultKind::Status);
         for fault in [
-            Fault {
-                rate: Some(1.5),
-                ..plain()
-            },
-            Fault {
-                rate: Some(f64::NAN),
-                ..plain()
-            },
-            Fault {
-                status: Some(99),
-                ..plain()
-            },
-            Fault {
-                kind: FaultKind::Slow,
-                ..plain()
-            },
-            Fault {
-                ms: Some(u64::MAX),
-                ..plain()
-            },
+            Fault { rate: Some(1.5), ..plain() },
+            Fault { rate: Some(f64::NAN), ..plain() },
+            Fault { status: Some(99), ..plain() },
+            Fault { kind: FaultKind::Slow, ..plain() },
+            Fault { ms: Some(u64::MAX), ..plain() },
         ] {
             assert!(faults.arm(fault.clone()).is_err(), "{fault:?}");
         }

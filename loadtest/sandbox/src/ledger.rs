@@ -145,13 +145,7 @@ impl Ledger {
         let mut book = hold(&self.book);
         book.sums.count(kind, &entry);
         book.last_seq += 1;
-        let event = Event {
-            seq: book.last_seq,
-            at_ms,
-            kind,
-            code: kind.code(),
-            entry,
-        };
+        let event = Event { seq: book.last_seq, at_ms, kind, code: kind.code(), entry };
         tracing::debug!(seq = event.seq, kind = ?kind, family = event.entry.family, "ledger");
         if book.events.len() >= EVENTS_MAX {
             book.events.pop_front();
@@ -186,12 +180,7 @@ impl Ledger {
     pub fn since(&self, seq: u64) -> Vec<Event> {
         let book = hold(&self.book);
         let first = book.events.partition_point(|event| event.seq <= seq);
-        book.events
-            .iter()
-            .skip(first)
-            .take(PAGE_MAX)
-            .cloned()
-            .collect()
+        book.events.iter().skip(first).take(PAGE_MAX).cloned().collect()
     }
 
     /// Returns the sums.
@@ -246,11 +235,7 @@ impl Summary {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut counts = hold(&self.counts);
-        let left = counts
-            .get(&self.family)
-            .copied()
-            .unwrap_or(1)
-            .saturating_sub(1);
+        let left = counts.get(&self.family).copied().unwrap_or(1).saturating_sub(1);
         if left == 0 {
             counts.remove(&self.family);
         } else {
@@ -263,13 +248,7 @@ fn enter(counts: &Arc<Mutex<HashMap<FamilyId, u64>>>, family: FamilyId) -> (InFl
     let mut held = hold(counts);
     let count = held.entry(family).or_default();
     *count += 1;
-    (
-        InFlight {
-            family,
-            counts: Arc::clone(counts),
-        },
-        *count,
-    )
+    (InFlight { family, counts: Arc::clone(counts) }, *count)
 }
 
 #[cfg(test)]
@@ -285,23 +264,11 @@ mod tests {
         let (_second, _also_at_work) = (ledger.connected(7), ledger.processing(7));
         let _other_family = ledger.connected(8);
         let sums = ledger.summary();
-        assert_eq!(
-            (
-                sums.max_concurrent_per_family,
-                sums.max_processing_per_family
-            ),
-            (1, 2)
-        );
+        assert_eq!((sums.max_concurrent_per_family, sums.max_processing_per_family), (1, 2));
         assert_eq!(sums.overlapping_refreshes_per_family, 0);
         let _third = ledger.connected(7);
         let sums = ledger.summary();
-        assert_eq!(
-            (
-                sums.max_concurrent_per_family,
-                sums.overlapping_refreshes_per_family
-            ),
-            (2, 1)
-        );
+        assert_eq!((sums.max_concurrent_per_family, sums.overlapping_refreshes_per_family), (2, 1));
     }
 
     #[test]
@@ -310,17 +277,8 @@ mod tests {
         for at_ms in [5, 6, 7] {
             ledger.write(at_ms, Kind::Login, Entry::default());
         }
-        let seqs = |since| {
-            ledger
-                .since(since)
-                .iter()
-                .map(|event| event.seq)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            (seqs(0), seqs(2), seqs(3)),
-            (vec![1, 2, 3], vec![3], vec![])
-        );
+        let seqs = |since| ledger.since(since).iter().map(|event| event.seq).collect::<Vec<_>>();
+        assert_eq!((seqs(0), seqs(2), seqs(3)), (vec![1, 2, 3], vec![3], vec![]));
         ledger.clear();
         ledger.write(8, Kind::Login, Entry::default());
         assert_eq!((seqs(0), ledger.summary().logins), (vec![4], 1));

@@ -106,13 +106,7 @@ impl Sandbox {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // A second start in one process finds the provider installed; that is what is wanted.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let Config {
-            listen,
-            tenant,
-            user,
-            client,
-            audience,
-        } = config;
+        let Config { listen, tenant, user, client, audience } = config;
         let (provider_listener, provider_address) = bind(listen.provider).await?;
         let issuer = format!("http://{provider_address}/");
         let clock = Clock::start();
@@ -141,12 +135,7 @@ impl Sandbox {
             apis,
             app: format!("http://{app}"),
         };
-        Ok(Self {
-            addresses,
-            provider,
-            stopping,
-            listeners,
-        })
+        Ok(Self { addresses, provider, stopping, listeners })
     }
 
     /// Returns where the sandbox listens.
@@ -250,9 +239,7 @@ impl Sandbox {
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    listen::bind(address)
-        .await
-        .map_err(|source| StartError::Bind { address, source })
+    listen::bind(address).await.map_err(|source| StartError::Bind { address, source })
 }
 
 /// Locks; a panic of another holder leaves nothing half done here that a test should miss.

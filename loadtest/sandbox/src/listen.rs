@@ -80,26 +80,18 @@ async fn converse(stream: TcpStream, router: Router) {
     let service = service_fn(move |ask| {
         let answer = inner.call(ask);
         async move {
-            let answer = answer
-                .await
-                .unwrap_or_else(|never: Infallible| match never {});
+            let answer = answer.await.unwrap_or_else(|never: Infallible| match never {});
             match answer.extensions().get::<CutConnection>() {
-                Some(_) => Err(std::io::Error::other(
-                    "the sandbox was told to cut this connection",
-                )),
+                Some(_) => {
+                    Err(std::io::Error::other("the sandbox was told to cut this connection"))
+                }
                 None => Ok(answer),
             }
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN);
-    if let Err(error) = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-    {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }

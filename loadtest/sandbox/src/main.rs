@@ -47,13 +47,8 @@ async fn main() -> ExitCode {
         }
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let config = arguments
-        .config
-        .map_or_else(|| Ok(Config::default()), |path| Config::read(&path));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = arguments.config.map_or_else(|| Ok(Config::default()), |path| Config::read(&path));
     let config = match config {
         Ok(config) => config,
         Err(error) => return refused(CONFIGURATION, &error),
@@ -88,10 +83,7 @@ fn announce(sandbox: &Sandbox) -> std::io::Result<()> {
     out.flush()
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a program says on standard error why it ends"
-)]
+#[expect(clippy::print_stderr, reason = "a program says on standard error why it ends")]
 fn refused(code: u8, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("tokenward-sandbox: {error}");
     ExitCode::from(code)

@@ -143,13 +143,7 @@ impl Provider {
         let fault = self.faults.take(endpoint, only, seal::roll());
         if let Some(fault) = &fault {
             let detail = Some(format!("{:?} at {endpoint:?}", fault.kind));
-            self.log(
-                Kind::FaultPlayed,
-                Entry {
-                    detail,
-                    ..Entry::default()
-                },
-            );
+            self.log(Kind::FaultPlayed, Entry { detail, ..Entry::default() });
         }
         deform::play(fault, self.clock.unix_s(self.clock.now_ms()), work).await
     }
@@ -181,17 +175,11 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&provider), fault_by_path))
         .route("/oauth/token", post(token_endpoint::serve))
         .route("/oauth/introspect", post(userinfo::introspect))
-        .route(
-            "/userinfo",
-            get(userinfo::userinfo).post(userinfo::userinfo),
-        )
+        .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/oauth/device/code", post(activate::device_code))
         .route("/activate", get(activate::page).post(activate::decide))
         .route("/v2/logout", get(logout::v2_logout))
-        .route(
-            "/oidc/logout",
-            get(logout::end_session_query).post(logout::end_session_form),
-        )
+        .route("/oidc/logout", get(logout::end_session_query).post(logout::end_session_form))
         .route("/page.css", get(page_css))
         .route("/", get(pages::home))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -203,13 +191,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
 pub(crate) fn html(page: String) -> Response {
     const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; \
                           base-uri 'none'; frame-ancestors 'none'";
-    (
-        [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, POLICY),
-        ],
-        page,
-    )
+    ([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], page)
         .into_response()
 }
 
@@ -270,10 +252,7 @@ async fn jwks(State(provider): State<Arc<Provider>>) -> axum::Json<Value> {
 }
 
 async fn page_css() -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "text/css")],
-        include_str!("../assets/page.css"),
-    )
+    ([(CONTENT_TYPE, "text/css")], include_str!("../assets/page.css"))
 }
 
 /// Returns the family of a refresh token as the ledger writes it.

@@ -1,8 +1,5 @@
 //! The sandbox, driven over HTTP as the gateway and the load plans drive it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 #[path = "it/apis.rs"]
 mod apis;

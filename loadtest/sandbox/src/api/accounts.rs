@@ -34,14 +34,8 @@ struct Transfer {
 pub(super) fn router(gate: Gate) -> Router {
     let opening = [("everyday", 125_000), ("savings", 2_480_000)];
     let opening = opening.map(|(name, cents)| (name.to_owned(), cents));
-    let bank = Bank {
-        gate,
-        balances: Arc::new(Mutex::new(BTreeMap::from(opening))),
-    };
-    Router::new()
-        .route("/accounts", get(list))
-        .route("/transfer", post(transfer))
-        .with_state(bank)
+    let bank = Bank { gate, balances: Arc::new(Mutex::new(BTreeMap::from(opening))) };
+    Router::new().route("/accounts", get(list)).route("/transfer", post(transfer)).with_state(bank)
 }
 
 async fn list(State(bank): State<Bank>, headers: HeaderMap) -> Response {
@@ -63,11 +57,7 @@ async fn transfer(State(bank): State<Bank>, headers: HeaderMap, body: Bytes) -> 
         Ok(()) => {}
         Err(sentence) => return refused(sentence),
     }
-    (
-        StatusCode::CREATED,
-        Json(bank.shown(&bank.gate.seen(&claims))),
-    )
-        .into_response()
+    (StatusCode::CREATED, Json(bank.shown(&bank.gate.seen(&claims)))).into_response()
 }
 
 impl Bank {
@@ -81,23 +71,15 @@ impl Bank {
 }
 
 fn carry_out(balances: &mut BTreeMap<String, u64>, wanted: &Transfer) -> Result<(), &'static str> {
-    let Transfer {
-        from,
-        to,
-        amount_cents,
-    } = wanted;
+    let Transfer { from, to, amount_cents } = wanted;
     let (Some(source), Some(target)) = (balances.get(from), balances.get(to)) else {
         return Err("there is no such account");
     };
     if from == to {
         return Err("from and to are the same account");
     }
-    let left = source
-        .checked_sub(*amount_cents)
-        .ok_or("the balance does not cover it")?;
-    let grown = target
-        .checked_add(*amount_cents)
-        .ok_or("the balance would overflow")?;
+    let left = source.checked_sub(*amount_cents).ok_or("the balance does not cover it")?;
+    let grown = target.checked_add(*amount_cents).ok_or("the balance would overflow")?;
     balances.insert(from.clone(), left);
     balances.insert(to.clone(), grown);
     Ok(())

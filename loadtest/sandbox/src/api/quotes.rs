@@ -23,31 +23,16 @@ const DAY_S: u64 = 86_400;
 /// Sayings older than any copyright, one for each day of the week.
 const QUOTES: [(&str, &str); 7] = [
     ("Well begun is half done.", "Aristotle"),
-    (
-        "It is not length of life, but depth of life.",
-        "Ralph Waldo Emerson",
-    ),
+    ("It is not length of life, but depth of life.", "Ralph Waldo Emerson"),
     ("The only constant in life is change.", "Heraclitus"),
-    (
-        "If I have seen further, it is by standing on the shoulders of giants.",
-        "Isaac Newton",
-    ),
-    (
-        "That brain of mine is something more than merely mortal.",
-        "Ada Lovelace",
-    ),
-    (
-        "Simplicity is the ultimate sophistication.",
-        "a proverb of engineers",
-    ),
+    ("If I have seen further, it is by standing on the shoulders of giants.", "Isaac Newton"),
+    ("That brain of mine is something more than merely mortal.", "Ada Lovelace"),
+    ("Simplicity is the ultimate sophistication.", "a proverb of engineers"),
     ("Time brings all things to pass.", "Aeschylus"),
 ];
 
 pub(super) fn router(gate: Gate) -> Router {
-    Router::new()
-        .route("/quote", get(quote))
-        .route("/stream", get(stream))
-        .with_state(gate)
+    Router::new().route("/quote", get(quote)).route("/stream", get(stream)).with_state(gate)
 }
 
 /// The ETag is weak: the quote stays the same all day, what is shown of the token does not.
@@ -58,9 +43,7 @@ async fn quote(State(gate): State<Gate>, headers: HeaderMap) -> Response {
     };
     let (day, text, author) = quote_of_the_day(&gate);
     let tag = format!("W/\"quote-{day}\"");
-    let cached = headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let cached = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let caching = [(ETAG, tag), (CACHE_CONTROL, "private, no-cache".to_owned())];
     if cached {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
@@ -89,10 +72,7 @@ async fn stream(State(gate): State<Gate>, headers: HeaderMap) -> Response {
             Some((Ok::<_, Infallible>(event), beat + 1))
         }
     });
-    let headers = [
-        (CONTENT_TYPE, "text/event-stream"),
-        (CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     (headers, Body::from_stream(events)).into_response()
 }
 

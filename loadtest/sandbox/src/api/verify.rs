@@ -104,9 +104,7 @@ impl Verifier {
         }
         let header =
             decode_header(access_token).map_err(|_| Distrust::Token("the token is no JWT"))?;
-        let kid = header
-            .kid
-            .ok_or(Distrust::Token("the token names no key"))?;
+        let kid = header.kid.ok_or(Distrust::Token("the token names no key"))?;
         let key = self.key(&kid).await?;
         let mut rules = Validation::new(Algorithm::ES256);
         rules.validate_exp = false;
@@ -114,9 +112,7 @@ impl Verifier {
         rules.set_issuer(&[&self.issuer]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         let checked = decode::<Claims>(access_token, &key, &rules);
-        checked
-            .map(|checked| checked.claims)
-            .map_err(|error| Distrust::Token(reason(&error)))
+        checked.map(|checked| checked.claims).map_err(|error| Distrust::Token(reason(&error)))
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, Distrust> {
@@ -135,14 +131,7 @@ impl Verifier {
 
     async fn fetch(&self) -> Option<JwkSet> {
         let url = format!("{}.well-known/jwks.json", self.issuer);
-        let answer = self
-            .http
-            .get(url)
-            .send()
-            .await
-            .ok()?
-            .error_for_status()
-            .ok()?;
+        let answer = self.http.get(url).send().await.ok()?.error_for_status().ok()?;
         answer.json().await.ok()
     }
 
@@ -162,10 +151,7 @@ impl Verifier {
 
 fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
     let known = [
-        (
-            ErrorKind::InvalidAudience,
-            "the token is for another audience",
-        ),
+        (ErrorKind::InvalidAudience, "the token is for another audience"),
         (ErrorKind::InvalidIssuer, "the token is from another issuer"),
         (ErrorKind::InvalidSignature, "the signature does not hold"),
     ];

@@ -54,11 +54,10 @@ async fn deform(fault: &Fault, unix_s: u64, answer: Option<Response>) -> Respons
         FaultKind::Status => status(fault),
         FaultKind::Slow => answer.unwrap_or_default(),
         FaultKind::HalfBody => half_body(answer.unwrap_or_default()).await,
-        FaultKind::Garbage200 => (
-            [(CONTENT_TYPE, "application/json")],
-            "<html>it works!</html>{\"access_",
-        )
-            .into_response(),
+        FaultKind::Garbage200 => {
+            ([(CONTENT_TYPE, "application/json")], "<html>it works!</html>{\"access_")
+                .into_response()
+        }
         FaultKind::Empty400 => StatusCode::BAD_REQUEST.into_response(),
         FaultKind::Malformed200WithRefreshToken => malformed(answer.unwrap_or_default()).await,
         FaultKind::OauthError => oauth_error(fault),
@@ -79,42 +78,27 @@ fn rate_limited(fault: &Fault, unix_s: u64) -> Response {
         ("x-ratelimit-remaining", "0".to_owned()),
         ("x-ratelimit-reset", reset.to_string()),
     ];
-    retry_after(
-        fault,
-        (StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(body)).into_response(),
-    )
+    retry_after(fault, (StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(body)).into_response())
 }
 
 fn status(fault: &Fault) -> Response {
-    let status = fault
-        .status
-        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = fault.status.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    retry_after(
-        fault,
-        (status, "upstream connect error or disconnect").into_response(),
-    )
+    retry_after(fault, (status, "upstream connect error or disconnect").into_response())
 }
 
 fn oauth_error(fault: &Fault) -> Response {
-    let status = fault
-        .status
-        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = fault.status.and_then(|code| StatusCode::from_u16(code).ok());
     let body = json!({
         "error": fault.error.as_deref().unwrap_or("access_denied"),
         "error_description": fault.error_description.as_deref().unwrap_or("The sandbox was told so."),
     });
-    retry_after(
-        fault,
-        (status.unwrap_or(StatusCode::FORBIDDEN), axum::Json(body)).into_response(),
-    )
+    retry_after(fault, (status.unwrap_or(StatusCode::FORBIDDEN), axum::Json(body)).into_response())
 }
 
 fn retry_after(fault: &Fault, mut answer: Response) -> Response {
     if let Some(seconds) = fault.retry_after_s {
-        answer
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }
@@ -122,9 +106,7 @@ fn retry_after(fault: &Fault, mut answer: Response) -> Response {
 async fn half_body(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let whole = whole(body).await;
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let half = whole.slice(..whole.len() / 2);
     let chunks = futures_util::stream::unfold(Some(half), |half| async move {
         if let Some(half) = half.filter(|half| !half.is_empty()) {

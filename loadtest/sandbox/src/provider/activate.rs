@@ -58,9 +58,7 @@ pub(crate) async fn decide(
 ) -> Response {
     let field = |name: &str| form.get(name).map_or("", String::as_str);
     let user_code = normal(field("user_code"));
-    let subject = hold(&provider.tenant)
-        .user(field("user"))
-        .map(User::subject);
+    let subject = hold(&provider.tenant).user(field("user")).map(User::subject);
     let denied = form.contains_key("deny");
     if !denied && subject.is_none() {
         return pages::refused("Choose a user to approve the device with.");
@@ -71,10 +69,9 @@ pub(crate) async fn decide(
     }
     match denied {
         true => pages::done("Device refused", "The device has not been signed in."),
-        false => pages::done(
-            "Device signed in",
-            "You can put this page away and look at the device.",
-        ),
+        false => {
+            pages::done("Device signed in", "You can put this page away and look at the device.")
+        }
     }
 }
 
@@ -87,10 +84,7 @@ pub(crate) fn approved(device: DeviceCode, subject: String, now_ms: u64) -> Code
         request: AuthorizeRequest {
             client: device.client,
             redirect_uri: String::new(),
-            granted: Granted {
-                audience: device.audience,
-                scope: device.scope,
-            },
+            granted: Granted { audience: device.audience, scope: device.scope },
             state: None,
             nonce: None,
             challenge: None,
@@ -98,11 +92,7 @@ pub(crate) fn approved(device: DeviceCode, subject: String, now_ms: u64) -> Code
             max_age_s: None,
             prompt: Prompt::Needed,
         },
-        browser: Browser {
-            subject,
-            sid: random_name(),
-            auth_time_ms: now_ms,
-        },
+        browser: Browser { subject, sid: random_name(), auth_time_ms: now_ms },
     }
 }
 
@@ -132,11 +122,7 @@ impl Provider {
             let tenant = hold(&self.tenant);
             let granted = tenant.granted(audience(params), scope, &self.issuer);
             let settings = &tenant.settings;
-            (
-                granted,
-                settings.device_code_lifetime_s,
-                settings.device_interval_s,
-            )
+            (granted, settings.device_code_lifetime_s, settings.device_interval_s)
         };
         let Granted { audience, scope } = granted.ok_or(refusal::UNKNOWN_AUDIENCE)?;
         let now_ms = self.clock.now_ms();
@@ -152,19 +138,10 @@ impl Provider {
         {
             let mut desk = hold(&self.desk);
             desk.devices.put(device_code.clone(), device, now_ms);
-            desk.user_codes
-                .put(user_code.clone(), device_code.clone(), now_ms);
+            desk.user_codes.put(user_code.clone(), device_code.clone(), now_ms);
         }
         let (client, audience, scope) = (Some(client), Some(audience), Some(scope));
-        self.log(
-            Kind::DeviceStarted,
-            Entry {
-                client,
-                audience,
-                scope,
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::DeviceStarted, Entry { client, audience, scope, ..Entry::default() });
         let page = format!("{}activate", self.issuer);
         let body = json!({
             "device_code": device_code,
@@ -189,18 +166,8 @@ fn normal(typed: &str) -> String {
 }
 
 fn new_user_code() -> String {
-    let letter = |byte: u8| {
-        LETTERS
-            .get(usize::from(byte) % LETTERS.len())
-            .copied()
-            .unwrap_or(b'B')
-    };
-    normal(
-        &random::<8>()
-            .map(|byte| char::from(letter(byte)))
-            .iter()
-            .collect::<String>(),
-    )
+    let letter = |byte: u8| LETTERS.get(usize::from(byte) % LETTERS.len()).copied().unwrap_or(b'B');
+    normal(&random::<8>().map(|byte| char::from(letter(byte))).iter().collect::<String>())
 }
 
 #[cfg(test)]
@@ -209,12 +176,9 @@ mod tests {
 
     #[test]
     fn codes_are_read_as_users_type_them() {
-        for (typed, code) in [
-            ("bcdfghjk", "BCDF-GHJK"),
-            (" bcdf-GHJK ", "BCDF-GHJK"),
-            ("bc", "BC"),
-            ("", ""),
-        ] {
+        for (typed, code) in
+            [("bcdfghjk", "BCDF-GHJK"), (" bcdf-GHJK ", "BCDF-GHJK"), ("bc", "BC"), ("", "")]
+        {
             assert_eq!(normal(typed), code);
         }
         let code = new_user_code();

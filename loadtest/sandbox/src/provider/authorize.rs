@@ -107,10 +107,7 @@ fn read_checked(
 
 fn check_response(params: &Params) -> Result<(), Fault> {
     if param(params, "response_type") != Some("code") {
-        return Err((
-            "unsupported_response_type",
-            "Only response_type=code is supported",
-        ));
+        return Err(("unsupported_response_type", "Only response_type=code is supported"));
     }
     match param(params, "response_mode") {
         None | Some("query") => Ok(()),
@@ -125,50 +122,31 @@ fn challenge<'a>(client: &Client, params: &'a Params) -> Result<Option<&'a str>,
         return Err(("invalid_request", "Parameter 'code_challenge' is required"));
     }
     if challenge.is_some() && param(params, "code_challenge_method") != Some("S256") {
-        return Err((
-            "invalid_request",
-            "Only code_challenge_method=S256 is supported",
-        ));
+        return Err(("invalid_request", "Only code_challenge_method=S256 is supported"));
     }
     Ok(challenge)
 }
 
 fn param<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params
-        .get(name)
-        .map(String::as_str)
-        .filter(|value| !value.is_empty())
+    params.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 impl AuthorizeRequest {
     /// Tells whether a session that authenticated at `auth_time_ms` serves this request.
     pub(crate) fn served_by(&self, auth_time_ms: u64, now_ms: u64) -> bool {
         let age_ms = now_ms.saturating_sub(auth_time_ms);
-        let young = self
-            .max_age_s
-            .is_none_or(|max| age_ms < max.saturating_mul(1000));
+        let young = self.max_age_s.is_none_or(|max| age_ms < max.saturating_mul(1000));
         young && self.prompt != Prompt::Always
     }
 
     /// Returns where the code goes.
     pub(crate) fn code_location(&self, issuer: &str, code: &str) -> String {
-        location(
-            &self.redirect_uri,
-            self.state.as_deref(),
-            issuer,
-            &[("code", code)],
-        )
+        location(&self.redirect_uri, self.state.as_deref(), issuer, &[("code", code)])
     }
 
     /// Returns where an error goes.
     pub(crate) fn error_location(&self, issuer: &str, error: &str, description: &str) -> String {
-        error_location(
-            &self.redirect_uri,
-            self.state.as_deref(),
-            issuer,
-            error,
-            description,
-        )
+        error_location(&self.redirect_uri, self.state.as_deref(), issuer, error, description)
     }
 }
 
@@ -194,10 +172,7 @@ fn location(
         return redirect_uri.to_owned();
     };
     let state = state.map(|state| ("state", state));
-    url.query_pairs_mut()
-        .extend_pairs(pairs)
-        .extend_pairs(state)
-        .append_pair("iss", issuer);
+    url.query_pairs_mut().extend_pairs(pairs).extend_pairs(state).append_pair("iss", issuer);
     url.into()
 }
 
@@ -216,10 +191,7 @@ mod tests {
             redirect_uris: vec!["http://app/cb?x=1".into()],
             ..Client::default()
         };
-        let audience = Audience {
-            identifier: "api".into(),
-            scopes: vec!["read".into()],
-        };
+        let audience = Audience { identifier: "api".into(), scopes: vec!["read".into()] };
         let clients = vec![client("web", Some("s")), client("spa", None)];
         Tenant::new(Settings::default(), vec![], clients, vec![audience])
     }
@@ -233,11 +205,7 @@ mod tests {
             ("scope".to_owned(), "openid read admin".to_owned()),
             ("audience".to_owned(), "api".to_owned()),
         ]);
-        params.extend(
-            changes
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value.to_owned())),
-        );
+        params.extend(changes.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         read(&tenant(), ISSUER, &params)
     }
 
@@ -249,10 +217,7 @@ mod tests {
             (&[("response_type", "token")], "unsupported_response_type"),
             (&[("response_mode", "fragment")], "invalid_request"),
             (&[("client_id", "spa")], "invalid_request"),
-            (
-                &[("code_challenge", "c"), ("code_challenge_method", "plain")],
-                "invalid_request",
-            ),
+            (&[("code_challenge", "c"), ("code_challenge_method", "plain")], "invalid_request"),
             (&[("prompt", "sometimes")], "invalid_request"),
             (&[("max_age", "-1")], "invalid_request"),
             (&[("audience", "other")], "access_denied"),
@@ -274,15 +239,8 @@ mod tests {
     #[test]
     fn scopes_are_filtered_and_resource_names_the_audience_too() {
         let request = outcome(&[("audience", ""), ("resource", "api")]);
-        let expected = Granted {
-            audience: "api".into(),
-            scope: "openid read".into(),
-        };
-        assert_eq!(
-            request.unwrap().granted,
-            expected,
-            "an empty audience hides no resource"
-        );
+        let expected = Granted { audience: "api".into(), scope: "openid read".into() };
+        assert_eq!(request.unwrap().granted, expected, "an empty audience hides no resource");
         assert_eq!(outcome(&[]).unwrap().granted, expected);
     }
 

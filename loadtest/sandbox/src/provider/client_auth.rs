@@ -38,29 +38,18 @@ impl Provider {
     pub(crate) fn client(&self, headers: &HeaderMap, params: &Params) -> Result<Client, Refusal> {
         let credentials = credentials(headers, params);
         let found = credentials.as_ref().and_then(|credentials| {
-            let client = hold(&self.tenant)
-                .client(credentials.client_id())
-                .cloned()?;
+            let client = hold(&self.tenant).client(credentials.client_id()).cloned()?;
             self.proves(&client, credentials).then_some(client)
         });
         found.ok_or_else(|| {
             let client = credentials.map(|credentials| credentials.client_id().to_owned());
-            self.log(
-                Kind::ClientRefused,
-                Entry {
-                    client,
-                    ..Entry::default()
-                },
-            );
+            self.log(Kind::ClientRefused, Entry { client, ..Entry::default() });
             INVALID_CLIENT
         })
     }
 
     fn proves(&self, client: &Client, credentials: &Credentials) -> bool {
-        if client
-            .auth_method
-            .is_some_and(|only| only != credentials.method())
-        {
+        if client.auth_method.is_some_and(|only| only != credentials.method()) {
             return false;
         }
         match credentials {
@@ -117,9 +106,7 @@ fn credentials(headers: &HeaderMap, params: &Params) -> Option<Credentials> {
     }
     let client_id = params.get("client_id").cloned();
     if let Some(jwt) = params.get("client_assertion").cloned() {
-        let typed = params
-            .get("client_assertion_type")
-            .is_some_and(|kind| kind == ASSERTION_TYPE);
+        let typed = params.get("client_assertion_type").is_some_and(|kind| kind == ASSERTION_TYPE);
         // Without client_id the assertion itself names the client; its signature is checked later.
         let named = || jsonwebtoken::dangerous::insecure_decode_claims::<Assertion>(&jwt).ok();
         let client_id = client_id.or_else(|| Some(named()?.sub))?;
@@ -140,10 +127,7 @@ fn basic(header: &str) -> Option<Credentials> {
     }
     let pair = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (client_id, secret) = pair.split_once(':')?;
-    Some(Credentials::Basic {
-        client_id: form_decoded(client_id)?,
-        secret: form_decoded(secret)?,
-    })
+    Some(Credentials::Basic { client_id: form_decoded(client_id)?, secret: form_decoded(secret)? })
 }
 
 fn form_decoded(text: &str) -> Option<String> {
@@ -166,7 +150,5 @@ fn checked_assertion(client: &Client, jwt: &str, issuer: &str) -> Option<Asserti
     rules.leeway = 0;
     rules.set_audience(&[issuer.to_owned(), format!("{issuer}oauth/token")]);
     rules.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-    decode::<Assertion>(jwt, &key.ok()?, &rules)
-        .ok()
-        .map(|checked| checked.claims)
+    decode::<Assertion>(jwt, &key.ok()?, &rules).ok().map(|checked| checked.claims)
 }

@@ -112,14 +112,7 @@ mod tests {
 
     fn code() -> DeviceCode {
         let word = |name: &str| name.to_owned();
-        DeviceCode::new(
-            word("tv"),
-            word("api"),
-            word("openid"),
-            word("BCDF-GHJK"),
-            5000,
-            900_000,
-        )
+        DeviceCode::new(word("tv"), word("api"), word("openid"), word("BCDF-GHJK"), 5000, 900_000)
     }
 
     #[test]
@@ -142,10 +135,7 @@ mod tests {
             if let Some(decision) = decision {
                 code.decide(decision.map(str::to_owned));
             }
-            assert_eq!(
-                [code.poll(at_ms), code.poll(at_ms + 5000)],
-                [told, Polled::Invalid]
-            );
+            assert_eq!([code.poll(at_ms), code.poll(at_ms + 5000)], [told, Polled::Invalid]);
         }
     }
 }

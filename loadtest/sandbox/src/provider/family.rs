@@ -195,12 +195,7 @@ mod tests {
             a generation never issued      | on       | 60     | 0:5             | reused
         ";
         let mut played = 0;
-        for row in table
-            .lines()
-            .map(str::trim)
-            .filter(|row| !row.is_empty())
-            .skip(1)
-        {
+        for row in table.lines().map(str::trim).filter(|row| !row.is_empty()).skip(1) {
             let [_, rotation, window, steps, answers] =
                 *row.split('|').map(str::trim).collect::<Vec<_>>()
             else {
@@ -219,15 +214,9 @@ mod tests {
 
     #[test]
     fn lifetimes_end_a_family() {
-        let settings = Settings {
-            absolute_lifetime_s: 100,
-            idle_lifetime_s: 40,
-            ..Settings::default()
-        };
+        let settings =
+            Settings { absolute_lifetime_s: 100, idle_lifetime_s: 40, ..Settings::default() };
         assert_eq!(play(&settings, "39:1 79:2"), "rt2 idle");
-        assert_eq!(
-            play(&settings, "39:1 78:2 99:3 100:4"),
-            "rt2 rt3 rt4 expired"
-        );
+        assert_eq!(play(&settings, "39:1 78:2 99:3 100:4"), "rt2 rt3 rt4 expired");
     }
 }

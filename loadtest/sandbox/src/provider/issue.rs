@@ -48,11 +48,7 @@ impl Provider {
         if let Some(id_token) = extras.id_token {
             body["id_token"] = Value::String(id_token);
         }
-        (
-            [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")],
-            Json(body),
-        )
-            .into_response()
+        ([(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], Json(body)).into_response()
     }
 
     /// Returns an ID token where the scopes ask for one.
@@ -76,9 +72,7 @@ impl Provider {
             claims["nonce"] = json!(nonce);
         }
         if let Some(facts) = self.profile(&grant.subject, scope).as_object_mut() {
-            facts
-                .iter_mut()
-                .for_each(|(name, fact)| claims[name.as_str()] = fact.take());
+            facts.iter_mut().for_each(|(name, fact)| claims[name.as_str()] = fact.take());
         }
         Some(self.keys.sign("JWT", &claims))
     }
@@ -122,10 +116,7 @@ impl Provider {
     fn access_token(&self, subject: &str, client: &str, granted: &Granted) -> (String, u64) {
         let (lifetime_s, opaque) = {
             let tenant = hold(&self.tenant);
-            (
-                tenant.settings.lifetime_s(&granted.audience),
-                tenant.settings.opaque_access_tokens,
-            )
+            (tenant.settings.lifetime_s(&granted.audience), tenant.settings.opaque_access_tokens)
         };
         let now_ms = self.clock.now_ms();
         let iat = self.clock.unix_s(now_ms);
@@ -144,9 +135,7 @@ impl Provider {
             return (self.keys.sign("at+jwt", &claims), lifetime_s);
         }
         let access_token = random_name();
-        hold(&self.desk)
-            .opaque
-            .put(access_token.clone(), claims, now_ms);
+        hold(&self.desk).opaque.put(access_token.clone(), claims, now_ms);
         (access_token, lifetime_s)
     }
 }

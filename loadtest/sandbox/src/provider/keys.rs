@@ -32,9 +32,7 @@ struct Pair {
 
 impl Keys {
     pub(crate) fn generate() -> Self {
-        Self {
-            pairs: RwLock::new(vec![Pair::generate()]),
-        }
+        Self { pairs: RwLock::new(vec![Pair::generate()]) }
     }
 
     /// Replaces the signing key; the old one stays published unless it is `forgotten`. Returns the
@@ -57,21 +55,14 @@ impl Keys {
     /// Signs claims as a JWT of the given type.
     pub(crate) fn sign(&self, typ: &str, claims: &Value) -> String {
         let pairs = read(&self.pairs);
-        #[expect(
-            clippy::expect_used,
-            reason = "generate and rotate leave at least one key"
-        )]
+        #[expect(clippy::expect_used, reason = "generate and rotate leave at least one key")]
         let Pair { kid, pair } = pairs.first().expect("there is a signing key");
         let header = json!({"alg": "ES256", "typ": typ, "kid": kid});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", encode(&header), encode(claims));
-        #[expect(
-            clippy::expect_used,
-            reason = "signing fails only without system randomness"
-        )]
-        let signature = pair
-            .sign(&SystemRandom::new(), signed.as_bytes())
-            .expect("there is randomness");
+        #[expect(clippy::expect_used, reason = "signing fails only without system randomness")]
+        let signature =
+            pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("there is randomness");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -91,20 +82,14 @@ impl Keys {
 }
 
 impl Pair {
-    #[expect(
-        clippy::expect_used,
-        reason = "a key ring just generated is one ring accepts"
-    )]
+    #[expect(clippy::expect_used, reason = "a key ring just generated is one ring accepts")]
     fn generate() -> Self {
         let randomness = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &randomness).expect("a new key");
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &randomness)
             .expect("the new key is readable");
-        Self {
-            kid: hex(&random::<8>()),
-            pair,
-        }
+        Self { kid: hex(&random::<8>()), pair }
     }
 
     fn jwk(&self) -> Value {

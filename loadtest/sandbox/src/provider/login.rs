@@ -40,13 +40,7 @@ pub(crate) async fn authorize(
         }
         None if request.prompt == Prompt::Never => {
             let client = Some(request.client.clone());
-            provider.log(
-                Kind::SilentLoginRefused,
-                Entry {
-                    client,
-                    ..Entry::default()
-                },
-            );
+            provider.log(Kind::SilentLoginRefused, Entry { client, ..Entry::default() });
             redirect(&request.error_location(&provider.issuer, "login_required", "Login required"))
         }
         None => provider.login_page(request, None),
@@ -125,60 +119,37 @@ impl Provider {
     }
 
     fn browser(&self, headers: &HeaderMap) -> Option<Browser> {
-        hold(&self.desk)
-            .browsers
-            .look(cookie(headers)?, self.clock.now_ms())
-            .cloned()
+        hold(&self.desk).browsers.look(cookie(headers)?, self.clock.now_ms()).cloned()
     }
 
     fn sign_in(&self, subject: String) -> (Browser, String) {
         let now_ms = self.clock.now_ms();
-        let browser = Browser {
-            subject,
-            sid: random_name(),
-            auth_time_ms: now_ms,
-        };
+        let browser = Browser { subject, sid: random_name(), auth_time_ms: now_ms };
         let name = random_name();
-        hold(&self.desk)
-            .browsers
-            .put(name.clone(), browser.clone(), now_ms);
-        (
-            browser,
-            format!("{COOKIE_NAME}={name}; Path=/; HttpOnly; SameSite=Lax"),
-        )
+        hold(&self.desk).browsers.put(name.clone(), browser.clone(), now_ms);
+        (browser, format!("{COOKIE_NAME}={name}; Path=/; HttpOnly; SameSite=Lax"))
     }
 
     fn code_for(&self, request: AuthorizeRequest, browser: Browser) -> String {
         let code = random_name();
         let location = request.code_location(&self.issuer, &code);
         let now_ms = self.clock.now_ms();
-        hold(&self.desk)
-            .codes
-            .put(code, Code { request, browser }, now_ms);
+        hold(&self.desk).codes.put(code, Code { request, browser }, now_ms);
         location
     }
 
     fn login_page(&self, request: AuthorizeRequest, complaint: Option<&str>) -> Response {
         let page = random_name();
         let answer = pages::login(self, &page, &request, complaint);
-        hold(&self.desk)
-            .login_pages
-            .put(page, request, self.clock.now_ms());
+        hold(&self.desk).login_pages.put(page, request, self.clock.now_ms());
         answer
     }
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let mut pairs = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.split_once('='));
-    pairs
-        .find(|(name, _)| name.trim() == COOKIE_NAME)
-        .map(|(_, value)| value.trim())
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == COOKIE_NAME).map(|(_, value)| value.trim())
 }
 
 fn entry(request: &AuthorizeRequest, browser: &Browser) -> Entry {

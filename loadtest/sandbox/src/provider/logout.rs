@@ -53,9 +53,7 @@ impl Provider {
     ) -> Result<u16, String> {
         let (uri, sid) = {
             let tenant = hold(&self.tenant);
-            let registered = tenant
-                .client(client)
-                .ok_or("the client is not registered")?;
+            let registered = tenant.client(client).ok_or("the client is not registered")?;
             let uri = registered.backchannel_logout_uri.clone();
             (uri, sid.or_else(|| tenant.newest_sid(subject, client)))
         };
@@ -77,15 +75,10 @@ impl Provider {
     }
 
     fn end_session(&self, headers: &HeaderMap, params: &Params) -> Response {
-        let hint = params
-            .get("id_token_hint")
-            .map(|hint| self.keys.verify(hint));
+        let hint = params.get("id_token_hint").map(|hint| self.keys.verify(hint));
         let hinted = match hint {
             Some(None) => return pages::refused("id_token_hint is no ID token of this provider."),
-            Some(Some(claims)) => claims
-                .get("aud")
-                .and_then(|aud| aud.as_str())
-                .map(str::to_owned),
+            Some(Some(claims)) => claims.get("aud").and_then(|aud| aud.as_str()).map(str::to_owned),
             None => None,
         };
         let named = params.get("client_id").cloned();
@@ -94,24 +87,13 @@ impl Provider {
         }
         let client = named.or(hinted);
         self.end_browser(headers, client.clone());
-        self.leave(
-            client,
-            params.get("post_logout_redirect_uri"),
-            params.get("state"),
-        )
+        self.leave(client, params.get("post_logout_redirect_uri"), params.get("state"))
     }
 
     /// Refresh tokens live on: ending the provider's session revokes none, as at real providers.
     fn end_browser(&self, headers: &HeaderMap, client: Option<String>) {
         let subject = self.sign_out(headers).map(|browser| browser.subject);
-        self.log(
-            Kind::Logout,
-            Entry {
-                client,
-                subject,
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::Logout, Entry { client, subject, ..Entry::default() });
     }
 
     fn leave(
@@ -125,9 +107,7 @@ impl Provider {
         };
         let registered = client.is_some_and(|client| {
             let tenant = hold(&self.tenant);
-            tenant
-                .client(&client)
-                .is_some_and(|one| one.post_logout_redirect_uris.contains(to))
+            tenant.client(&client).is_some_and(|one| one.post_logout_redirect_uris.contains(to))
         });
         match Url::parse(to) {
             Ok(mut url) if registered => {

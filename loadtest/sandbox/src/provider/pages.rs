@@ -75,30 +75,17 @@ pub(crate) fn activate(
     client: Option<&str>,
     complaint: Option<&str>,
 ) -> Response {
-    shown(&ActivatePage {
-        user_code,
-        client,
-        users: offered(provider),
-        complaint,
-    })
+    shown(&ActivatePage { user_code, client, users: offered(provider), complaint })
 }
 
 /// Returns a page with good news.
 pub(crate) fn done(title: &str, sentence: &str) -> Response {
-    shown(&MessagePage {
-        title,
-        sentence,
-        good: true,
-    })
+    shown(&MessagePage { title, sentence, good: true })
 }
 
 /// Returns a page that says why nothing was done.
 pub(crate) fn refused(sentence: &str) -> Response {
-    let page = shown(&MessagePage {
-        title: "That did not work",
-        sentence,
-        good: false,
-    });
+    let page = shown(&MessagePage { title: "That did not work", sentence, good: false });
     (StatusCode::BAD_REQUEST, page).into_response()
 }
 
@@ -115,11 +102,7 @@ fn offered(provider: &Provider) -> Vec<Offered> {
         initial: user.shown().chars().take(1).collect(),
         email: user.email.clone().unwrap_or_default(),
     };
-    hold(&provider.tenant)
-        .users()
-        .take(USERS_SHOWN)
-        .map(offered)
-        .collect()
+    hold(&provider.tenant).users().take(USERS_SHOWN).map(offered).collect()
 }
 
 fn shown(page: &impl Template) -> Response {

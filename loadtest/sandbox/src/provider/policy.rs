@@ -3,15 +3,8 @@
 use super::settings::{MrrtPolicy, UnknownAudience};
 
 /// Scopes of the protocol itself, which no API owns.
-const PROTOCOL_SCOPES: [&str; 7] = [
-    "openid",
-    "profile",
-    "email",
-    "address",
-    "phone",
-    "offline_access",
-    "online_access",
-];
+const PROTOCOL_SCOPES: [&str; 7] =
+    ["openid", "profile", "email", "address", "phone", "offline_access", "online_access"];
 
 /// An audience and the scopes granted for it, separated by spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +34,7 @@ pub fn evaluate(
     let asked = audience.filter(|name| *name != login.audience);
     let (audience, allowed) = match asked {
         Some(name) => match (policy(name), unknown) {
-            (Some(found), _) => (
-                name,
-                protocol_scopes(&login.scope).chain(owned(found)).collect(),
-            ),
+            (Some(found), _) => (name, protocol_scopes(&login.scope).chain(owned(found)).collect()),
             (None, UnknownAudience::Fallback) => {
                 return evaluate(login, policies, unknown, None, scope);
             }
@@ -52,18 +42,11 @@ pub fn evaluate(
         },
         None => {
             let policy_scopes = policy(&login.audience).into_iter().flat_map(owned);
-            let allowed: Vec<&str> = login
-                .scope
-                .split_whitespace()
-                .chain(policy_scopes)
-                .collect();
+            let allowed: Vec<&str> = login.scope.split_whitespace().chain(policy_scopes).collect();
             (login.audience.as_str(), allowed)
         }
     };
-    Ok(Granted {
-        audience: audience.to_owned(),
-        scope: narrowed(&allowed, scope),
-    })
+    Ok(Granted { audience: audience.to_owned(), scope: narrowed(&allowed, scope) })
 }
 
 /// Returns the scopes of a login that the audience knows; the others are dropped silently.
@@ -101,9 +84,7 @@ fn unique<'a>(scopes: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn protocol_scopes(scope: &str) -> impl Iterator<Item = &str> {
-    scope
-        .split_whitespace()
-        .filter(|name| PROTOCOL_SCOPES.contains(name))
+    scope.split_whitespace().filter(|name| PROTOCOL_SCOPES.contains(name))
 }
 
 fn owned(policy: &MrrtPolicy) -> impl Iterator<Item = &str> {
@@ -118,29 +99,18 @@ mod tests {
     const BILLING: &str = "billing";
 
     fn policy(audience: &str, scope: &str) -> MrrtPolicy {
-        MrrtPolicy {
-            audience: audience.to_owned(),
-            scope: vec![scope.to_owned()],
-        }
+        MrrtPolicy { audience: audience.to_owned(), scope: vec![scope.to_owned()] }
     }
 
     /// Asks for an audience and scopes, `-` for none, and reads the grant back as a line.
     fn ask(unknown: UnknownAudience, audience: &str, scope: &str) -> String {
-        let login = Granted {
-            audience: API.into(),
-            scope: "openid profile read:messages".into(),
-        };
-        let policies = [
-            policy(API, "write:messages"),
-            policy(BILLING, "read:billing"),
-        ];
+        let login = Granted { audience: API.into(), scope: "openid profile read:messages".into() };
+        let policies = [policy(API, "write:messages"), policy(BILLING, "read:billing")];
         let given = |word: &'static str| move |text: &&str| *text != word;
         let audience = Some(audience).filter(given("-"));
         let scope = Some(scope).filter(given("-"));
         match evaluate(&login, &policies, unknown, audience, scope) {
-            Ok(granted) => format!("{} {}", granted.audience, granted.scope)
-                .trim()
-                .to_owned(),
+            Ok(granted) => format!("{} {}", granted.audience, granted.scope).trim().to_owned(),
             Err(AudienceRejected) => "rejected".to_owned(),
         }
     }
@@ -162,22 +132,13 @@ mod tests {
             a blank scope is none     | fallback | -        |                    | api openid profile read:messages write:messages
         ";
         let mut asked = 0;
-        for row in table
-            .lines()
-            .map(str::trim)
-            .filter(|row| !row.is_empty())
-            .skip(1)
-        {
+        for row in table.lines().map(str::trim).filter(|row| !row.is_empty()).skip(1) {
             let [_, unknown, audience, scope, granted] =
                 *row.split('|').map(str::trim).collect::<Vec<_>>()
             else {
                 panic!("{row}")
             };
-            let unknown = if unknown == "reject" {
-                Reject
-            } else {
-                Fallback
-            };
+            let unknown = if unknown == "reject" { Reject } else { Fallback };
             assert_eq!(ask(unknown, audience, scope), granted, "{row}");
             asked += 1;
         }
@@ -189,9 +150,6 @@ mod tests {
         let own = ["read:messages".to_owned()];
         let asked = "openid read:messages admin read:messages";
         assert_eq!(known_scopes(asked, &own, true), "openid read:messages");
-        assert_eq!(
-            known_scopes(asked, &own, false),
-            "openid read:messages admin"
-        );
+        assert_eq!(known_scopes(asked, &own, false), "openid read:messages admin");
     }
 }

@@ -35,17 +35,12 @@ pub const PKCE_FAILED: Refusal = refusal("invalid_grant", "Failed to verify code
 pub const INVALID_DEVICE_CODE: Refusal =
     refusal("invalid_grant", "Invalid or expired device code.");
 /// Answers a poll while nobody has decided.
-pub const PENDING: Refusal = refusal(
-    "authorization_pending",
-    "User has yet to authorize device code.",
-);
+pub const PENDING: Refusal =
+    refusal("authorization_pending", "User has yet to authorize device code.");
 /// Answers a poll that came too early.
 pub const SLOW_DOWN: Refusal = Refusal {
     auth0: StatusCode::TOO_MANY_REQUESTS,
-    ..refusal(
-        "slow_down",
-        "You are polling faster than the specified interval of 5 seconds.",
-    )
+    ..refusal("slow_down", "You are polling faster than the specified interval of 5 seconds.")
 };
 /// Answers the first poll after the expiry.
 pub const DEVICE_EXPIRED: Refusal = refusal("expired_token", "The device code is expired.");
@@ -84,12 +79,7 @@ pub const fn invalid_request(description: &'static str) -> Refusal {
 }
 
 const fn refusal(error: &'static str, description: &'static str) -> Refusal {
-    Refusal {
-        error,
-        description,
-        auth0: StatusCode::FORBIDDEN,
-        rfc: StatusCode::BAD_REQUEST,
-    }
+    Refusal { error, description, auth0: StatusCode::FORBIDDEN, rfc: StatusCode::BAD_REQUEST }
 }
 
 impl Refusal {

@@ -82,9 +82,7 @@ impl User {
     /// Returns the subject.
     #[must_use]
     pub fn subject(&self) -> String {
-        self.subject
-            .clone()
-            .unwrap_or_else(|| format!("auth0|{}", self.name))
+        self.subject.clone().unwrap_or_else(|| format!("auth0|{}", self.name))
     }
 
     /// Returns the name to show.

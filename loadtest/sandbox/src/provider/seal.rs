@@ -23,9 +23,7 @@ pub(crate) struct Seal {
 
 impl Seal {
     pub(crate) fn new() -> Self {
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
-        }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()) }
     }
 
     /// Returns a new refresh token. Two for the same generation differ.
@@ -41,9 +39,7 @@ impl Seal {
 
     /// Returns the family and generation of a refresh token of ours.
     pub(crate) fn open(&self, refresh_token: &str) -> Option<(FamilyId, u32)> {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(refresh_token.strip_prefix("v1.")?)
-            .ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(refresh_token.strip_prefix("v1.")?).ok()?;
         if bytes.len() != SEALED_BYTES + MAC_BYTES {
             return None;
         }
@@ -58,13 +54,8 @@ impl Seal {
 /// Returns random bytes.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[expect(
-        clippy::expect_used,
-        reason = "without system randomness no token may be made"
-    )]
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("the operating system has randomness");
+    #[expect(clippy::expect_used, reason = "without system randomness no token may be made")]
+    SystemRandom::new().fill(&mut bytes).expect("the operating system has randomness");
     bytes
 }
 
@@ -85,10 +76,7 @@ pub(crate) fn s256(text: &str) -> String {
 
 /// Returns the first eight hexadecimal digits of a hash: enough to recognise, useless to an attacker.
 pub(crate) fn short_hash(text: &str) -> String {
-    hex(digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .get(..4)
-        .unwrap_or_default())
+    hex(digest(&SHA256, text.as_bytes()).as_ref().get(..4).unwrap_or_default())
 }
 
 /// Returns hexadecimal digits.

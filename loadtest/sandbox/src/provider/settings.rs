@@ -92,10 +92,7 @@ impl Default for Settings {
             max_active: 200,
             mrrt: vec![
                 policy(crate::QUOTES_AUDIENCE, &["read:quotes"]),
-                policy(
-                    crate::ACCOUNTS_AUDIENCE,
-                    &["read:accounts", "write:accounts"],
-                ),
+                policy(crate::ACCOUNTS_AUDIENCE, &["read:accounts", "write:accounts"]),
                 policy(crate::ECHO_AUDIENCE, &["use:echo"]),
             ],
             unknown_audience: UnknownAudience::Fallback,
@@ -132,10 +129,7 @@ impl Settings {
     /// Returns the lifetime of an access token for an audience, in seconds.
     #[must_use]
     pub fn lifetime_s(&self, audience: &str) -> u64 {
-        self.audience_lifetime_s
-            .get(audience)
-            .copied()
-            .unwrap_or(self.access_token_lifetime_s)
+        self.audience_lifetime_s.get(audience).copied().unwrap_or(self.access_token_lifetime_s)
     }
 }
 
@@ -154,16 +148,11 @@ mod tests {
 
     #[test]
     fn a_patch_changes_only_what_it_names() {
-        let patched = Settings::default()
-            .patched(&json!({"leeway_s": 0, "statuses": "rfc"}))
-            .unwrap();
+        let patched =
+            Settings::default().patched(&json!({"leeway_s": 0, "statuses": "rfc"})).unwrap();
         assert_eq!(
             patched,
-            Settings {
-                leeway_s: 0,
-                statuses: Statuses::Rfc,
-                ..Settings::default()
-            }
+            Settings { leeway_s: 0, statuses: Statuses::Rfc, ..Settings::default() }
         );
     }
 

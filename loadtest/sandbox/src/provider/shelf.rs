@@ -14,21 +14,13 @@ pub(crate) struct Shelf<T> {
 
 impl<T> Shelf<T> {
     pub(crate) fn new(lifetime_ms: u64, capacity: usize) -> Self {
-        Self {
-            kept: HashMap::new(),
-            order: VecDeque::new(),
-            lifetime_ms,
-            capacity,
-        }
+        Self { kept: HashMap::new(), order: VecDeque::new(), lifetime_ms, capacity }
     }
 
     /// Puts a thing on the shelf for the shelf's lifetime.
     pub(crate) fn put(&mut self, name: String, thing: T, now_ms: u64) {
         while let Some(oldest) = self.order.front() {
-            let expired = self
-                .kept
-                .get(oldest)
-                .is_none_or(|(_, until)| *until <= now_ms);
+            let expired = self.kept.get(oldest).is_none_or(|(_, until)| *until <= now_ms);
             if !expired && self.order.len() < self.capacity {
                 break;
             }
@@ -36,16 +28,12 @@ impl<T> Shelf<T> {
             self.order.pop_front();
         }
         self.order.push_back(name.clone());
-        self.kept
-            .insert(name, (thing, now_ms.saturating_add(self.lifetime_ms)));
+        self.kept.insert(name, (thing, now_ms.saturating_add(self.lifetime_ms)));
     }
 
     /// Returns a thing that has not expired.
     pub(crate) fn look(&mut self, name: &str, now_ms: u64) -> Option<&mut T> {
-        self.kept
-            .get_mut(name)
-            .filter(|(_, until)| *until > now_ms)
-            .map(|(thing, _)| thing)
+        self.kept.get_mut(name).filter(|(_, until)| *until > now_ms).map(|(thing, _)| thing)
     }
 
     /// Removes a thing that has not expired.
@@ -67,11 +55,7 @@ mod tests {
         assert_eq!(shelf.look("a", 99), Some(&mut 1));
         assert_eq!(shelf.look("a", 100), None);
         shelf.put("c".into(), 3, 60);
-        assert_eq!(
-            shelf.take("a", 61),
-            None,
-            "the oldest went, the shelf holds two"
-        );
+        assert_eq!(shelf.take("a", 61), None, "the oldest went, the shelf holds two");
         assert_eq!(shelf.take("b", 61), Some(2));
         assert_eq!(shelf.take("b", 61), None);
     }

@@ -66,10 +66,7 @@ impl Provider {
         let subject = grant.subject.clone();
         let family = has_scope(&scope, "offline_access").then(|| self.start_family(grant));
         let refresh_token = family.map(|family| self.seal.refresh_token(family, 1));
-        let extras = Extras {
-            refresh_token,
-            id_token,
-        };
+        let extras = Extras { refresh_token, id_token };
         let answer = self.token_answer(&subject, &client.client_id, &request.granted, extras);
         self.log(
             kind,
@@ -92,13 +89,7 @@ impl Provider {
         let (family, evicted) = hold(&self.tenant).start_family(grant, now_ms);
         if let Some(evicted) = evicted {
             let family = Some(family_name(evicted));
-            self.log(
-                Kind::FamilyEvicted,
-                Entry {
-                    family,
-                    ..Entry::default()
-                },
-            );
+            self.log(Kind::FamilyEvicted, Entry { family, ..Entry::default() });
         }
         family
     }
@@ -111,31 +102,16 @@ impl Provider {
             hold(&self.tenant).revoke(family, &client.client_id);
             let family = Some(family_name(family));
             let detail = Some("authorization code used twice".to_owned());
-            self.log(
-                Kind::FamilyRevoked,
-                Entry {
-                    family,
-                    detail,
-                    ..Entry::default()
-                },
-            );
+            self.log(Kind::FamilyRevoked, Entry { family, detail, ..Entry::default() });
         }
         let client = Some(client.client_id.clone());
-        self.log(
-            Kind::CodeRefused,
-            Entry {
-                client,
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::CodeRefused, Entry { client, ..Entry::default() });
         refusal::INVALID_CODE
     }
 
     /// So that a second use of the code can end what its first use started.
     fn remember_spent(&self, code: &str, family: Option<FamilyId>) {
         let now_ms = self.clock.now_ms();
-        hold(&self.desk)
-            .spent_codes
-            .put(code.to_owned(), family, now_ms);
+        hold(&self.desk).spent_codes.put(code.to_owned(), family, now_ms);
     }
 }

@@ -75,9 +75,7 @@ impl Tenant {
             last_family: 0,
         };
         users.into_iter().for_each(|user| tenant.put_user(user));
-        clients
-            .into_iter()
-            .for_each(|client| tenant.put_client(client));
+        clients.into_iter().for_each(|client| tenant.put_client(client));
         tenant
     }
 
@@ -134,10 +132,7 @@ impl Tenant {
             Some(name) => (name.to_owned(), self.audiences.get(name)?.scopes.as_slice()),
             None => (format!("{issuer}userinfo"), [].as_slice()),
         };
-        Some(Granted {
-            audience,
-            scope: policy::known_scopes(scope, own, filtering),
-        })
+        Some(Granted { audience, scope: policy::known_scopes(scope, own, filtering) })
     }
 
     /// Starts a family and returns it with the one that had to go for it.
@@ -145,8 +140,7 @@ impl Tenant {
         self.last_family += 1;
         let family = self.last_family;
         let owner = (grant.subject.clone(), grant.client.clone());
-        self.families
-            .insert(family, Family::new(Arc::new(grant), now_ms));
+        self.families.insert(family, Family::new(Arc::new(grant), now_ms));
         let living = self.active.entry(owner).or_default();
         living.push_back(family);
         let over = living.len() > self.settings.max_active;
@@ -169,10 +163,7 @@ impl Tenant {
         scope: Option<&str>,
         now_ms: u64,
     ) -> Result<Refreshed, RefreshRefused> {
-        let family = self
-            .families
-            .get_mut(&presented.0)
-            .ok_or(RefreshRefused::Unknown)?;
+        let family = self.families.get_mut(&presented.0).ok_or(RefreshRefused::Unknown)?;
         let grant = Arc::clone(&family.grant);
         if grant.client != client {
             return Err(RefreshRefused::Unknown);
@@ -181,18 +172,10 @@ impl Tenant {
             return Err(RefreshRefused::UserGone);
         }
         let settings = &self.settings;
-        let login = Granted {
-            audience: grant.audience.clone(),
-            scope: grant.scope.clone(),
-        };
-        let granted = policy::evaluate(
-            &login,
-            &settings.mrrt,
-            settings.unknown_audience,
-            audience,
-            scope,
-        )
-        .map_err(|policy::AudienceRejected| RefreshRefused::Audience)?;
+        let login = Granted { audience: grant.audience.clone(), scope: grant.scope.clone() };
+        let granted =
+            policy::evaluate(&login, &settings.mrrt, settings.unknown_audience, audience, scope)
+                .map_err(|policy::AudienceRejected| RefreshRefused::Audience)?;
         let (next, fork) = match family.present(presented.1, now_ms, settings) {
             Presented::Kept => (None, false),
             Presented::Rotated(generation) => (Some(generation), false),
@@ -202,13 +185,7 @@ impl Tenant {
                 return Err(RefreshRefused::Unknown);
             }
         };
-        Ok(Refreshed {
-            grant,
-            granted,
-            next,
-            latest: family.latest(),
-            fork,
-        })
+        Ok(Refreshed { grant, granted, next, latest: family.latest(), fork })
     }
 
     /// Returns a family, revoked or not.
@@ -237,19 +214,14 @@ impl Tenant {
     pub fn revoke_all(&mut self, subject: &str, client: &str) -> Vec<FamilyId> {
         let owner = (subject.to_owned(), client.to_owned());
         let living = self.active.get(&owner).cloned().unwrap_or_default();
-        living
-            .into_iter()
-            .filter_map(|family| self.end(family))
-            .collect()
+        living.into_iter().filter_map(|family| self.end(family)).collect()
     }
 
     /// Returns the provider session of the newest login of a user at a client.
     #[must_use]
     pub fn newest_sid(&self, subject: &str, client: &str) -> Option<String> {
         let living = self.active.get(&(subject.to_owned(), client.to_owned()))?;
-        self.families
-            .get(living.back()?)
-            .map(|family| family.grant.sid.clone())
+        self.families.get(living.back()?).map(|family| family.grant.sid.clone())
     }
 
     fn end(&mut self, family: FamilyId) -> Option<FamilyId> {
@@ -295,24 +267,12 @@ mod tests {
     #[test]
     fn the_201st_family_evicts_the_first() {
         // rotation_server.009
-        let mut tenant = tenant(Settings {
-            rotation: false,
-            ..Settings::default()
-        });
-        let started: Vec<_> = (0..201)
-            .map(|_| tenant.start_family(grant("web"), 0))
-            .collect();
+        let mut tenant = tenant(Settings { rotation: false, ..Settings::default() });
+        let started: Vec<_> = (0..201).map(|_| tenant.start_family(grant("web"), 0)).collect();
         assert_eq!(started.last(), Some(&(201, Some(1))));
-        assert!(
-            started
-                .iter()
-                .take(200)
-                .all(|(_, evicted)| evicted.is_none())
-        );
+        assert!(started.iter().take(200).all(|(_, evicted)| evicted.is_none()));
         let refresh = |tenant: &mut Tenant, family| {
-            tenant
-                .refresh((family, 1), "web", None, None, 1)
-                .map(|refreshed| refreshed.next)
+            tenant.refresh((family, 1), "web", None, None, 1).map(|refreshed| refreshed.next)
         };
         assert_eq!(refresh(&mut tenant, 1), Err(RefreshRefused::Unknown));
         assert_eq!(refresh(&mut tenant, 2), Ok(None));
@@ -321,22 +281,13 @@ mod tests {
     #[test]
     fn a_refusal_that_is_no_reuse_spends_nothing() {
         let unknown_audience = super::super::settings::UnknownAudience::Reject;
-        let mut tenant = tenant(Settings {
-            unknown_audience,
-            leeway_s: 0,
-            ..Settings::default()
-        });
+        let mut tenant = tenant(Settings { unknown_audience, leeway_s: 0, ..Settings::default() });
         let (family, _) = tenant.start_family(grant("web"), 0);
         let mut ask = |client, audience| {
-            tenant
-                .refresh((family, 1), client, audience, None, 5)
-                .map(|refreshed| refreshed.next)
+            tenant.refresh((family, 1), client, audience, None, 5).map(|refreshed| refreshed.next)
         };
         assert_eq!(ask("other", None), Err(RefreshRefused::Unknown));
-        assert_eq!(
-            ask("web", Some("https://nowhere")),
-            Err(RefreshRefused::Audience)
-        );
+        assert_eq!(ask("web", Some("https://nowhere")), Err(RefreshRefused::Audience));
         assert_eq!(ask("web", None), Ok(Some(2)));
         assert_eq!(ask("web", None), Err(RefreshRefused::Reused));
     }
@@ -344,19 +295,13 @@ mod tests {
     #[test]
     fn revoking_one_token_may_end_the_whole_grant() {
         for (revoke_deletes_grant, ended) in [(false, vec![2]), (true, vec![1, 2])] {
-            let mut tenant = tenant(Settings {
-                revoke_deletes_grant,
-                ..Settings::default()
-            });
+            let mut tenant = tenant(Settings { revoke_deletes_grant, ..Settings::default() });
             for client in ["web", "web", "tv"] {
                 tenant.start_family(grant(client), 0);
             }
             assert!(tenant.revoke(2, "tv").is_empty(), "another client's token");
             assert_eq!(tenant.revoke(2, "web"), ended);
-            assert!(
-                tenant.refresh((3, 1), "tv", None, None, 1).is_ok(),
-                "the other client lives"
-            );
+            assert!(tenant.refresh((3, 1), "tv", None, None, 1).is_ok(), "the other client lives");
         }
     }
 
@@ -365,9 +310,7 @@ mod tests {
         let mut tenant = tenant(Settings::default());
         let (family, _) = tenant.start_family(grant("web"), 0);
         assert!(tenant.delete_user("ada") && !tenant.delete_user("ada"));
-        let refused = tenant
-            .refresh((family, 1), "web", None, None, 1)
-            .map(|_| ());
+        let refused = tenant.refresh((family, 1), "web", None, None, 1).map(|_| ());
         assert_eq!(refused, Err(RefreshRefused::UserGone));
     }
 }

@@ -47,11 +47,7 @@ pub(crate) async fn serve(
 
 /// Reads a form or a JSON object of strings.
 pub(crate) fn read_params(headers: &HeaderMap, body: &[u8]) -> Option<Params> {
-    let kind = headers
-        .get(CONTENT_TYPE)?
-        .to_str()
-        .ok()?
-        .to_ascii_lowercase();
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
     if kind.starts_with("application/json") {
         return serde_json::from_slice(body).ok();
     }
@@ -68,10 +64,7 @@ async fn work(
     let _at_work = family.map(|family| provider.ledger.processing(family));
     let (half_latency, statuses) = {
         let tenant = hold(&provider.tenant);
-        (
-            Duration::from_millis(tenant.settings.token_latency_ms / 2),
-            tenant.settings.statuses,
-        )
+        (Duration::from_millis(tenant.settings.token_latency_ms / 2), tenant.settings.statuses)
     };
     pause(half_latency).await;
     let grant_type = params.get("grant_type").map_or("", String::as_str);
@@ -112,33 +105,23 @@ impl Provider {
             "authorization_code" => self.exchange_code(&client, params),
             DEVICE_GRANT => self.poll_device(&client, params),
             "client_credentials" => self.client_credentials(&client, params),
-            "" => Err(refusal::invalid_request(
-                "Missing required parameter: grant_type",
-            )),
+            "" => Err(refusal::invalid_request("Missing required parameter: grant_type")),
             _ => Err(refusal::UNSUPPORTED_GRANT),
         }
     }
 
     fn refresh(&self, client: &Client, params: &Params) -> Result<Response, Refusal> {
-        let refresh_token = params.get("refresh_token").ok_or(refusal::invalid_request(
-            "Missing required parameter: refresh_token",
-        ))?;
+        let refresh_token = params
+            .get("refresh_token")
+            .ok_or(refusal::invalid_request("Missing required parameter: refresh_token"))?;
         let hash = Some(short_hash(refresh_token));
         let presented = self.seal.open(refresh_token);
-        let refreshed = presented
-            .ok_or(RefreshRefused::Unknown)
-            .and_then(|presented| {
-                let scope = params.get("scope").map(String::as_str);
-                let now_ms = self.clock.now_ms();
-                let mut tenant = hold(&self.tenant);
-                tenant.refresh(
-                    presented,
-                    &client.client_id,
-                    audience(params),
-                    scope,
-                    now_ms,
-                )
-            });
+        let refreshed = presented.ok_or(RefreshRefused::Unknown).and_then(|presented| {
+            let scope = params.get("scope").map(String::as_str);
+            let now_ms = self.clock.now_ms();
+            let mut tenant = hold(&self.tenant);
+            tenant.refresh(presented, &client.client_id, audience(params), scope, now_ms)
+        });
         let entry = Entry {
             family: presented.map(|(family, _)| family_name(family)),
             generation: presented.map(|(_, generation)| generation),
@@ -162,13 +145,7 @@ impl Provider {
         refreshed: &Refreshed,
         entry: Entry,
     ) -> Response {
-        let Refreshed {
-            grant,
-            granted,
-            next,
-            latest,
-            fork,
-        } = refreshed;
+        let Refreshed { grant, granted, next, latest, fork } = refreshed;
         let id_token = if hold(&self.tenant).settings.id_token_on_refresh {
             self.id_token(grant, &granted.scope)
         } else {
@@ -179,10 +156,7 @@ impl Provider {
             &grant.subject,
             &client.client_id,
             granted,
-            Extras {
-                refresh_token,
-                id_token,
-            },
+            Extras { refresh_token, id_token },
         );
         self.log(
             Kind::Refreshed,
@@ -209,21 +183,15 @@ impl Provider {
         let detail = Some(format!("{refused:?}").to_lowercase());
         self.log(kind, Entry { detail, ..entry });
         if refused == RefreshRefused::Reused {
-            self.log(
-                Kind::FamilyRevoked,
-                Entry {
-                    family,
-                    ..Entry::default()
-                },
-            );
+            self.log(Kind::FamilyRevoked, Entry { family, ..Entry::default() });
         }
         refusal
     }
 
     fn poll_device(&self, client: &Client, params: &Params) -> Result<Response, Refusal> {
-        let device_code = params.get("device_code").ok_or(refusal::invalid_request(
-            "Missing required parameter: device_code",
-        ))?;
+        let device_code = params
+            .get("device_code")
+            .ok_or(refusal::invalid_request("Missing required parameter: device_code"))?;
         let now_ms = self.clock.now_ms();
         let (polled, asked) = {
             let mut desk = hold(&self.desk);
@@ -245,14 +213,7 @@ impl Provider {
         };
         let detail = Some(refusal.error.to_owned());
         let client = Some(client.client_id.clone());
-        self.log(
-            Kind::DeviceRefused,
-            Entry {
-                client,
-                detail,
-                ..Entry::default()
-            },
-        );
+        self.log(Kind::DeviceRefused, Entry { client, detail, ..Entry::default() });
         Err(refusal)
     }
 
@@ -278,11 +239,6 @@ impl Provider {
 
 /// `resource` of RFC 8707 is accepted for Auth0's `audience`.
 pub(crate) fn audience(params: &Params) -> Option<&str> {
-    let named = |name| {
-        params
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    };
+    let named = |name| params.get(name).map(String::as_str).filter(|value| !value.is_empty());
     named("audience").or_else(|| named("resource"))
 }

@@ -24,20 +24,11 @@ pub(crate) async fn userinfo(
     State(provider): State<Arc<Provider>>,
     headers: HeaderMap,
 ) -> Response {
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let access_token = bearer.and_then(|value| value.strip_prefix("Bearer "));
     let claims = access_token.and_then(|access_token| provider.living_claims(access_token));
-    let scope = claims
-        .as_ref()
-        .and_then(|claims| claims.get("scope")?.as_str());
-    match (
-        claims
-            .as_ref()
-            .and_then(|claims| claims.get("sub")?.as_str()),
-        scope,
-    ) {
+    let scope = claims.as_ref().and_then(|claims| claims.get("scope")?.as_str());
+    match (claims.as_ref().and_then(|claims| claims.get("sub")?.as_str()), scope) {
         (Some(subject), Some(scope)) if has_scope(scope, "openid") => {
             let mut facts = provider.profile(subject, scope);
             facts["sub"] = json!(subject);
@@ -58,9 +49,7 @@ pub(crate) async fn introspect(
     body: Bytes,
 ) -> Json<Value> {
     let params = read_params(&headers, &body).unwrap_or_default();
-    let claims = params
-        .get("token")
-        .and_then(|access_token| provider.living_claims(access_token));
+    let claims = params.get("token").and_then(|access_token| provider.living_claims(access_token));
     let Some(mut claims) = claims else {
         return Json(json!({ "active": false }));
     };

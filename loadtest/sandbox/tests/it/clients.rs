@@ -27,34 +27,20 @@ async fn clients_authenticate_in_the_way_they_are_registered() {
         let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let jwt = jsonwebtoken::encode(&header, &claims, &key.private).unwrap();
-        vec![
-            ("client_assertion_type", kind.to_owned()),
-            ("client_assertion", jwt),
-        ]
+        vec![("client_assertion_type", kind.to_owned()), ("client_assertion", jwt)]
     };
     let secret = |secret: &str| {
-        vec![
-            ("client_id", "demo-web".to_owned()),
-            ("client_secret", secret.to_owned()),
-        ]
+        vec![("client_id", "demo-web".to_owned()), ("client_secret", secret.to_owned())]
     };
     let issuer = world.provider("");
     let rows = [
         (assertion(&issuer, "1"), 200, "a good assertion"),
         (assertion(&issuer, "1"), 401, "the same one again"),
-        (
-            assertion("http://elsewhere/", "2"),
-            401,
-            "meant for another provider",
-        ),
+        (assertion("http://elsewhere/", "2"), 401, "meant for another provider"),
         (secret("demo-web-secret"), 200, "a good secret"),
         (secret("wrong"), 401, "a wrong secret"),
         (vec![("client_id", "demo-web".to_owned())], 401, "no secret"),
-        (
-            vec![("client_id", "demo-public".to_owned())],
-            400,
-            "a public client has no such grant",
-        ),
+        (vec![("client_id", "demo-public".to_owned())], 400, "a public client has no such grant"),
         (vec![], 401, "nobody"),
     ];
     for (pairs, expected, what) in rows {
@@ -76,10 +62,7 @@ struct Key {
 fn rcgen_key() -> Key {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let private = jsonwebtoken::EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
-    Key {
-        private,
-        public_pem: pair.public_key_pem(),
-    }
+    Key { private, public_pem: pair.public_key_pem() }
 }
 
 #[tokio::test]
@@ -87,10 +70,7 @@ async fn a_device_is_signed_in_on_another_screen() {
     let world = World::start().await;
     world.set(json!({"device_interval_s": 0}));
     let device = start_device(&world).await;
-    assert_eq!(
-        poll(&world, &device).await,
-        (403, "authorization_pending".into())
-    );
+    assert_eq!(poll(&world, &device).await, (403, "authorization_pending".into()));
     let page = world.http.get(text(&device, "verification_uri_complete"));
     let page = page.send().await.unwrap().text().await.unwrap();
     assert!(page.contains("Approve as"), "{page}");
@@ -101,11 +81,7 @@ async fn a_device_is_signed_in_on_another_screen() {
     let (_, tokens) = poll_raw(&world, &device).await;
     assert_eq!(claims(text(&tokens, "access_token"))["sub"], "auth0|grace");
     text(&tokens, "refresh_token");
-    assert_eq!(
-        poll(&world, &device).await,
-        (403, "invalid_grant".into()),
-        "used"
-    );
+    assert_eq!(poll(&world, &device).await, (403, "invalid_grant".into()), "used");
 }
 
 #[tokio::test]
@@ -122,21 +98,10 @@ async fn a_device_is_refused_or_told_to_slow_down() {
     assert_eq!(poll(&world, &device).await, (403, "access_denied".into()));
     world.set(json!({"device_interval_s": 60}));
     let device = start_device(&world).await;
-    assert_eq!(
-        poll(&world, &device).await,
-        (403, "authorization_pending".into())
-    );
-    assert_eq!(
-        poll(&world, &device).await,
-        (429, "slow_down".into()),
-        "as the vendor"
-    );
+    assert_eq!(poll(&world, &device).await, (403, "authorization_pending".into()));
+    assert_eq!(poll(&world, &device).await, (429, "slow_down".into()), "as the vendor");
     world.set(json!({"statuses": "rfc"}));
-    assert_eq!(
-        poll(&world, &device).await,
-        (400, "slow_down".into()),
-        "as RFC 8628"
-    );
+    assert_eq!(poll(&world, &device).await, (400, "slow_down".into()), "as RFC 8628");
 }
 
 async fn start_device(world: &World) -> Value {

@@ -14,20 +14,13 @@ async fn meet(fault: Value) -> (Result<(u16, Value), reqwest::Error>, u64) {
     let exchanges = world.sum("refreshes").await;
     assert_eq!(world.sum("faults_played").await, 1);
     let (status, _) = world.refresh(&minted[0].refresh_token, &[]).await.unwrap();
-    assert_eq!(
-        status, 200,
-        "a fault strikes once, and the window forgives what was lost"
-    );
+    assert_eq!(status, 200, "a fault strikes once, and the window forgives what was lost");
     (met, exchanges)
 }
 
 #[tokio::test]
 async fn connections_are_cut_before_or_after_the_commit() {
-    for (kind, spent) in [
-        ("cut_before_commit", 0),
-        ("cut_after_commit", 1),
-        ("half_body", 1),
-    ] {
+    for (kind, spent) in [("cut_before_commit", 0), ("cut_after_commit", 1), ("half_body", 1)] {
         let (met, exchanges) = meet(json!({"endpoint": "token", "kind": kind})).await;
         assert!(met.is_err(), "{kind}: {met:?}");
         assert_eq!(exchanges, spent, "{kind}");
@@ -39,18 +32,10 @@ async fn answers_that_are_no_answers() {
     let rows = [
         (json!({"kind": "status"}), 503, 0),
         (json!({"kind": "status", "status": 500}), 500, 0),
-        (
-            json!({"kind": "status", "status": 502, "when": "after"}),
-            502,
-            1,
-        ),
+        (json!({"kind": "status", "status": 502, "when": "after"}), 502, 1),
         (json!({"kind": "garbage_200"}), 200, 1),
         (json!({"kind": "empty_400"}), 400, 0),
-        (
-            json!({"kind": "oauth_error", "error": "invalid_client", "status": 401}),
-            401,
-            0,
-        ),
+        (json!({"kind": "oauth_error", "error": "invalid_client", "status": 401}), 401, 0),
     ];
     for (mut fault, expected, spent) in rows {
         fault["endpoint"] = json!("token");
@@ -67,10 +52,7 @@ async fn a_malformed_200_carries_the_new_refresh_token() {
     let fault = json!({"endpoint": "token", "kind": "malformed_200_with_refresh_token"});
     let (met, exchanges) = meet(fault).await;
     let (status, body) = met.unwrap();
-    assert_eq!(
-        (status, exchanges, text(&body, "access_token")),
-        (200, 1, "")
-    );
+    assert_eq!((status, exchanges, text(&body, "access_token")), (200, 1, ""));
     assert!(text(&body, "refresh_token").starts_with("v1."));
 }
 
@@ -92,28 +74,14 @@ async fn a_rate_limit_says_until_when() {
         json!({"endpoint": "token", "kind": "rate_limited", "reset_s": 7, "retry_after_s": 9});
     let arm = world.http.post(world.control("/faults")).json(&fault);
     assert_eq!(told(arm).await.unwrap().0, 200);
-    let ask = world
-        .http
-        .post(world.provider("oauth/token"))
-        .form(&[("grant_type", "refresh_token")]);
+    let ask =
+        world.http.post(world.provider("oauth/token")).form(&[("grant_type", "refresh_token")]);
     let answer = ask.send().await.unwrap();
-    let header = |name: &str| {
-        answer.headers()[name]
-            .to_str()
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    assert_eq!(
-        (answer.status().as_u16(), header("x-ratelimit-remaining")),
-        (429, 0)
-    );
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!((answer.status().as_u16(), header("x-ratelimit-remaining")), (429, 0));
     assert_eq!(header("retry-after"), 9);
     let date = answer.headers()["date"].to_str().unwrap();
-    assert!(
-        !date.is_empty() && header("x-ratelimit-reset") > 1_700_000_000,
-        "a Unix time"
-    );
+    assert!(!date.is_empty() && header("x-ratelimit-reset") > 1_700_000_000, "a Unix time");
 }
 
 #[tokio::test]
@@ -130,21 +98,13 @@ async fn faults_strike_every_endpoint_and_only_what_they_name() {
     ] {
         let sound = status(path).await;
         world.arm(json!({"endpoint": endpoint, "kind": "status", "status": 599}));
-        assert_eq!(
-            (status(path).await, status(path).await),
-            (599, sound),
-            "{endpoint}"
-        );
+        assert_eq!((status(path).await, status(path).await), (599, sound), "{endpoint}");
     }
     world.arm(json!({"endpoint": "token", "kind": "empty_400", "only": "refresh_token"}));
     let minted = world.sandbox.mint(&Mint::default()).unwrap();
     world.sign_in(&[]).await;
     let refresh = || world.refresh(&minted[0].refresh_token, &[]);
-    assert_eq!(
-        refresh().await.unwrap(),
-        (400, Value::Null),
-        "the code exchange was spared"
-    );
+    assert_eq!(refresh().await.unwrap(), (400, Value::Null), "the code exchange was spared");
     world.arm(json!({"endpoint": "token", "kind": "status", "rate": 1.0}));
     assert_eq!(refresh().await.unwrap().0, 503);
     let disarm = world.http.delete(world.control("/faults"));
@@ -163,14 +123,10 @@ async fn the_control_port_refuses_what_it_does_not_know() {
         ("/sessions", json!({"count": 1, "client_id": "nobody"})),
         ("/authenticate", json!({})),
         ("/authenticate", json!({"user": "nobody", "user_code": "X"})),
-        (
-            "/backchannel-logout",
-            json!({"client_id": "demo-web", "subject": "x"}),
-        ),
+        ("/backchannel-logout", json!({"client_id": "demo-web", "subject": "x"})),
     ] {
-        let (status, answer) = told(world.http.post(world.control(path)).json(&body))
-            .await
-            .unwrap();
+        let (status, answer) =
+            told(world.http.post(world.control(path)).json(&body)).await.unwrap();
         assert_eq!(status, 400, "{path} {body}");
         assert!(!text(&answer, "error").is_empty());
     }

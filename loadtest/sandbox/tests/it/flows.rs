@@ -57,24 +57,12 @@ async fn a_browser_is_known_the_next_time() {
 
 /// Signs in with a password and returns where the browser is sent, and its cookie.
 async fn browse_in(world: &World) -> (String, String) {
-    let page = world
-        .http
-        .get(world.authorize_url(&[]))
-        .send()
-        .await
-        .unwrap();
+    let page = world.http.get(world.authorize_url(&[])).send().await.unwrap();
     let page = page.text().await.unwrap();
-    assert!(
-        page.contains("Ada Lovelace") && page.contains("demo-web"),
-        "{page}"
-    );
+    assert!(page.contains("Ada Lovelace") && page.contains("demo-web"), "{page}");
     let (_, hidden) = page.split_once("name=\"page\" value=\"").unwrap();
     let (hidden, _) = hidden.split_once('"').unwrap();
-    let form = [
-        ("page", hidden),
-        ("username", "ada"),
-        ("password", "sandbox"),
-    ];
+    let form = [("page", hidden), ("username", "ada"), ("password", "sandbox")];
     let login = world.http.post(world.provider("login")).form(&form);
     let answer = login.send().await.unwrap();
     let header = |name: &str| answer.headers()[name].to_str().unwrap();
@@ -92,69 +80,35 @@ async fn identity(world: &World, back: &str) -> Value {
 #[tokio::test]
 async fn a_code_serves_once_with_its_verifier_and_address() {
     let world = World::start().await;
-    for changes in [
-        [("code_verifier", "wrong")],
-        [("redirect_uri", "http://elsewhere/")],
-    ] {
+    for changes in [[("code_verifier", "wrong")], [("redirect_uri", "http://elsewhere/")]] {
         let (status, body) = world.exchange(&world.code(&[]), &changes).await.unwrap();
-        assert_eq!(
-            (status, text(&body, "error")),
-            (403, "invalid_grant"),
-            "{changes:?}"
-        );
+        assert_eq!((status, text(&body, "error")), (403, "invalid_grant"), "{changes:?}");
     }
     let code = world.code(&[]);
     let (_, tokens) = world.exchange(&code, &[]).await.unwrap();
     assert_eq!(world.exchange(&code, &[]).await.unwrap().0, 403);
-    let (status, _) = world
-        .refresh(text(&tokens, "refresh_token"), &[])
-        .await
-        .unwrap();
-    assert_eq!(
-        status, 403,
-        "a code used twice ends what its first use started"
-    );
+    let (status, _) = world.refresh(text(&tokens, "refresh_token"), &[]).await.unwrap();
+    assert_eq!(status, 403, "a code used twice ends what its first use started");
 }
 
 #[tokio::test]
 async fn without_offline_access_or_openid_there_is_no_such_token() {
     let world = World::start().await;
-    let tokens = world
-        .sign_in(&[("scope", "read:quotes read:accounts")])
-        .await;
-    assert_eq!(
-        text(&tokens, "scope"),
-        "read:quotes",
-        "another API's scope is dropped"
-    );
-    assert_eq!(
-        (tokens.get("refresh_token"), tokens.get("id_token")),
-        (None, None)
-    );
+    let tokens = world.sign_in(&[("scope", "read:quotes read:accounts")]).await;
+    assert_eq!(text(&tokens, "scope"), "read:quotes", "another API's scope is dropped");
+    assert_eq!((tokens.get("refresh_token"), tokens.get("id_token")), (None, None));
 }
 
 #[tokio::test]
 async fn a_page_says_what_is_wrong_and_sends_nobody_to_strangers() {
     let world = World::start().await;
-    for changes in [
-        [("client_id", "nobody")],
-        [("redirect_uri", "http://127.0.0.1:8080/")],
-    ] {
-        let answer = world
-            .http
-            .get(world.authorize_url(&changes))
-            .send()
-            .await
-            .unwrap();
+    for changes in [[("client_id", "nobody")], [("redirect_uri", "http://127.0.0.1:8080/")]] {
+        let answer = world.http.get(world.authorize_url(&changes)).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 400, "{changes:?}");
     }
     let plain = world.authorize_url(&[("client_id", "demo-public"), ("code_challenge", "")]);
     let back = location(world.http.get(plain)).await;
-    assert_eq!(
-        query(&back, "error").unwrap(),
-        "invalid_request",
-        "public clients need PKCE"
-    );
+    assert_eq!(query(&back, "error").unwrap(), "invalid_request", "public clients need PKCE");
 }
 
 #[tokio::test]
@@ -167,12 +121,7 @@ async fn signing_out_returns_only_to_registered_addresses() {
     };
     let hint = ("id_token_hint", text(&tokens, "id_token"));
     let to = |uri| ("post_logout_redirect_uri", uri);
-    let back = location(leave(&[
-        hint,
-        to("http://127.0.0.1:8080/"),
-        ("state", "s 1"),
-    ]))
-    .await;
+    let back = location(leave(&[hint, to("http://127.0.0.1:8080/"), ("state", "s 1")])).await;
     assert_eq!(back, "http://127.0.0.1:8080/?state=s+1");
     for pairs in [
         vec![hint, to("http://127.0.0.1:8080/elsewhere")],
@@ -180,20 +129,10 @@ async fn signing_out_returns_only_to_registered_addresses() {
         vec![("id_token_hint", "forged"), to("http://127.0.0.1:8080/")],
         vec![hint, ("client_id", "demo-public")],
     ] {
-        assert_eq!(
-            leave(&pairs).send().await.unwrap().status().as_u16(),
-            400,
-            "{pairs:?}"
-        );
+        assert_eq!(leave(&pairs).send().await.unwrap().status().as_u16(), 400, "{pairs:?}");
     }
-    let (status, _) = world
-        .refresh(text(&tokens, "refresh_token"), &[])
-        .await
-        .unwrap();
-    assert_eq!(
-        status, 200,
-        "the provider's logout revokes no refresh token"
-    );
+    let (status, _) = world.refresh(text(&tokens, "refresh_token"), &[]).await.unwrap();
+    assert_eq!(status, 200, "the provider's logout revokes no refresh token");
     assert!(world.codes().contains(&"slo"));
 }
 
@@ -203,14 +142,9 @@ async fn a_logout_token_names_the_newest_login() {
     let (sender, mut received) = mpsc::channel::<String>(1);
     type Fields = std::collections::HashMap<String, String>;
     let take = |State(sender): State<Arc<mpsc::Sender<String>>>, Form(mut form): Form<Fields>| async move {
-        sender
-            .send(form.remove("logout_token").unwrap())
-            .await
-            .unwrap();
+        sender.send(form.remove("logout_token").unwrap()).await.unwrap();
     };
-    let router = axum::Router::new()
-        .route("/", post(take))
-        .with_state(Arc::new(sender));
+    let router = axum::Router::new().route("/", post(take)).with_state(Arc::new(sender));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -222,18 +156,9 @@ async fn a_logout_token_names_the_newest_login() {
     });
     let ask = world.http.post(world.control("/backchannel-logout"));
     let whose = json!({"client_id": "demo-web", "subject": "auth0|ada"});
-    assert_eq!(
-        told(ask.json(&whose)).await.unwrap(),
-        (200, json!({"status": 200}))
-    );
+    assert_eq!(told(ask.json(&whose)).await.unwrap(), (200, json!({"status": 200})));
     let sent = claims(&received.recv().await.unwrap());
     assert_eq!(sent["sid"], claims(text(&tokens, "id_token"))["sid"]);
-    assert_eq!(
-        (text(&sent, "sub"), text(&sent, "aud")),
-        ("auth0|ada", "demo-web")
-    );
-    assert_eq!(
-        sent["events"],
-        json!({"http://schemas.openid.net/event/backchannel-logout": {}})
-    );
+    assert_eq!((text(&sent, "sub"), text(&sent, "aud")), ("auth0|ada", "demo-web"));
+    assert_eq!(sent["events"], json!({"http://schemas.openid.net/event/backchannel-logout": {}}));
 }

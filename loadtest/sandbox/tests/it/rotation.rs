@@ -19,12 +19,7 @@ async fn a_fork_lives_and_a_reuse_ends_the_family() {
         .into_iter()
         .filter(|event| event.kind != Kind::Login)
         .map(|event| {
-            let Entry {
-                generation,
-                latest,
-                fork,
-                ..
-            } = event.entry;
+            let Entry { generation, latest, fork, .. } = event.entry;
             (event.code, generation, latest, fork)
         })
         .collect();
@@ -70,10 +65,7 @@ async fn fork_and_reuse(world: &World) {
     let first = world.sign_in(&[]).await;
     let (_, second) = refresh(&first).await;
     let (status, fork) = refresh(&first).await;
-    assert_eq!(
-        status, 200,
-        "the previous token is inside the window of 60 s"
-    );
+    assert_eq!(status, 200, "the previous token is inside the window of 60 s");
     assert_ne!(fork["refresh_token"], second["refresh_token"]);
     world.set(json!({"leeway_s": 0}));
     let (status, third) = refresh(&second).await;
@@ -88,14 +80,8 @@ async fn without_rotation_the_token_stays_and_none_is_returned() {
     world.set(json!({"rotation": false, "id_token_on_refresh": false}));
     let first = world.sign_in(&[]).await;
     for _ in 0..2 {
-        let (status, body) = world
-            .refresh(text(&first, "refresh_token"), &[])
-            .await
-            .unwrap();
-        assert_eq!(
-            (status, body.get("refresh_token"), body.get("id_token")),
-            (200, None, None)
-        );
+        let (status, body) = world.refresh(text(&first, "refresh_token"), &[]).await.unwrap();
+        assert_eq!((status, body.get("refresh_token"), body.get("id_token")), (200, None, None));
     }
     assert_eq!(world.sum("rotations").await, 0);
 }
@@ -104,25 +90,13 @@ async fn without_rotation_the_token_stays_and_none_is_returned() {
 async fn two_refreshes_at_once_are_seen() {
     let world = World::start().await;
     world.set(json!({"token_latency_ms": 400}));
-    let minted = world
-        .sandbox
-        .mint(&Mint {
-            count: 2,
-            ..Mint::default()
-        })
-        .unwrap();
-    let [one, other] = &minted[..] else {
-        panic!("two were asked for")
-    };
+    let minted = world.sandbox.mint(&Mint { count: 2, ..Mint::default() }).unwrap();
+    let [one, other] = &minted[..] else { panic!("two were asked for") };
     let (apart, _) = tokio::join!(
         world.refresh(&one.refresh_token, &[]),
         world.refresh(&other.refresh_token, &[]),
     );
-    assert_eq!(
-        world.sum("max_concurrent_per_family").await,
-        1,
-        "two families do not meet"
-    );
+    assert_eq!(world.sum("max_concurrent_per_family").await, 1, "two families do not meet");
     let current = apart.unwrap().1;
     let current = text(&current, "refresh_token");
     let _both = tokio::join!(world.refresh(current, &[]), world.refresh(current, &[]));
@@ -157,21 +131,9 @@ async fn one_refresh_token_serves_several_audiences() {
     let mut current = world.sign_in(&[]).await;
     let accounts = "openid profile offline_access read:accounts write:accounts";
     let rows = [
-        (
-            vec![("audience", ACCOUNTS_AUDIENCE)],
-            ACCOUNTS_AUDIENCE,
-            accounts,
-        ),
-        (
-            vec![("resource", ECHO_AUDIENCE), ("scope", "use:echo admin")],
-            ECHO_AUDIENCE,
-            "use:echo",
-        ),
-        (
-            vec![],
-            QUOTES_AUDIENCE,
-            "openid profile offline_access read:quotes",
-        ),
+        (vec![("audience", ACCOUNTS_AUDIENCE)], ACCOUNTS_AUDIENCE, accounts),
+        (vec![("resource", ECHO_AUDIENCE), ("scope", "use:echo admin")], ECHO_AUDIENCE, "use:echo"),
+        (vec![], QUOTES_AUDIENCE, "openid profile offline_access read:quotes"),
         (
             vec![("audience", "https://nowhere"), ("scope", "read:quotes")],
             QUOTES_AUDIENCE,
@@ -179,29 +141,17 @@ async fn one_refresh_token_serves_several_audiences() {
         ),
     ];
     for (more, audience, scope) in rows {
-        let (status, body) = world
-            .refresh(text(&current, "refresh_token"), &more)
-            .await
-            .unwrap();
+        let (status, body) = world.refresh(text(&current, "refresh_token"), &more).await.unwrap();
         let access = claims(text(&body, "access_token"));
-        assert_eq!(
-            (status, text(&access, "aud"), text(&body, "scope")),
-            (200, audience, scope)
-        );
+        assert_eq!((status, text(&access, "aud"), text(&body, "scope")), (200, audience, scope));
         assert_eq!(text(&access, "scope"), scope);
         current = body;
     }
     world.set(json!({"unknown_audience": "reject"}));
     let more = [("audience", "https://nowhere")];
-    let (status, body) = world
-        .refresh(text(&current, "refresh_token"), &more)
-        .await
-        .unwrap();
+    let (status, body) = world.refresh(text(&current, "refresh_token"), &more).await.unwrap();
     assert_eq!((status, text(&body, "error")), (403, "invalid_request"));
-    let (status, _) = world
-        .refresh(text(&current, "refresh_token"), &[])
-        .await
-        .unwrap();
+    let (status, _) = world.refresh(text(&current, "refresh_token"), &[]).await.unwrap();
     assert_eq!(status, 200, "the refused request spent nothing");
 }
 
@@ -212,20 +162,13 @@ async fn revocation_answers_200_and_ends_the_family() {
     let refresh_token = text(&tokens, "refresh_token");
     for revoked in ["unknown", refresh_token, refresh_token] {
         let ask = world.http.post(world.provider("oauth/revoke"));
-        let form = [
-            ("token", revoked),
-            ("client_id", "demo-web"),
-            ("client_secret", "demo-web-secret"),
-        ];
+        let form =
+            [("token", revoked), ("client_id", "demo-web"), ("client_secret", "demo-web-secret")];
         assert_eq!(told(ask.form(&form)).await.unwrap().0, 200);
     }
     world.set(json!({"statuses": "rfc"}));
     let (status, body) = world.refresh(refresh_token, &[]).await.unwrap();
-    assert_eq!(
-        (status, body),
-        (400, refused().1),
-        "RFC statuses by tenant option"
-    );
+    assert_eq!((status, body), (400, refused().1), "RFC statuses by tenant option");
     assert_eq!(world.sum("revocations").await, 3);
 }
 
@@ -237,15 +180,9 @@ async fn a_load_test_gets_its_sessions_over_http() {
     let minted = body["sessions"].as_array().unwrap();
     assert_eq!(minted.len(), 20_000);
     for session in [&minted[0], &minted[19_999]] {
-        let (status, tokens) = world
-            .refresh(text(session, "refresh_token"), &[])
-            .await
-            .unwrap();
+        let (status, tokens) = world.refresh(text(session, "refresh_token"), &[]).await.unwrap();
         assert_eq!(status, 200);
-        assert_eq!(
-            claims(text(&tokens, "access_token"))["sub"],
-            session["subject"]
-        );
+        assert_eq!(claims(text(&tokens, "access_token"))["sub"], session["subject"]);
     }
     assert_eq!(world.sum("families_evicted").await, 0);
 }

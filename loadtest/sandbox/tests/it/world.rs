@@ -23,11 +23,7 @@ pub(crate) type Told = Result<(u16, Value), reqwest::Error>;
 impl World {
     pub(crate) async fn start() -> Arc<Self> {
         let sandbox = Sandbox::start(Config::default()).await.unwrap();
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .build()
-            .unwrap();
+        let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
         Arc::new(Self { sandbox, http })
     }
 
@@ -66,13 +62,8 @@ impl World {
             ("code_challenge_method", "S256"),
         ];
         pairs.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
-        let pairs = pairs
-            .iter()
-            .chain(changes)
-            .filter(|(_, value)| !value.is_empty());
-        Url::parse_with_params(&self.provider("authorize"), pairs)
-            .unwrap()
-            .into()
+        let pairs = pairs.iter().chain(changes).filter(|(_, value)| !value.is_empty());
+        Url::parse_with_params(&self.provider("authorize"), pairs).unwrap().into()
     }
 
     /// Signs in headlessly and returns the answer to the code exchange.
@@ -85,10 +76,7 @@ impl World {
 
     pub(crate) fn code(&self, changes: &[(&str, &str)]) -> String {
         let authorize_url = Some(self.authorize_url(changes));
-        let wanted = Authenticate {
-            authorize_url,
-            ..Authenticate::default()
-        };
+        let wanted = Authenticate { authorize_url, ..Authenticate::default() };
         let location = self.sandbox.authenticate(&wanted).unwrap().unwrap();
         query(&location, "code").unwrap()
     }
@@ -107,43 +95,27 @@ impl World {
 
     /// Refreshes as the demo client.
     pub(crate) async fn refresh(&self, refresh_token: &str, more: &[(&str, &str)]) -> Told {
-        let form = [
-            &[
-                ("grant_type", "refresh_token"),
-                ("refresh_token", refresh_token),
-            ],
-            more,
-        ]
-        .concat();
+        let form =
+            [&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], more].concat();
         self.tokens(&form).await
     }
 
     /// Asks the token endpoint as the demo client.
     pub(crate) async fn tokens(&self, form: &[(&str, &str)]) -> Told {
         let ask = self.http.post(self.provider("oauth/token"));
-        told(
-            ask.basic_auth("demo-web", Some("demo-web-secret"))
-                .form(form),
-        )
-        .await
+        told(ask.basic_auth("demo-web", Some("demo-web-secret")).form(form)).await
     }
 
     /// Returns a sum of the ledger, read as a test in another process reads it.
     pub(crate) async fn sum(&self, name: &str) -> u64 {
-        let (_, sums) = told(self.http.get(self.control("/ledger/summary")))
-            .await
-            .unwrap();
+        let (_, sums) = told(self.http.get(self.control("/ledger/summary"))).await.unwrap();
         sums[name].as_u64().unwrap()
     }
 
     /// Returns the vendor's log codes so far, without those that have none.
     pub(crate) fn codes(&self) -> Vec<&'static str> {
         let events = self.sandbox.ledger().since(0);
-        events
-            .iter()
-            .map(|event| event.code)
-            .filter(|code| !code.is_empty())
-            .collect()
+        events.iter().map(|event| event.code).filter(|code| !code.is_empty()).collect()
     }
 }
 
@@ -163,15 +135,11 @@ pub(crate) async fn location(ask: RequestBuilder) -> String {
 
 pub(crate) fn query(url: &str, name: &str) -> Option<String> {
     let url = Url::parse(url).unwrap();
-    url.query_pairs()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 pub(crate) fn text<'a>(body: &'a Value, name: &str) -> &'a str {
-    body[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {name} in {body}"))
+    body[name].as_str().unwrap_or_else(|| panic!("no {name} in {body}"))
 }
 
 /// Returns a JWT's claims without checking them.
@@ -182,8 +150,5 @@ pub(crate) fn claims(jwt: &str) -> Value {
 /// The refusal of a refresh token, the same for every cause.
 pub(crate) fn refused() -> (u16, Value) {
     let description = "Unknown or invalid refresh token.";
-    (
-        403,
-        json!({"error": "invalid_grant", "error_description": description}),
-    )
+    (403, json!({"error": "invalid_grant", "error_description": description}))
 }
