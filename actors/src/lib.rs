@@ -41,6 +41,7 @@ pub use tokenward_core as core;
 pub mod clock;
 pub mod events;
 pub mod layer;
+pub mod manual;
 pub mod metrics;
 pub mod middleware;
 pub mod provider;

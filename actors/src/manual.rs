@@ -1,0 +1,7 @@
+//! The reasons behind the rules, to be read once.
+
+#[doc = include_str!("../manual/rotation.md")]
+pub mod rotation {}
+
+#[doc = include_str!("../manual/time.md")]
+pub mod time {}
