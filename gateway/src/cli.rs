@@ -60,8 +60,8 @@ enum Command {
     ///
     /// Prints the session handle on standard output: whoever sends it as `Authorization: Bearer
     /// HANDLE` is the session's person, so keep it as a secret. From then on nobody else may spend
-    /// the refresh token. Example: tokenward adopt --config gw.toml --audience
-    /// https://api.example.com --subject 'auth0|123' < refresh-token.txt
+    /// the refresh token. Example: `tokenward adopt --config gw.toml --audience
+    /// urn:api --subject 'auth0|123' < refresh-token.txt`
     Adopt(adopt::Options),
 }
 

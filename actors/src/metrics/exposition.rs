@@ -4,7 +4,7 @@
 //! apart into families and put together sorted; another format would be another way to put the
 //! same families together.
 
-/// The media type of [`text`], as Prometheus' content negotiation wants it.
+/// The media type of `text`, as Prometheus' content negotiation wants it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One metric with its series.
