@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want};
+use super::{AHEAD_MAX, FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want};
 use crate::event::{EndReason, Trigger};
 use crate::name::{Audience, Epoch};
 use crate::policy::{KeepFresh, Margins, Policies};
@@ -134,8 +134,23 @@ impl Session {
     /// Answers every caller who can be told something.
     pub(super) fn settle_waiters(&mut self, now: Instant) -> u32 {
         let mut waiting = std::mem::take(&mut self.waiting);
+        // Thousands may want the same few things: each is judged once.
+        let mut judged: Vec<(Need, Option<Epoch>, Option<Answer>)> = Vec::new();
         let answered = waiting.answered(|want| {
-            self.judge(&want.need, want.replaces, now).or_else(|| self.hopeless(want, now))
+            let same = |known: &&(Need, Option<Epoch>, Option<Answer>)| {
+                known.1 == want.replaces && known.0 == want.need
+            };
+            let answer = match judged.iter().find(same) {
+                Some((_, _, answer)) => answer.clone(),
+                None => {
+                    let answer = self.judge(&want.need, want.replaces, now);
+                    if judged.len() < AHEAD_MAX {
+                        judged.push((want.need.clone(), want.replaces, answer.clone()));
+                    }
+                    answer
+                }
+            };
+            answer.or_else(|| self.hopeless(want, now))
         });
         self.waiting = waiting;
         let count = u32::try_from(answered.len()).unwrap_or(u32::MAX);
@@ -318,7 +333,10 @@ impl Session {
     /// Without a refresh token nothing better will come, so a token is served to its very end.
     fn margins(&self, audience: &Audience) -> Margins {
         match self.snapshot.refresh_token {
-            Some(_) => self.policies.audience(audience).margins,
+            Some(_) => {
+                let policy = self.policies.audiences.get(audience);
+                policy.map(|policy| policy.margins).unwrap_or_default()
+            }
             None => Margins { refresh_ahead: Duration::ZERO, serve: Duration::ZERO },
         }
     }
