@@ -12,6 +12,7 @@ use crate::core::event::{EndReason, LogoutKind};
 use crate::core::name::{Audience, Epoch, SessionKey, WaiterId};
 use crate::core::policy::{Deadlines, Policies};
 use crate::core::scope::ScopeSet;
+use crate::core::session::exchange::Reading;
 use crate::core::session::{Answer, Need, Want};
 use crate::core::time::Instant;
 use crate::directory::Offer;
@@ -316,13 +317,10 @@ impl Tokenward {
 
     /// Tells a session that is not there from one whose actor died.
     async fn is_unknown(&self, key: &SessionKey) -> Result<bool, AccessError> {
-        match self.shared.vault.load(*key).await {
-            Ok(crate::store::Restored::Absent) => Ok(true),
-            Ok(crate::store::Restored::Living(_) | crate::store::Restored::Ended(_)) => Ok(false),
-            Err(error) => {
-                tracing::error!(session = %key.id(), %error, "a session cannot be read");
-                Err(AccessError::NotNow { retry_after: BUSY_FOR, why: "store" })
-            }
+        match self.shared.read(*key).await {
+            Reading::Absent => Ok(true),
+            Reading::Living(_) | Reading::Ended(_) => Ok(false),
+            Reading::Failed => Err(AccessError::NotNow { retry_after: BUSY_FOR, why: "store" }),
         }
     }
 }

@@ -55,13 +55,20 @@ pub(super) async fn bury(
     };
     let newer = stored.filter(|stored| *stored != in_memory);
     for refresh_token in newer.iter().chain([&in_memory]) {
-        let revoked = tokio::time::timeout(REVOKE_WITHIN, shared.provider.revoke(refresh_token));
-        match revoked.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(session = %key.id(), %error, "not revoked"),
-            Err(_) => {
-                tracing::warn!(session = %key.id(), "not revoked: the provider took too long")
-            }
-        }
+        revoke_once(&shared, &key, refresh_token).await;
     }
+}
+
+/// Revokes a token at the provider, once and without insisting; tells whether that was done.
+pub(super) async fn revoke_once(
+    shared: &Shared,
+    key: &SessionKey,
+    refresh_token: &RefreshToken,
+) -> bool {
+    match tokio::time::timeout(REVOKE_WITHIN, shared.provider.revoke(refresh_token)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::warn!(session = %key.id(), %error, "not revoked"),
+        Err(_) => tracing::warn!(session = %key.id(), "not revoked: the provider took too long"),
+    }
+    false
 }

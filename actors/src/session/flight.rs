@@ -1,11 +1,10 @@
 //! Runs a flight: does what it says, step by step, in a task that nothing cancels (law L4).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ractor::ActorRef;
 
-use super::SessionMessage;
+use super::{SessionMessage, ending};
 use crate::core::event::Event;
 use crate::core::grant::Reply;
 use crate::core::lease::{Commit, Verdict};
@@ -18,9 +17,6 @@ use crate::provider::RefreshRequest;
 use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::Restored;
-
-/// How long the provider may take to revoke a pair that came after a logout.
-const REVOKE_WITHIN: Duration = Duration::from_secs(13);
 
 /// Starts the flight. Its landing goes to `actor`, or to whoever has taken its place.
 pub(super) fn launch(
@@ -113,15 +109,8 @@ impl Pilot {
     }
 
     async fn revoke(&self, late: &RefreshToken) {
-        let revoked = tokio::time::timeout(REVOKE_WITHIN, self.shared.provider.revoke(late)).await;
-        match revoked {
-            Ok(Ok(())) => tracing::info!(session = %self.key.id(), "a late pair was revoked"),
-            Ok(Err(error)) => {
-                tracing::warn!(session = %self.key.id(), %error, "a late pair was not revoked")
-            }
-            Err(_) => {
-                tracing::warn!(session = %self.key.id(), "a late pair was not revoked in time")
-            }
+        if ending::revoke_once(&self.shared, &self.key, late).await {
+            tracing::info!(session = %self.key.id(), "a late pair was revoked");
         }
     }
 
