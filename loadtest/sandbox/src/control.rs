@@ -75,6 +75,19 @@ struct RotateKeys {
     forgotten: bool,
 }
 
+/// Whom a logout token names (OpenID Connect Back-Channel Logout 1.0 §2.4: at least one).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedBy {
+    /// The person and the provider's session.
+    #[default]
+    Both,
+    /// The provider's session alone.
+    Sid,
+    /// The person alone.
+    Sub,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Whose {
@@ -82,6 +95,14 @@ struct Whose {
     client_id: String,
     #[serde(default)]
     sid: Option<String>,
+    #[serde(default)]
+    by: NamedBy,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Network {
+    up: bool,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +148,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/sessions", post(mint))
         .route("/revoke", post(revoke))
         .route("/backchannel-logout", post(backchannel_logout))
+        .route("/network", post(network))
         .route("/ledger", get(events).delete(clear))
         .route("/ledger/summary", get(summary))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -294,9 +316,15 @@ async fn revoke(State(provider): Shared, body: Bytes) -> Answer {
 }
 
 async fn backchannel_logout(State(provider): Shared, body: Bytes) -> Answer {
-    let Whose { subject, client_id, sid } = read(&body)?;
-    let sent = provider.backchannel_logout(&client_id, &subject, sid).await;
+    let Whose { subject, client_id, sid, by } = read(&body)?;
+    let sent = provider.backchannel_logout(&client_id, &subject, sid, by).await;
     Ok(Json(json!({ "status": sent.map_err(Refused)? })))
+}
+
+async fn network(State(provider): Shared, body: Bytes) -> Answer {
+    let Network { up } = read(&body)?;
+    provider.network.send_replace(up);
+    Ok(Json(json!({ "up": up })))
 }
 
 async fn events(State(provider): Shared, Query(Since { since }): Query<Since>) -> Response {

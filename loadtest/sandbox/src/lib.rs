@@ -33,7 +33,7 @@ use self::provider::Provider;
 use self::provider::tenant::Tenant;
 
 pub use self::config::{Config, ConfigError, Listen};
-pub use self::control::{Authenticate, Mint, Minted};
+pub use self::control::{Authenticate, Mint, Minted, NamedBy};
 pub use self::faults::{Endpoint, Fault, FaultKind, Faults, When};
 pub use self::ledger::Ledger;
 pub use self::provider::registry::{Audience, AuthMethod, Client, User};
@@ -114,10 +114,15 @@ impl Sandbox {
         let provider = Arc::new(Provider::new(issuer.clone(), tenant, clock)?);
         let (stopping, stopped) = watch::channel(false);
         let mut listeners = JoinSet::new();
+        listeners.spawn(listen::serve_while(
+            provider.network.subscribe(),
+            provider_listener,
+            provider::router(Arc::clone(&provider)),
+            stopped.clone(),
+        ));
         let mut serve = |listener: TcpListener, router| {
             listeners.spawn(listen::serve(listener, router, stopped.clone()));
         };
-        serve(provider_listener, provider::router(Arc::clone(&provider)));
         let mut apis = BTreeMap::new();
         let places = [listen.quotes, listen.accounts, listen.echo];
         for (api, place) in api::all(&provider).into_iter().zip(places) {
@@ -211,6 +216,13 @@ impl Sandbox {
         self.provider.revoke_all(subject, client)
     }
 
+    /// Cuts the provider off from the network or connects it again (`POST /network`): while it is
+    /// cut off its port refuses connections, and those that were open are gone. What it was doing
+    /// goes on.
+    pub fn network(&self, up: bool) {
+        self.provider.network.send_replace(up);
+    }
+
     /// Sends a logout token to a client and returns the status it answered with; without a `sid`
     /// the newest login's is named.
     ///
@@ -225,7 +237,24 @@ impl Sandbox {
         subject: &str,
         sid: Option<String>,
     ) -> Result<u16, String> {
-        self.provider.backchannel_logout(client, subject, sid).await
+        self.provider.backchannel_logout(client, subject, sid, NamedBy::Both).await
+    }
+
+    /// Sends a logout token that names a person, the newest login or both, and returns the status
+    /// that the client answered with (`POST /backchannel-logout`).
+    ///
+    /// # Errors
+    /// The sentence that says why none was sent.
+    ///
+    /// # Cancel safety
+    /// As [`Sandbox::backchannel_logout`].
+    pub async fn announce_logout(
+        &self,
+        client: &str,
+        subject: &str,
+        by: NamedBy,
+    ) -> Result<u16, String> {
+        self.provider.backchannel_logout(client, subject, None, by).await
     }
 
     /// Closes all listeners and connections and waits until they are closed.

@@ -44,6 +44,40 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, S
     Ok((listener, bound))
 }
 
+/// Serves as [`serve`] does while `network` is true; while it is false nothing listens, and every
+/// connection is cut.
+pub(crate) async fn serve_while(
+    mut network: watch::Receiver<bool>,
+    mut listener: TcpListener,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Ok(address) = listener.local_addr() else { return };
+    loop {
+        tokio::select! {
+            () = serve(listener, router.clone(), stopped.clone()) => return,
+            _ = network.wait_for(|up| !up) => {}
+        }
+        listener = tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            listener = listen_again(&mut network, address) => listener,
+        };
+    }
+}
+
+/// Waits until there is a network, and takes the same place again.
+async fn listen_again(network: &mut watch::Receiver<bool>, address: SocketAddr) -> TcpListener {
+    loop {
+        // The sender lives in the provider, which outlives its listener.
+        drop(network.wait_for(|up| *up).await);
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => tracing::warn!(%error, "the place is taken"),
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
 /// Serves until told to stop; connections that are still open then are dropped.
 pub(crate) async fn serve(
     listener: TcpListener,

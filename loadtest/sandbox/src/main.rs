@@ -26,8 +26,8 @@ const USAGE: u8 = 64;
 ///
 /// Control port: POST /faults, DELETE /faults, GET and POST /tenant, POST /users,
 /// DELETE /users/NAME, POST /clients, POST /keys/rotate, POST /authenticate, POST /sessions,
-/// POST /revoke, POST /backchannel-logout, GET /ledger?since=N, DELETE /ledger,
-/// GET /ledger/summary.
+/// POST /revoke, POST /backchannel-logout, POST /network, GET /ledger?since=N,
+/// DELETE /ledger, GET /ledger/summary.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {

@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::faults::{Endpoint, Faults, deform};
@@ -79,6 +80,8 @@ pub(crate) struct Provider {
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
     pub(crate) http: reqwest::Client,
+    /// Whether the provider can be reached at all.
+    pub(crate) network: watch::Sender<bool>,
 }
 
 /// What is open on the provider's desk: everything between a request and its tokens.
@@ -127,6 +130,7 @@ impl Provider {
             ledger: Ledger::default(),
             faults: Faults::default(),
             http,
+            network: watch::Sender::new(true),
         })
     }
 

@@ -95,20 +95,26 @@ impl Provider {
         facts
     }
 
-    /// Returns a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4).
-    pub(crate) fn logout_token(&self, client: &str, subject: &str, sid: Option<&str>) -> String {
+    /// Returns a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4) that names `sub`, `sid`
+    /// or both.
+    pub(crate) fn logout_token(
+        &self,
+        client: &str,
+        (subject, sid): (Option<&str>, Option<&str>),
+    ) -> String {
         let iat = self.clock.unix_s(self.clock.now_ms());
         let mut claims = json!({
             "iss": self.issuer,
-            "sub": subject,
             "aud": client,
             "iat": iat,
             "exp": iat + LOGOUT_TOKEN_LIFETIME_S,
             "jti": random_name(),
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         });
-        if let Some(sid) = sid {
-            claims["sid"] = json!(sid);
+        for (name, value) in [("sub", subject), ("sid", sid)] {
+            if let Some(value) = value {
+                claims[name] = json!(value);
+            }
         }
         self.keys.sign("logout+jwt", &claims)
     }

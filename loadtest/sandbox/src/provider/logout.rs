@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use url::Url;
 
+use crate::control::NamedBy;
 use crate::hold;
 use crate::ledger::{Entry, Kind};
 
@@ -50,6 +51,7 @@ impl Provider {
         client: &str,
         subject: &str,
         sid: Option<String>,
+        by: NamedBy,
     ) -> Result<u16, String> {
         let (uri, sid) = {
             let tenant = hold(&self.tenant);
@@ -58,7 +60,12 @@ impl Provider {
             (uri, sid.or_else(|| tenant.newest_sid(subject, client)))
         };
         let uri = uri.ok_or("the client has no backchannel_logout_uri")?;
-        let logout_token = self.logout_token(client, subject, sid.as_deref());
+        let named = match by {
+            NamedBy::Both => (Some(subject), sid.as_deref()),
+            NamedBy::Sid => (None, Some(sid.as_deref().ok_or("the person has no login")?)),
+            NamedBy::Sub => (Some(subject), None),
+        };
+        let logout_token = self.logout_token(client, named);
         let call = self.http.post(uri).form(&[("logout_token", logout_token)]);
         let answer = call.send().await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();

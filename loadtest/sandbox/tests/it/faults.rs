@@ -113,6 +113,36 @@ async fn faults_strike_every_endpoint_and_only_what_they_name() {
 }
 
 #[tokio::test]
+async fn without_a_network_nobody_is_reached_and_what_was_begun_goes_on() {
+    let world = World::start().await;
+    let network = |up: bool| {
+        let ask = world.http.post(world.control("/network")).json(&json!({ "up": up }));
+        async { told(ask).await.unwrap().0 }
+    };
+    let minted = world.sandbox.mint(&Mint::default()).unwrap();
+    world.set(json!({"token_latency_ms": 400}));
+    let refresh_token = minted[0].refresh_token.clone();
+    let asking = tokio::spawn({
+        let world = world.clone();
+        async move { world.refresh(&refresh_token, &[]).await.is_err() }
+    });
+    while world.sandbox.ledger().summary().token_requests == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(network(false).await, 200);
+    assert!(asking.await.unwrap(), "its connection is cut");
+    let refused = world.http.get(world.provider(".well-known/jwks.json")).send().await.unwrap_err();
+    assert!(refused.is_connect(), "{refused}");
+    assert_eq!(network(true).await, 200);
+    while world.sandbox.ledger().summary().refreshes == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    while world.http.get(world.provider(".well-known/jwks.json")).send().await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn the_control_port_refuses_what_it_does_not_know() {
     let world = World::start().await;
     for (path, body) in [

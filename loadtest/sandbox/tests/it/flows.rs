@@ -154,11 +154,24 @@ async fn a_logout_token_names_the_newest_login() {
         backchannel_logout_uri: Some(target),
         ..Client::default()
     });
-    let ask = world.http.post(world.control("/backchannel-logout"));
-    let whose = json!({"client_id": "demo-web", "subject": "auth0|ada"});
-    assert_eq!(told(ask.json(&whose)).await.unwrap(), (200, json!({"status": 200})));
-    let sent = claims(&received.recv().await.unwrap());
-    assert_eq!(sent["sid"], claims(text(&tokens, "id_token"))["sid"]);
-    assert_eq!((text(&sent, "sub"), text(&sent, "aud")), ("auth0|ada", "demo-web"));
-    assert_eq!(sent["events"], json!({"http://schemas.openid.net/event/backchannel-logout": {}}));
+    let sid = claims(text(&tokens, "id_token"))["sid"].clone();
+    let sub = json!("auth0|ada");
+    for (by, named) in [
+        (json!(null), [sub.clone(), sid.clone()]),
+        (json!("both"), [sub.clone(), sid.clone()]),
+        (json!("sub"), [sub, json!(null)]),
+        (json!("sid"), [json!(null), sid]),
+    ] {
+        let ask = world.http.post(world.control("/backchannel-logout"));
+        let mut whose = json!({"client_id": "demo-web", "subject": "auth0|ada"});
+        if !by.is_null() {
+            whose["by"] = by.clone();
+        }
+        assert_eq!(told(ask.json(&whose)).await.unwrap(), (200, json!({"status": 200})));
+        let sent = claims(&received.recv().await.unwrap());
+        assert_eq!([&sent["sub"], &sent["sid"]], [&named[0], &named[1]], "{by}");
+        assert_eq!(text(&sent, "aud"), "demo-web");
+        let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        assert_eq!(sent["events"], event);
+    }
 }
