@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 
 use crate::core::time::UnixSeconds;
 
@@ -15,7 +15,12 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 const RESET_IS_DATE: u64 = 1_000_000_000;
 
 /// Reads `Retry-After` and `x-ratelimit-reset`; the longer one counts.
+///
+/// Dates are held against the answer's own `Date` (RFC 9110 §6.6.1), and against our wall clock
+/// only where there is none: by a wall clock that is an hour off, nobody would wait at all or
+/// everybody for far too long (law L12).
 pub(super) fn asked(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
+    let now = date(headers).unwrap_or(now);
     let longest = retry_after(headers, now).max(reset(headers, now))?;
     Some(longest.min(WAIT_MAX))
 }
@@ -26,8 +31,15 @@ fn retry_after(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(Duration::from_secs(now.0)))
+    Some(unix(text)?.saturating_sub(Duration::from_secs(now.0)))
+}
+
+fn date(headers: &HeaderMap) -> Option<UnixSeconds> {
+    unix(headers.get(DATE)?.to_str().ok()?.trim()).map(|date| UnixSeconds(date.as_secs()))
+}
+
+fn unix(date: &str) -> Option<Duration> {
+    httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 fn reset(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
@@ -70,6 +82,26 @@ mod tests {
             }
             let expected = expected_s.map(Duration::from_secs);
             assert_eq!(asked(&headers, now), expected, "{retry_after:?} {reset:?}");
+        }
+    }
+
+    #[test]
+    fn l12_a_wall_clock_that_is_hours_off_neither_hurries_nor_delays() {
+        let answered_at = "Tue, 14 Nov 2023 22:13:20 GMT";
+        for hours_off in [-48, -1, 0, 1, 48] {
+            let ours = UnixSeconds(1_700_000_000_u64.saturating_add_signed(hours_off * 3600));
+            for (name, value) in [
+                ("retry-after", "Tue, 14 Nov 2023 22:13:29 GMT"),
+                ("x-ratelimit-reset", "1700000009"),
+                ("retry-after", "9"),
+            ] {
+                let headers = HeaderMap::from_iter([
+                    (DATE, HeaderValue::from_static(answered_at)),
+                    (http::HeaderName::from_static(name), HeaderValue::from_static(value)),
+                ]);
+                let nine = Some(Duration::from_secs(9));
+                assert_eq!(asked(&headers, ours), nine, "{hours_off} h: {name}: {value}");
+            }
         }
     }
 }
