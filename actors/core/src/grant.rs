@@ -52,6 +52,9 @@ pub struct AccessClaims {
     pub audiences: Vec<String>,
     /// `sub`, if any.
     pub subject: Option<String>,
+    /// The issuer that an ID token beside it was verified against; `None` without one. Never the
+    /// access token's own `iss`, which some providers spell differently.
+    pub issuer: Option<String>,
 }
 
 /// A 200 that breaks RFC 6749 §5.1.

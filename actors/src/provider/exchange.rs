@@ -17,7 +17,7 @@ use crate::provider::form::Form;
 use crate::provider::gate::Attempt;
 use crate::provider::id_token::{self, Expected, Identity};
 use crate::provider::jwt::Claims;
-use crate::provider::observe::{Endpoint, Oddity, Outcome, Requested};
+use crate::provider::observe::{Endpoint, Oddity, Outcome, Refused, Requested};
 use crate::provider::reply::{self, Heard};
 use crate::provider::settings::AudienceParameter;
 use crate::provider::wire::Lost;
@@ -90,7 +90,24 @@ impl Provider {
             form.add("scope", &request.scopes.to_string());
         }
         let heard = self.exchange(&metadata, form, turn_by, until).await;
+        if let Reply::Refused(refusal) = &heard.reply {
+            self.tell_refused(request, refusal);
+        }
         self.with_id_token(&metadata, heard).await
+    }
+
+    /// Tells what was refused and how, in the provider's own words.
+    fn tell_refused(&self, request: RefreshRequest<'_>, refusal: &Refusal) {
+        let (audience, scope) = (request.audience.as_str(), request.scopes.to_string());
+        let refused = Refused {
+            status: refusal.status,
+            error: refusal.error.as_deref(),
+            error_description: refusal.description.as_deref(),
+            audience,
+            scope: &scope,
+        };
+        tracing::warn!(provider = self.name(), ?refused, "a refresh was refused");
+        self.0.observer.refused(&refused);
     }
 
     /// Exchanges the code of a sign-in and verifies who signed in.
@@ -148,7 +165,7 @@ impl Provider {
         if identity.ceiling.is_some_and(|at| id_token::born_expired(at, &claims, now)) {
             return Err(SignInError::BornExpired);
         }
-        let grant = joined(grant, id_token, &identity)
+        let grant = joined(grant, id_token, &identity, self.issuer())
             .map_err(|broken| SignInError::Malformed(broken.why))?;
         Ok(SignedIn { grant, identity })
     }
@@ -210,7 +227,7 @@ impl Provider {
         };
         let until = self.0.clock.now() + REFRESH_KEYS_WAIT;
         match self.identify(metadata, &id_token, until).await {
-            Ok((identity, _)) => match joined(*grant, id_token, &identity) {
+            Ok((identity, _)) => match joined(*grant, id_token, &identity, self.issuer()) {
                 Ok(grant) => Reply::Granted(Box::new(grant)),
                 Err(malformed) => Reply::Malformed(malformed),
             },
@@ -269,8 +286,14 @@ impl Provider {
 }
 
 /// Puts a verified ID token into its grant. The person it names becomes the subject that the
-/// session compares with its own (WIRE 10), also where the access token is no JWT.
-fn joined(mut grant: Grant, id_token: IdToken, identity: &Identity) -> Result<Grant, Malformed> {
+/// session compares with its own (WIRE 10), also where the access token is no JWT, and `issuer` the
+/// provider: a session of another one must not go on with these tokens.
+fn joined(
+    mut grant: Grant,
+    id_token: IdToken,
+    identity: &Identity,
+    issuer: &str,
+) -> Result<Grant, Malformed> {
     let claims = grant.claims.get_or_insert_with(AccessClaims::default);
     match &claims.subject {
         Some(subject) if *subject != identity.subject => {
@@ -279,6 +302,7 @@ fn joined(mut grant: Grant, id_token: IdToken, identity: &Identity) -> Result<Gr
         }
         Some(_) | None => claims.subject = Some(identity.subject.clone()),
     }
+    claims.issuer = Some(issuer.to_owned());
     grant.ceiling = identity.ceiling;
     grant.id_token = Some(id_token);
     Ok(grant)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::core::grant::Unheard;
 
 /// Hears of every HTTP request to a provider, and of what was noticed in its answers.
@@ -10,6 +12,11 @@ use crate::core::grant::Unheard;
 pub trait Observer: Send + Sync + 'static {
     /// Takes one request that has ended.
     fn requested(&self, request: Requested);
+
+    /// Takes a refresh that the provider has refused.
+    fn refused(&self, refused: &Refused<'_>) {
+        let _ = refused;
+    }
 
     /// Takes something odd in an answer that was usable all the same.
     fn noticed(&self, oddity: Oddity) {
@@ -34,6 +41,21 @@ pub struct Requested {
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
+}
+
+/// A refresh that the provider has refused, with what an operator asks first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `error` member, shortened.
+    pub error: Option<&'a str>,
+    /// The `error_description` member, shortened.
+    pub error_description: Option<&'a str>,
+    /// The API that was asked for.
+    pub audience: &'a str,
+    /// The scopes that were asked for.
+    pub scope: &'a str,
 }
 
 /// The endpoints of a provider, as the metrics tell them apart.

@@ -135,6 +135,7 @@ fn strict(
         claims: claims.map(|claims| AccessClaims {
             audiences: jwt::audiences(&claims),
             subject: jwt::text(&claims, "sub"),
+            issuer: None,
         }),
         ceiling: None,
     };

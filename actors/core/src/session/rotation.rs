@@ -47,7 +47,10 @@ pub fn turn(
     after.entries.retain(|entry| entry.expires_at() > now);
 
     if let Some(claims) = &grant.claims {
-        if claims.subject.as_deref().is_some_and(|subject| *subject != *before.subject) {
+        let (subject, issuer) = (claims.subject.as_deref(), claims.issuer.as_deref());
+        let is_other = subject.is_some_and(|subject| *subject != *before.subject)
+            || issuer.is_some_and(|issuer| *issuer != *before.provider);
+        if is_other {
             return (after, Turn::SubjectChanged);
         }
         let listed = |audience: &String| audience == need.audience.as_str();
@@ -174,6 +177,7 @@ mod tests {
         let claims = |audience: &str, subject: &str| AccessClaims {
             audiences: vec![audience.to_owned()],
             subject: Some(subject.to_owned()),
+            issuer: None,
         };
         for (claims, expected) in [
             (claims("A", "alice"), Turn::Kept),

@@ -6,21 +6,21 @@ use tokenward_core::scope::ScopeSet;
 
 use super::reading::{audience, scopes};
 
-pub(crate) fn parse(input: &Value) -> Value {
-    json!({ "scopes": list(&scopes(&input["scope"])) })
+pub(crate) fn parse(input: &Value) -> Option<Value> {
+    Some(json!({ "scopes": list(&scopes(&input["scope"])) }))
 }
 
-pub(crate) fn compare(input: &Value) -> Value {
+pub(crate) fn compare(input: &Value) -> Option<Value> {
     let (have, want) = (scopes(&input["have"]), scopes(&input["want"]));
     let strict = input["strict"] == true;
-    json!({ "match": if strict { have == want } else { have.covers(&want) } })
+    Some(json!({ "match": if strict { have == want } else { have.covers(&want) } }))
 }
 
-pub(crate) fn merge(input: &Value) -> Value {
-    json!({ "scope": scopes(&input["a"]).merge(&scopes(&input["b"])).to_string() })
+pub(crate) fn merge(input: &Value) -> Option<Value> {
+    Some(json!({ "scope": scopes(&input["a"]).merge(&scopes(&input["b"])).to_string() }))
 }
 
-pub(crate) fn missing(input: &Value) -> Value {
+pub(crate) fn missing(input: &Value) -> Option<Value> {
     let requested = scopes(&input["requested"]);
     // A grant that is left out is as asked (RFC 6749 §5.1).
     let granted = match input["granted"].is_null() {
@@ -31,10 +31,10 @@ pub(crate) fn missing(input: &Value) -> Value {
         true => requested.resource(),
         false => requested,
     };
-    json!({ "missing": list(&counted.missing_from(&granted)) })
+    Some(json!({ "missing": list(&counted.missing_from(&granted)) }))
 }
 
-pub(crate) fn request(input: &Value) -> Value {
+pub(crate) fn request(input: &Value) -> Option<Value> {
     let by_audience = &input["scope_by_audience"];
     let asked = scopes(&input["requested"]);
     let own = input["audience"].as_str().map_or(&Value::Null, |name| &by_audience[name]);
@@ -51,7 +51,7 @@ pub(crate) fn request(input: &Value) -> Value {
         true => policies.audience(&name).scopes.merge(&asked),
         false => asked,
     };
-    json!({ "scope": (!sent.is_empty()).then(|| sent.to_string()) })
+    Some(json!({ "scope": (!sent.is_empty()).then(|| sent.to_string()) }))
 }
 
 pub(crate) fn list(scopes: &ScopeSet) -> Vec<&str> {

@@ -11,34 +11,51 @@ use tokenward_core::secret::{AccessToken, IdToken, RefreshToken};
 use tokenward_core::session::rotation::{self, Turn};
 use tokenward_core::session::{Answer, Effect, Input, Need, Session, Want};
 use tokenward_core::snapshot::{self, Entry, Lookup, Snapshot};
+use tokenward_core::time::Instant;
 
-use super::reading::{PRIMARY, audience, entry, instant, scopes, seconds};
+use super::reading::{PRIMARY, audience, entries, entry, instant, scopes, seconds, span};
 use super::scopes::list;
 
-pub(crate) fn lookup(input: &Value) -> Value {
-    let entries: Vec<Entry> = input["entries"].as_array().unwrap().iter().map(entry).collect();
+pub(crate) fn lookup(input: &Value) -> Option<Value> {
+    let entries = entries(&input["entries"]);
     let (name, wanted) = (audience(&input["request"]["aud"]), scopes(&input["request"]["scope"]));
+    let now = instant(&input["now"]);
     if input["mode"] == "granted_strict" {
-        let slot = entries.iter().find(|own| own.audience == name && own.granted == wanted);
-        return match slot {
-            Some(entry) => json!({ "outcome": "hit", "token": entry.access_token.expose() }),
-            None => json!({ "outcome": "miss" }),
-        };
+        return Some(slot(entries, Need { audience: name, scopes: wanted }, now));
     }
-    let serve = Duration::from_secs(input["leeway"].as_u64().unwrap_or(0));
+    let serve = span(&input["leeway"]).unwrap_or_default();
     let margins = Margins { refresh_ahead: serve, serve };
-    match snapshot::lookup(&entries, &name, &wanted, margins, instant(&input["now"])) {
-        Lookup::Hit(entry) => json!({ "outcome": "hit", "token": entry.access_token.expose() }),
+    Some(match snapshot::lookup(&entries, &name, &wanted, margins, now) {
+        Lookup::Hit(entry) => json!({
+            "outcome": "hit", "token": entry.access_token.expose(), "missing": null,
+        }),
         Lookup::Downscoped { entry, missing } => json!({
             "outcome": "downscoped",
             "token": entry.access_token.expose(),
             "missing": list(&missing),
         }),
-        Lookup::Miss => json!({ "outcome": "miss" }),
+        Lookup::Miss => json!({ "outcome": "miss", "token": null, "missing": null }),
+    })
+}
+
+/// Looks for the token in whose place a new one of exactly the wanted grant comes.
+fn slot(entries: Vec<Entry>, need: Need, now: Instant) -> Value {
+    let mut before = Snapshot::new("https://t/".into(), "u1".into(), need.audience.clone(), None);
+    before.entries = entries;
+    let mut grant = grant(&json!({ "access_token": "the new one", "expires_in": 60 }));
+    grant.granted = Some(need.scopes.clone());
+    let (after, _) = rotation::turn(&before, &need, &grant, Epoch(2), now);
+    let stays = |entry: &Entry| {
+        after.entries.iter().any(|own| own.access_token == entry.access_token)
+            || entry.expires_at() <= now
+    };
+    match before.entries.iter().find(|entry| !stays(entry)) {
+        Some(entry) => json!({ "outcome": "hit", "token": entry.access_token.expose() }),
+        None => json!({ "outcome": "miss", "token": null }),
     }
 }
 
-pub(crate) fn upsert(input: &Value) -> Value {
+pub(crate) fn upsert(input: &Value) -> Option<Value> {
     let config = &input["config"];
     let primary = Need { audience: audience(&config["aud"]), scopes: scopes(&config["scope"]) };
     let asked = &input["request"]["scope"];
@@ -47,15 +64,21 @@ pub(crate) fn upsert(input: &Value) -> Value {
     let target = if named.is_null() { primary.audience.clone() } else { audience(named) };
     let need = Need { audience: target, scopes: asked };
     let before = session(&input["session"], &primary);
-    let grant = grant(&input["response"]);
+    let response = &input["response"];
     let now = instant(&input["now"]);
+    if response["access_token"].as_str().is_none_or(str::is_empty) {
+        // What makes it malformed is read from the bytes.
+        return None;
+    }
+    let grant = grant(response);
     let (mut after, turn) = rotation::turn(&before, &need, &grant, Epoch(2), now);
     let replaced = turn == Turn::SubjectChanged;
     if replaced {
         // Nothing of the old session goes over into the one of the new sign-in.
         let subject = grant.claims.as_ref().and_then(|claims| claims.subject.clone()).unwrap();
+        let issuer = grant.claims.as_ref().and_then(|claims| claims.issuer.clone());
         let fresh = Snapshot::new(
-            after.provider.clone(),
+            issuer.map_or(after.provider.clone(), Into::into),
             subject.as_str().into(),
             primary.audience.clone(),
             after.refresh_token.clone(),
@@ -75,14 +98,13 @@ pub(crate) fn upsert(input: &Value) -> Value {
         !(is_primary || is_unnamed)
     };
     let listed: Vec<&Entry> = after.entries.iter().filter(is_listed).collect();
-    let expected_times = input["request"]["force_additional"] == true && listed.len() == 1;
     let served = after.entries.iter().any(|own| own.access_token == grant.access_token);
     let of_b = after.entries.iter().filter(|entry| entry.audience.as_str() == "B");
-    let min_ttl = Duration::from_secs(input["request"]["min_ttl"].as_u64().unwrap_or(0));
+    let min_ttl = span(&input["request"]["min_ttl"]).unwrap_or_default();
     let margins = Margins { refresh_ahead: min_ttl, serve: min_ttl };
-    let is_short = margins.capped(grant.lifetime.unwrap()).serve < min_ttl;
-    let show = |entry: &&Entry| show(entry, expected_times && min_ttl.is_zero());
-    json!({
+    let lifetime = grant.lifetime.unwrap_or(rotation::LIFETIME_ASSUMED);
+    let is_short = margins.capped(lifetime).serve < min_ttl;
+    Some(json!({
         "session": if replaced { "replaced" } else { "kept" },
         "user_sub": &*after.subject,
         "primary_access_token": primary_token,
@@ -95,7 +117,7 @@ pub(crate) fn upsert(input: &Value) -> Value {
         "id_token": after.id_token.as_ref().map(IdToken::expose),
         "served_but_not_cached": served && listed.is_empty(),
         "warning": is_short.then_some("lifetime_below_leeway"),
-    })
+    }))
 }
 
 fn session(value: &Value, primary: &Need) -> Snapshot {
@@ -110,7 +132,7 @@ fn session(value: &Value, primary: &Need) -> Snapshot {
     own.audience = primary.audience.clone();
     (own.requested, own.granted) = (primary.scopes.clone(), primary.scopes.clone());
     session.entries.push(own);
-    session.entries.extend(value["entries"].as_array().unwrap().iter().map(entry));
+    session.entries.extend(entries(&value["entries"]));
     session
 }
 
@@ -118,50 +140,46 @@ fn grant(value: &Value) -> Grant {
     let claims = &value["claims"];
     Grant {
         access_token: AccessToken::new(value["access_token"].as_str().unwrap()),
-        lifetime: value["expires_in"].as_u64().map(Duration::from_secs),
+        lifetime: span(&value["expires_in"]),
         granted: (!value["scope"].is_null()).then(|| scopes(&value["scope"])),
         refresh_token: value["refresh_token"].as_str().map(RefreshToken::new),
         id_token: value["id_token"].as_str().map(IdToken::new),
         claims: claims.is_object().then(|| AccessClaims {
             audiences: Vec::new(),
             subject: claims["sub"].as_str().map(str::to_owned),
+            issuer: claims["iss"].as_str().map(str::to_owned),
         }),
         ceiling: None,
     }
 }
 
-fn show(entry: &Entry, with_end: bool) -> Value {
-    let mut shown = json!({
+fn show(entry: &&Entry) -> Value {
+    json!({
         "access_token": entry.access_token.expose(),
         "aud": entry.audience.as_str(),
         "granted": entry.granted.to_string(),
         "requested": entry.requested.to_string(),
-    });
-    if with_end && entry.requested == entry.granted {
-        shown["expires_at"] = seconds(entry.expires_at()).into();
-    }
-    shown
+        "expires_at": seconds(entry.expires_at()),
+    })
 }
 
-pub(crate) fn expiry(input: &Value) -> Value {
+pub(crate) fn expiry(input: &Value) -> Option<Value> {
+    let of_a_reply = ["response_expires_in", "id_token_iat", "id_token_nbf"];
+    if of_a_reply.iter().any(|key| input.get(key).is_some()) {
+        return None;
+    }
     let now = instant(&input["now"]);
-    let ahead = Duration::from_secs(input["leeway"].as_u64().unwrap_or(0));
+    let ahead = span(&input["leeway"]).unwrap_or_default();
     let margins = Margins { refresh_ahead: ahead, serve: Duration::ZERO };
     let need = Need { audience: audience(&json!(PRIMARY)), scopes: scopes(&json!("a")) };
     let refresh_token = (input["has_refresh"] == true).then(|| RefreshToken::new("rt0"));
     let mut stored =
         Snapshot::new("https://t/".into(), "u1".into(), need.audience.clone(), refresh_token);
     // A token whose end is unknown is not restored at all.
-    if !input["expires_at"].is_null() {
-        let mut own = entry(&json!({
-            "id": "t", "aud": PRIMARY, "granted": "a", "expires_at": input["expires_at"],
-        }));
-        if !input["issued_at"].is_null() {
-            own.received_at = instant(&input["issued_at"]);
-            own.lifetime = instant(&input["expires_at"]).since(own.received_at);
-        }
-        stored.entries.push(own);
-    }
+    stored.entries = entries(&json!([{
+        "id": "t", "aud": PRIMARY, "granted": "a", "expires_at": input["expires_at"],
+        "issued_at": input["issued_at"],
+    }]));
     let lifetime = stored.entries.first().map_or(Duration::ZERO, |entry| entry.lifetime);
     let mut policies = Policies::default();
     let policy = AudiencePolicy { margins, ..AudiencePolicy::default() };
@@ -189,5 +207,5 @@ pub(crate) fn expiry(input: &Value) -> Value {
         }
     }
     let leeway_max = margins.capped(lifetime).refresh_ahead.as_secs();
-    json!({ "action": action, "code": code, "effective_leeway_max": leeway_max })
+    Some(json!({ "action": action, "code": code, "effective_leeway_max": leeway_max }))
 }

@@ -173,7 +173,11 @@ impl Provider {
             granted: Some(granted),
             refresh_token: refresh,
             id_token: None,
-            claims: Some(AccessClaims { audiences: vec![audience], subject: Some(subject) }),
+            claims: Some(AccessClaims {
+                audiences: vec![audience],
+                subject: Some(subject),
+                issuer: None,
+            }),
             ceiling: None,
         }
     }
