@@ -21,6 +21,7 @@ use crate::provider::family::Grant;
 use crate::provider::registry::{Client, User};
 use crate::provider::settings::Settings;
 use crate::provider::{Params, Provider, family_name};
+use crate::secrecy;
 
 /// Families minted by one request: at some 600 bytes each this stays below a gigabyte.
 const MINT_MAX: u64 = 1_000_000;
@@ -149,6 +150,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/revoke", post(revoke))
         .route("/backchannel-logout", post(backchannel_logout))
         .route("/network", post(network))
+        .route("/secrets", get(secrets))
         .route("/ledger", get(events).delete(clear))
         .route("/ledger/summary", get(summary))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
@@ -225,6 +227,7 @@ impl Provider {
             let subject = grant.subject.clone();
             let family = self.start_family(grant);
             let refresh_token = self.seal.refresh_token(family, 1);
+            self.secrets.learn(secrecy::Kind::RefreshToken, &refresh_token);
             Minted { subject, family: family_name(family), refresh_token }
         });
         let minted = minted.collect();
@@ -325,6 +328,11 @@ async fn network(State(provider): Shared, body: Bytes) -> Answer {
     let Network { up } = read(&body)?;
     provider.network.send_replace(up);
     Ok(Json(json!({ "up": up })))
+}
+
+async fn secrets(State(provider): Shared) -> Json<Value> {
+    let (secrets, forgotten) = provider.secrets.all();
+    Json(json!({ "secrets": secrets, "forgotten": forgotten }))
 }
 
 async fn events(State(provider): Shared, Query(Since { since }): Query<Since>) -> Response {

@@ -48,6 +48,7 @@ mod faults;
 pub mod ledger;
 mod listen;
 pub mod provider;
+pub mod secrecy;
 
 /// The audience of the quotes API.
 pub const QUOTES_AUDIENCE: &str = "https://quotes.sandbox.example";
@@ -153,6 +154,13 @@ impl Sandbox {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.provider.ledger
+    }
+
+    /// Returns the secrets that were issued and received, to be looked for where none may be
+    /// (`GET /secrets`).
+    #[must_use]
+    pub fn secrets(&self) -> &secrecy::Secrets {
+        &self.provider.secrets
     }
 
     /// Returns the fault injector.

@@ -27,7 +27,7 @@ const USAGE: u8 = 64;
 /// Control port: POST /faults, DELETE /faults, GET and POST /tenant, POST /users,
 /// DELETE /users/NAME, POST /clients, POST /keys/rotate, POST /authenticate, POST /sessions,
 /// POST /revoke, POST /backchannel-logout, POST /network, GET /ledger?since=N,
-/// DELETE /ledger, GET /ledger/summary.
+/// DELETE /ledger, GET /ledger/summary, GET /secrets.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::faults::{Endpoint, Faults, deform};
 use crate::ledger::{Entry, Kind, Ledger};
+use crate::secrecy::{self, Secrets};
 
 use self::authorize::AuthorizeRequest;
 use self::device::DeviceCode;
@@ -50,7 +51,7 @@ mod userinfo;
 pub(crate) type Params = BTreeMap<String, String>;
 
 /// The largest body an endpoint of the provider reads; a client assertion is about 1 KB.
-const BODY_MAX_BYTES: usize = 64 * 1024;
+pub(crate) const BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// How long an authorization code lives.
 const CODE_LIFETIME_MS: u64 = 60_000;
@@ -79,6 +80,7 @@ pub(crate) struct Provider {
     pub(crate) seal: Seal,
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
+    pub(crate) secrets: Secrets,
     pub(crate) http: reqwest::Client,
     /// Whether the provider can be reached at all.
     pub(crate) network: watch::Sender<bool>,
@@ -129,6 +131,7 @@ impl Provider {
             seal: Seal::new(),
             ledger: Ledger::default(),
             faults: Faults::default(),
+            secrets: Secrets::default(),
             http,
             network: watch::Sender::new(true),
         })
@@ -187,6 +190,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/page.css", get(page_css))
         .route("/", get(pages::home))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&provider), secrecy::hear))
         .with_state(provider)
 }
 

@@ -151,6 +151,7 @@ impl Provider {
             "expires_in": lifetime_s,
             "interval": interval_s,
         });
+        self.secrets.learn_members(&body);
         Ok(Json(body).into_response())
     }
 }

@@ -48,6 +48,7 @@ impl Provider {
         if let Some(id_token) = extras.id_token {
             body["id_token"] = Value::String(id_token);
         }
+        self.secrets.learn_members(&body);
         ([(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], Json(body)).into_response()
     }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::hold;
 use crate::ledger::{Entry, Kind};
+use crate::secrecy;
 
 use super::authorize::{self, AuthorizeRequest, Prompt, Refused};
 use super::seal::random_name;
@@ -132,6 +133,7 @@ impl Provider {
 
     fn code_for(&self, request: AuthorizeRequest, browser: Browser) -> String {
         let code = random_name();
+        self.secrets.learn(secrecy::Kind::AuthorizationCode, &code);
         let location = request.code_location(&self.issuer, &code);
         let now_ms = self.clock.now_ms();
         hold(&self.desk).codes.put(code, Code { request, browser }, now_ms);

@@ -11,6 +11,7 @@ use url::Url;
 use crate::control::NamedBy;
 use crate::hold;
 use crate::ledger::{Entry, Kind};
+use crate::secrecy;
 
 use super::login::redirect;
 use super::{Params, Provider, pages};
@@ -66,6 +67,7 @@ impl Provider {
             NamedBy::Sub => (Some(subject), None),
         };
         let logout_token = self.logout_token(client, named);
+        self.secrets.learn(secrecy::Kind::LogoutToken, &logout_token);
         let call = self.http.post(uri).form(&[("logout_token", logout_token)]);
         let answer = call.send().await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
