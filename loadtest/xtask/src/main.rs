@@ -52,7 +52,7 @@ enum Command {
     /// Breaks the core on purpose, and looks for a breakage that no test catches
     Mutants,
     /// Replays the vectors of other implementations
-    Vectors(proofs::Vectors),
+    Vectors(proofs::vectors::Options),
     /// Installs what the tests and measurements need, and nothing else
     Setup,
     /// Measures one thing, and ends with one line on standard output
@@ -83,7 +83,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Crash(options) => crash::run(&options),
         Command::Sim(schedules) => proofs::simulate(&schedules),
         Command::Mutants => proofs::mutate(),
-        Command::Vectors(vectors) => proofs::replay(&vectors),
+        Command::Vectors(vectors) => proofs::vectors::run(&vectors),
         Command::Setup => setup::everything().map(drop),
         Command::Bench { subject } => bench::run(&subject),
     }
