@@ -1,30 +1,28 @@
-//! The crash loop: a real gateway under load, killed again and again at the worst moments, and
-//! what its sessions and the provider's ledger say about it afterwards.
+//! The crash loop: real gateways under load, killed again and again at the worst moments, and what
+//! their sessions and the providers' ledgers say about it afterwards.
+//!
+//! Several lanes run side by side, each a world of its own: one provider, one gateway, one crowd.
 
 mod aim;
-mod crowd;
+mod course;
+pub(crate) mod crowd;
 mod dice;
 mod doubt;
 mod judge;
+mod lane;
+mod points;
+mod port;
 mod trace;
 
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
-
 use clap::Args;
-use serde_json::json;
 
-use crate::child;
-use crate::clock::{self, Watch};
-use crate::crash::aim::{Aim, Point};
-use crate::crash::crowd::{Board, Crowd};
 use crate::crash::dice::Dice;
-use crate::crash::doubt::Doubts;
+use crate::crash::lane::{Lane, Shared};
+use crate::crash::points::Point;
 use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::{Profile, Tree};
-use crate::world::{self, Addresses, Launch, Route, World};
+use crate::world;
 
 /// Life of an access token, in seconds: so short that most sessions are in the middle of an exchange
 /// when a kill falls.
@@ -32,24 +30,11 @@ const SHORT_LIFE: u32 = 2;
 /// The same where the provider takes no refresh token twice: every session that is struck in the
 /// middle is lost by right, and enough must be left to be struck by the later kills.
 const LONG_LIFE: u32 = 20;
-/// What the sample APIs forgive beyond a token's end: `exp` is a whole second, so that a two-second
-/// token may be over after one, and a slow reply takes its share before the gateway sees it.
-const API_LEEWAY_SECONDS: u32 = 3;
-/// The latencies that the token endpoint is given in turn, in milliseconds.
-const LATENCIES_MS: [u64; 5] = [0, 20, 60, 150, 300];
-/// How long a gateway stays down: callers must meet a closed door, too.
-const DOWN: Duration = Duration::from_millis(50);
-/// How long a life may take until half of the sessions have been answered for every audience.
-const LIVELY_LIMIT: Duration = Duration::from_secs(4);
-/// The shortest time that sessions get to recover at the end: longer than a lease.
-const RECOVERY_MIN: Duration = Duration::from_secs(30);
-/// How often the end is looked for.
-const RECOVERY_GAP: Duration = Duration::from_millis(50);
 
 /// What the crash loop is asked for.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How often the gateway is killed
+    /// How often a gateway is killed, over all lanes
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     kills: u32,
     /// Chooses moments and latencies; drawn and told where it is absent
@@ -69,9 +54,15 @@ pub(crate) struct Options {
     /// The only point where kills fall; all in turn where it is absent
     #[arg(long)]
     point: Option<Point>,
-    /// Sessions under load
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=200))]
+    /// Sessions under load in each lane
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=200))]
     sessions: u32,
+    /// Gateways that are killed side by side, each with a provider and a crowd of its own
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    lanes: u32,
+    /// Kills optimised programs, as they are installed
+    #[arg(long)]
+    release: bool,
 }
 
 impl Options {
@@ -84,12 +75,23 @@ impl Options {
             life: 0,
             latency: None,
             point: None,
-            sessions: 40,
+            sessions: 12,
+            lanes: 4,
+            release: false,
         }
     }
 
     fn access_token_seconds(&self) -> u32 {
         if self.reuse_window == 0 { LONG_LIFE } else { SHORT_LIFE }
+    }
+
+    fn profile(&self) -> Profile {
+        if self.release { Profile::Release } else { Profile::Debug }
+    }
+
+    /// Returns how many kills the lane with this number makes: all have the same, or one more.
+    fn share(&self, lane: u32) -> u32 {
+        self.kills / self.lanes + u32::from(lane < self.kills % self.lanes)
     }
 }
 
@@ -101,112 +103,42 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let tree = Tree::find()?;
     let seed = options.seed.unwrap_or_else(Dice::random_seed);
-    let mut dice = Dice::new(seed);
     terminal::note("building the gateway and the sandbox");
-    world::build(&tree, Profile::Debug)?;
-    let mut world = World::start(&tree, "crash", launch(options)?, routes)?;
-    let control = world.control();
-    let tenant = json!({ "leeway_s": options.reuse_window, "api_leeway_s": API_LEEWAY_SECONDS });
-    control.post("tenant", &tenant)?;
-    let members = crowd::gather(&world, options.sessions)?;
+    world::build(&tree, options.profile())?;
+    // A build beside a long run must not put another program under it.
+    let tree = tree.with_copies(options.profile(), "crash", &["tokenward", "tokenward-sandbox"])?;
+    let lanes = options.lanes.min(options.kills);
+    let options = &Options { lanes, ..options.clone() };
+    let lanes = (0..lanes).map(|number| Lane::open(options, &tree, number, seed));
+    let lanes = lanes.collect::<Result<Vec<_>, _>>()?;
     terminal::note(&format!(
-        "{} sessions, {} audiences, {}-second tokens, reuse window {} s; \
+        "{} lanes of {} sessions, {} audiences, {}-second tokens, reuse window {} s; \
          repeat with --seed {seed}; state and logs: {}",
-        members.len(),
+        lanes.len(),
+        options.sessions,
         crowd::AUDIENCES.len(),
         options.access_token_seconds(),
         options.reuse_window,
-        world.folder().display()
+        lanes.iter().map(|lane| lane.folder().display().to_string()).collect::<Vec<_>>().join(", ")
     ));
-    let board = Arc::new(Board::new(&members));
-    let crowd = Crowd::start(&world.origin(), &members, &board, &mut dice);
-    let mut doubts = Doubts::new(&members);
-    let struck = strike(options, &mut world, &board, &mut doubts, &mut dice);
-    let waited = struck.and_then(|()| recover(options, &world, &board));
-    crowd.stop();
-    let waited = waited?;
-    let judged = judge::judge(options, &world, &board, &doubts, waited);
-    let stopped = world.stop();
-    judged.and(stopped)
+    let courses = {
+        let shared = Shared::new(terminal::progress(options.kills, "kills"));
+        lane::run_all(options, lanes, &shared)?
+    };
+    judge::judge(options, &courses)
 }
 
-/// Kills and restarts the gateway as often as asked.
-fn strike(
-    options: &Options,
-    world: &mut World,
-    board: &Board,
-    doubts: &mut Doubts,
-    dice: &mut Dice,
-) -> Result<(), Failure> {
-    // The first exchanges of all sessions fall together: no kill is to strike everybody at once.
-    let _ = clock::poll(RECOVERY_MIN, RECOVERY_GAP, || board.missing().is_empty().then_some(()));
-    let progress = terminal::progress(options.kills, "kills");
-    let (aim, control) = (Aim::new(world)?, world.control());
-    for kill in 0..options.kills {
-        let point = options.point.unwrap_or_else(|| Point::of(kill));
-        let latency = options.latency.unwrap_or_else(|| dice.pick(&LATENCIES_MS));
-        control.post("tenant", &json!({ "token_latency_ms": latency }))?;
-        thread::sleep(Duration::from_secs(options.life));
-        if point != Point::Random {
-            // Whoever is in doubt exchanges nothing: a chosen point needs sessions that do. Where
-            // few have recovered in time the kill falls all the same.
-            let _ = clock::poll(LIVELY_LIMIT, RECOVERY_GAP, || board.is_lively().then_some(()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lanes_share_all_kills() {
+        for (kills, lanes) in [(30, 4), (5_000, 3), (4, 4), (1, 1)] {
+            let options = Options { lanes, ..Options::step(kills) };
+            let shares: Vec<u32> = (0..lanes).map(|lane| options.share(lane)).collect();
+            assert_eq!(shares.iter().sum::<u32>(), kills);
+            assert!(shares.iter().all(|share| share.abs_diff(shares[0]) <= 1), "{shares:?}");
         }
-        let hit = aim.wait_for(point, dice)?;
-        board.goes_down();
-        world.gateway.kill();
-        control.delete("faults")?;
-        thread::sleep(DOWN);
-        let watch = Watch::start();
-        world.restart_gateway()?;
-        let life = board.comes_up(watch, watch.elapsed());
-        doubts.look(world, life, point, hit)?;
-        world.check()?;
-        progress.step(&format!(
-            "{} answered, {} sessions in doubt so far",
-            board.answered(),
-            doubts.count()
-        ));
     }
-    Ok(())
-}
-
-/// Waits until every session that has not ended was answered for every audience since the last start,
-/// and tells how long that took.
-fn recover(options: &Options, world: &World, board: &Board) -> Result<Duration, Failure> {
-    let _running = terminal::spinner("waiting until every session is answered for every audience");
-    world.control().post("tenant", &json!({ "token_latency_ms": 0 }))?;
-    let watch = Watch::start();
-    let limit = Duration::from_secs(options.reuse_window.into()).max(RECOVERY_MIN);
-    // Whoever is still missing then is counted as lost.
-    let silent = || board.missing().iter().any(|missing| missing.ended.is_none());
-    let _ = clock::poll(limit, RECOVERY_GAP, || (!silent()).then_some(()));
-    Ok(watch.elapsed())
-}
-
-fn launch(options: &Options) -> Result<Launch, Failure> {
-    Ok(Launch {
-        profile: Profile::Debug,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
-        access_token_seconds: options.access_token_seconds(),
-        reuse_window_seconds: Some(options.reuse_window),
-        gateway_core: None,
-        other_core: None,
-    })
-}
-
-fn routes(addresses: &Addresses) -> Vec<Route> {
-    let upstreams = [&addresses.apis.quotes, &addresses.apis.accounts, &addresses.apis.echo];
-    crowd::AUDIENCES
-        .iter()
-        .zip(upstreams)
-        .map(|(audience, upstream)| Route {
-            path: audience.prefix.to_owned(),
-            upstream: upstream.clone(),
-            audience: Some(audience.identifier.to_owned()),
-            scopes: audience.scopes.iter().map(|&scope| scope.to_owned()).collect(),
-            strip_prefix: true,
-        })
-        .collect()
 }

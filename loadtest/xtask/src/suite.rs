@@ -15,9 +15,8 @@ use crate::tree::Tree;
 
 /// How long the demo runs under chaos: two kills, and several refreshes after each.
 const DEMO_SECONDS: u64 = 28;
-/// How often the gateway is killed under load: each point of an exchange is hit several times in
-/// about a minute and a half.
-const CRASH_KILLS: u32 = 30;
+/// How often gateways are killed under load: each point of an exchange is hit some twenty times.
+const CRASH_KILLS: u32 = 200;
 
 /// What the test run is asked for.
 #[derive(Debug, Args)]

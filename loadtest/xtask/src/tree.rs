@@ -11,6 +11,8 @@ use crate::failure::Failure;
 pub(crate) struct Tree {
     root: PathBuf,
     target: PathBuf,
+    /// Where programs are taken from; Cargo's folder where none were set apart.
+    programs: PathBuf,
 }
 
 impl Tree {
@@ -33,7 +35,7 @@ impl Tree {
         };
         let target = env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root.join("target"), |folder| root.join(folder));
-        Ok(Self { root: root.to_owned(), target })
+        Ok(Self { root: root.to_owned(), programs: target.clone(), target })
     }
 
     /// Returns the workspace's root.
@@ -58,7 +60,29 @@ impl Tree {
 
     /// Returns a program that Cargo built.
     pub(crate) fn built(&self, profile: Profile, program: &str) -> PathBuf {
-        self.target.join(profile.folder()).join(program)
+        self.programs.join(profile.folder()).join(program)
+    }
+
+    /// Returns the tree with copies of the named programs in the folder of a run: what Cargo builds
+    /// from then on leaves them as they are.
+    ///
+    /// # Errors
+    /// `Unavailable` when they cannot be copied.
+    pub(crate) fn with_copies(
+        &self,
+        profile: Profile,
+        run: &str,
+        programs: &[&str],
+    ) -> Result<Self, Failure> {
+        let copied = Self { programs: self.fresh_run(run)?, ..self.clone() };
+        let folder = copied.programs.join(profile.folder());
+        fs::create_dir(&folder)
+            .map_err(|error| Failure::io("make the programs' folder", &error))?;
+        for program in programs {
+            fs::copy(self.built(profile, program), copied.built(profile, program))
+                .map_err(|error| Failure::io(&format!("copy {program}"), &error))?;
+        }
+        Ok(copied)
     }
 
     /// Returns an empty folder for one run's configuration, state and logs. Those of runs that have

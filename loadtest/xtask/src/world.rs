@@ -24,7 +24,7 @@ const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
 /// A start takes under a second; a machine that compiles on all cores beside it needs much more.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How often a starting gateway is asked whether it is ready.
-const READY_GAP: Duration = Duration::from_millis(50);
+const READY_GAP: Duration = Duration::from_millis(20);
 
 /// One route of the gateway, with the keys of its configuration file.
 #[derive(Clone, Debug, Serialize)]

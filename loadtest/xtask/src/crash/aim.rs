@@ -1,4 +1,4 @@
-//! Where a kill falls: at random, or at a chosen point of an exchange's way.
+//! Waits for the moment at which a kill falls on its point.
 
 use std::thread;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::dice::Dice;
+use super::points::Point;
 use super::trace::{LOG, STORE, Trace};
 use crate::clock;
 use crate::control::Control;
@@ -13,82 +14,22 @@ use crate::failure::Failure;
 use crate::world::World;
 
 /// How long the load runs before an aimed kill, at least and at most.
-const RUN: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1200)];
+const RUN: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(600)];
 /// How long a point is waited for. Every session exchanges each second, and the store's log is full
 /// after some seconds.
 const POINT_LIMIT: Duration = Duration::from_secs(6);
 /// How slow the provider is made before it commits, or after.
-const SLOW: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_millis(120);
 /// The same where the kill is to fall right on the reply: short, so that few replies pile up.
-const SLOW_REPLY: Duration = Duration::from_millis(60);
+const SLOW_REPLY: Duration = Duration::from_millis(40);
 /// The most requests that one aim slows down: more than fall into its time.
 const SLOWED_MAX: u32 = 500;
 /// How often the ledger is asked for the first commit after an aim.
 const LEDGER_GAP: Duration = Duration::from_millis(2);
+/// The frames in the store's log from which on it is soon moved: the store does so at 1,000.
+const NEARLY_FULL: u32 = 600;
 /// How far around a reply or a write a kill may fall: a save takes about as long.
 const AROUND: Duration = Duration::from_millis(3);
-
-/// A point on an exchange's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Point {
-    /// Anywhere.
-    Random,
-    /// As the intent is written, before the request is sent.
-    BeforeSend,
-    /// While the provider has the request and has not committed.
-    BeforeCommit,
-    /// After the provider committed, while its reply is on its way.
-    AfterCommit,
-    /// As the reply arrives, before it is saved.
-    BeforeSave,
-    /// Right after a save.
-    AfterSave,
-    /// While the store moves its log into its file.
-    Compaction,
-}
-
-impl Point {
-    /// In this order the kills go; chance comes twice as often as any chosen point.
-    const ROUND: [Self; 8] = [
-        Self::Random,
-        Self::BeforeSend,
-        Self::BeforeCommit,
-        Self::AfterCommit,
-        Self::Random,
-        Self::BeforeSave,
-        Self::AfterSave,
-        Self::Compaction,
-    ];
-
-    /// All points, each once.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Random,
-        Self::BeforeSend,
-        Self::BeforeCommit,
-        Self::AfterCommit,
-        Self::BeforeSave,
-        Self::AfterSave,
-        Self::Compaction,
-    ];
-
-    /// Returns the point of the kill with this number.
-    pub(super) const fn of(kill: u32) -> Self {
-        Self::ROUND[kill as usize % Self::ROUND.len()]
-    }
-
-    /// Says it in words.
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::Random => "at random",
-            Self::BeforeSend => "before the send",
-            Self::BeforeCommit => "before the provider commits",
-            Self::AfterCommit => "after the provider committed",
-            Self::BeforeSave => "before the save",
-            Self::AfterSave => "after the save",
-            Self::Compaction => "during compaction",
-        }
-    }
-}
 
 /// What is needed to hit a point.
 #[derive(Debug)]
@@ -104,6 +45,11 @@ impl Aim {
     /// `Unavailable` when the state directory cannot be watched.
     pub(super) fn new(world: &World) -> Result<Self, Failure> {
         Ok(Self { control: world.control(), trace: Trace::on(&world.state())? })
+    }
+
+    /// Tells whether the store will move its log into its file within a second or two.
+    pub(super) fn log_is_nearly_full(&self) -> bool {
+        self.trace.log_frames() >= NEARLY_FULL
     }
 
     /// Returns when it is time to kill, and whether the point was reached.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) use self::board::{Board, Recovery};
+pub(super) use self::board::{Board, Missing, Recovery, Tally};
 use super::dice::Dice;
 use crate::failure::Failure;
 use crate::http::Caller;
@@ -19,7 +19,7 @@ mod board;
 /// Callers of each session: two at once meet every exchange.
 const CALLERS: usize = 2;
 /// Between two calls of one caller, at least and at most: some ten calls for each access token.
-const GAP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(180)];
+const GAP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(240)];
 
 /// An API that the crowd calls.
 #[derive(Debug)]
@@ -56,10 +56,17 @@ pub(super) const AUDIENCES: [Audience; 3] = [
 
 /// A session of the crowd.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The session's public id.
-    pub(super) id: String,
+    pub(crate) id: String,
     handle: String,
+}
+
+impl Member {
+    /// Returns what a program sends for this session.
+    pub(crate) fn authorization(&self) -> String {
+        format!("Bearer {}", self.handle)
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,7 +90,7 @@ struct Adopted {
 ///
 /// # Errors
 /// `Ours` when either refuses.
-pub(super) fn gather(world: &World, count: u32) -> Result<Vec<Member>, Failure> {
+pub(crate) fn gather(world: &World, count: u32) -> Result<Vec<Member>, Failure> {
     let [first, ..] = AUDIENCES;
     let wish = json!({
         "count": count,
@@ -134,7 +141,7 @@ impl Crowd {
         let callers = seats.map(|seat| {
             let mut caller = Calling {
                 seat,
-                authorization: format!("Bearer {}", members[seat].handle),
+                authorization: members[seat].authorization(),
                 origin: origin.to_owned(),
                 caller: Caller::new(),
                 board: Arc::clone(board),

@@ -1,11 +1,12 @@
 //! Which sessions each kill has left in doubt, as the restarted gateway says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter::Sum;
 
 use serde::Deserialize;
 
-use super::aim::Point;
 use super::crowd::{Member, Recovery};
+use super::points::Point;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::world::World;
@@ -98,8 +99,23 @@ impl Doubts {
         self.found.contains(&(recovery.life, recovery.seat))
     }
 
+    /// Returns how often the gateway was killed.
+    pub(super) fn kills(&self) -> u32 {
+        self.by_point.values().map(|struck| struck.kills).sum()
+    }
+
     /// Returns what the kills at a point have done.
     pub(super) fn at(&self, point: Point) -> Struck {
         self.by_point.get(point.words()).copied().unwrap_or_default()
+    }
+}
+
+impl Sum for Struck {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            kills: sum.kills + one.kills,
+            hits: sum.hits + one.hits,
+            in_doubt: sum.in_doubt + one.in_doubt,
+        })
     }
 }

@@ -3,27 +3,16 @@
 use std::time::Duration;
 
 use super::Options;
-use super::aim::Point;
-use super::crowd::Board;
-use super::doubt::Doubts;
+use super::course::{Calls, Course, Ledger, Recovered};
+use super::doubt::Struck;
+use super::points::Point;
 use crate::failure::Failure;
 use crate::terminal;
-use crate::world::World;
 
 /// From this reuse window on the retry of a lost call always falls inside (DESIGN, law L3).
 const SAFE_WINDOW_SECONDS: u32 = 30;
 /// The most lost sessions that are told one by one.
 const TOLD_MAX: usize = 5;
-
-/// The provider's sums that count here.
-#[derive(Debug)]
-struct Ledger {
-    rotations: u64,
-    forks: u64,
-    reuse_detected: u64,
-    families_revoked: u64,
-    max_concurrent_per_family: u64,
-}
 
 /// The sessions that did not live on.
 #[derive(Debug, Default)]
@@ -37,24 +26,18 @@ struct Lost {
 ///
 /// # Errors
 /// `Missed` with everything that must not have been.
-pub(super) fn judge(
-    options: &Options,
-    world: &World,
-    board: &Board,
-    doubts: &Doubts,
-    waited: Duration,
-) -> Result<(), Failure> {
-    let ledger = Ledger::read(world)?;
-    tell_points(doubts);
-    tell_times(board, doubts, waited);
-    let tally = board.tally();
+pub(super) fn judge(options: &Options, courses: &[Course]) -> Result<(), Failure> {
+    let ledger = courses.iter().map(|course| course.ledger).sum::<Ledger>();
+    let calls = courses.iter().map(|course| &course.calls).sum::<Calls>();
+    tell_points(courses);
+    tell_times(courses);
     terminal::note(&format!(
         "calls: {} answered, {} told to come back (503 with Retry-After), {} while the gateway was \
          down, {} wrong",
-        tally.answered, tally.postponed, tally.unanswered, tally.broken
+        calls.answered, calls.postponed, calls.unanswered, calls.broken
     ));
     terminal::note(&format!(
-        "ledger: {} rotations, {} of them repeated inside the reuse window, {} reuses detected, \
+        "ledgers: {} rotations, {} of them repeated inside the reuse window, {} reuses detected, \
          {} families revoked, at most {} refreshes of one family at once",
         ledger.rotations,
         ledger.forks,
@@ -62,20 +45,23 @@ pub(super) fn judge(
         ledger.families_revoked,
         ledger.max_concurrent_per_family
     ));
-    let lost = count_lost(board, doubts);
+    let lost = count_lost(courses);
     let mut broken = broken(options, &ledger, &lost);
-    if tally.broken > 0 {
-        broken.push(format!("{} calls answered as none may be:", tally.broken));
-        broken.extend(tally.told);
+    if calls.broken > 0 {
+        broken.push(format!("{} calls answered as none may be:", calls.broken));
+        broken.extend(calls.told);
     }
+    let kills: u32 = courses.iter().map(|course| course.doubts.kills()).sum();
     terminal::result(&format!(
-        "crash kills {} lost {} revoked {}",
-        options.kills, lost.count, ledger.families_revoked
+        "crash kills {kills} lost {} revoked {}",
+        lost.count, ledger.families_revoked
     ));
     if broken.is_empty() {
         return Ok(());
     }
-    Err(Failure::Missed(format!("{}\nlogs: {}", broken.join("\n  "), world.folder().display())))
+    let folders = courses.iter().map(|course| course.folder.display().to_string());
+    let folders = folders.collect::<Vec<_>>().join(", ");
+    Err(Failure::Missed(format!("{}\nlogs: {folders}", broken.join("\n  "))))
 }
 
 /// Returns what must not have been; empty when all went well.
@@ -106,22 +92,14 @@ fn broken(options: &Options, ledger: &Ledger, lost: &Lost) -> Vec<String> {
     broken
 }
 
-fn count_lost(board: &Board, doubts: &Doubts) -> Lost {
+fn count_lost(courses: &[Course]) -> Lost {
     let mut lost = Lost::default();
-    for missing in board.missing() {
+    for gone in courses.iter().flat_map(|course| &course.lost) {
         lost.count += 1;
-        let explained = match &missing.ended {
-            Some((era, _)) => doubts.had(&missing.id, *era),
-            None => false,
-        };
-        lost.unexplained += usize::from(!explained);
+        lost.unexplained += usize::from(!gone.was_in_doubt);
         if lost.count <= TOLD_MAX {
-            let doubt = if explained { "was in doubt" } else { "was not in doubt" };
-            let why = match &missing.ended {
-                Some((era, why)) => format!("ended after {} kills: {why}", era.div_ceil(2)),
-                None => "was not answered for every audience".to_owned(),
-            };
-            terminal::note(&format!("lost: {}, which {doubt}; {why}", missing.id));
+            let doubt = if gone.was_in_doubt { "was in doubt" } else { "was not in doubt" };
+            terminal::note(&format!("lost: {}, which {doubt}; {}", gone.id, gone.why));
         }
     }
     if lost.count > 0 {
@@ -134,10 +112,10 @@ fn count_lost(board: &Board, doubts: &Doubts) -> Lost {
     lost
 }
 
-fn tell_points(doubts: &Doubts) {
+fn tell_points(courses: &[Course]) {
     let head = ["kills", "aimed", "hit", "sessions in doubt"].map(str::to_owned).to_vec();
     let row = |point: &Point| {
-        let struck = doubts.at(*point);
+        let struck = courses.iter().map(|course| course.doubts.at(*point)).sum::<Struck>();
         let numbers = [u64::from(struck.kills), u64::from(struck.hits), struck.in_doubt as u64];
         std::iter::once(point.words().to_owned())
             .chain(numbers.map(|number| number.to_string()))
@@ -147,21 +125,18 @@ fn tell_points(doubts: &Doubts) {
     terminal::note(&terminal::table(&rows));
 }
 
-fn tell_times(board: &Board, doubts: &Doubts, waited: Duration) {
-    let (doubted, others): (Vec<_>, Vec<_>) = board
-        .recoveries()
-        .into_iter()
-        .filter(|one| one.life > 0)
-        .partition(|one| doubts.is_of(one));
-    let took =
-        |recoveries: &[super::crowd::Recovery]| spread(recoveries.iter().map(|one| one.took));
+fn tell_times(courses: &[Course]) {
+    let recoveries = courses.iter().flat_map(|course| &course.recoveries);
+    let (doubted, others): (Vec<_>, Vec<_>) =
+        recoveries.partition(|recovery| recovery.was_in_doubt);
+    let took = |recoveries: &[&Recovered]| spread(recoveries.iter().map(|one| one.took));
     terminal::note(&format!(
         "ready after {}\nall three audiences answered, from the start on: sessions in doubt {}; \
          others {}\nafter the last start everybody was answered within {} ms of waiting",
-        spread(board.starts().into_iter()),
+        spread(courses.iter().flat_map(|course| course.starts.iter().copied())),
         took(&doubted),
         took(&others),
-        waited.as_millis()
+        courses.iter().map(|course| course.waited.as_millis()).max().unwrap_or_default()
     ));
 }
 
@@ -174,23 +149,6 @@ fn spread(times: impl Iterator<Item = Duration>) -> String {
             format!("p50 {median} ms, most {most} ms ({} times)", sorted.len())
         }
         (None, _) | (_, None) => "never".to_owned(),
-    }
-}
-
-impl Ledger {
-    fn read(world: &World) -> Result<Self, Failure> {
-        let control = world.control();
-        let sum = |key: &str| {
-            let lacking = || Failure::Ours(format!("the sandbox's ledger does not tell {key}"));
-            control.sum(key).ok_or_else(lacking)
-        };
-        Ok(Self {
-            rotations: sum("rotations")?,
-            forks: sum("forks")?,
-            reuse_detected: sum("reuse_detected")?,
-            families_revoked: sum("families_revoked")?,
-            max_concurrent_per_family: sum("max_concurrent_per_family")?,
-        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Sees the gateway write: the kernel tells of every write into its state directory.
 
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +15,10 @@ use crate::failure::Failure;
 pub(super) const STORE: &str = "sessions.db";
 /// The store's log: written by every journal entry and every save.
 pub(super) const LOG: &str = "sessions.db-wal";
+/// What SQLite's connections share about the log.
+const LOG_INDEX: &str = "sessions.db-shm";
+/// Where the index has the number of the log's last frame: a native u32 (SQLite, walformat.html).
+const LAST_FRAME_AT: u64 = 16;
 /// Between two looks: a flush takes milliseconds, so that a kill falls into it.
 const LOOK_GAP: Duration = Duration::from_micros(100);
 
@@ -20,6 +26,7 @@ const LOOK_GAP: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub(super) struct Trace {
     inotify: Inotify,
+    folder: PathBuf,
 }
 
 impl Trace {
@@ -36,7 +43,7 @@ impl Trace {
         let inotify = watching.map_err(|error| {
             Failure::Unavailable(format!("could not watch {}: {error}", folder.display()))
         })?;
-        Ok(Self { inotify })
+        Ok(Self { inotify, folder: folder.to_owned() })
     }
 
     /// Waits for the next write to the named file; false when none came in time.
@@ -52,6 +59,16 @@ impl Trace {
             seen.then_some(())
         });
         seen.is_some()
+    }
+
+    /// Returns how many frames the log has that are not moved; 0 where that is not known.
+    pub(super) fn log_frames(&self) -> u32 {
+        let mut frames = [0; 4];
+        let index = File::open(self.folder.join(LOG_INDEX));
+        match index.and_then(|index| index.read_exact_at(&mut frames, LAST_FRAME_AT)) {
+            Ok(()) => u32::from_ne_bytes(frames),
+            Err(_) => 0,
+        }
     }
 
     /// Takes the news out: `None` where there is none, else whether the file was among it.

@@ -1,5 +1,6 @@
 //! What all callers heard, written down once.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub(in super::super) struct Missing {
 }
 
 /// How often each kind of answer was heard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in super::super) struct Tally {
     pub(in super::super) answered: u64,
     pub(in super::super) postponed: u64,
@@ -206,6 +207,18 @@ impl Board {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Sum<&'a Tally> for Tally {
+    fn sum<I: Iterator<Item = &'a Tally>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            answered: sum.answered + one.answered,
+            postponed: sum.postponed + one.postponed,
+            unanswered: sum.unanswered + one.unanswered,
+            broken: sum.broken + one.broken,
+            told: sum.told.iter().chain(&one.told).take(TOLD_MAX).cloned().collect(),
+        })
     }
 }
 
