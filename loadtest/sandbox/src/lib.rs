@@ -21,6 +21,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -175,6 +176,11 @@ impl Sandbox {
     /// The sentence that says which key or value is wrong.
     pub fn tenant(&self, patch: &Value) -> Result<(), String> {
         self.provider.patch_settings(patch).map(|_| ())
+    }
+
+    /// Moves the sandbox's clock forward: what it issued grows older by as much.
+    pub fn advance(&self, by: Duration) {
+        self.provider.clock.advance(by);
     }
 
     /// Adds or replaces a user (`POST /users`).

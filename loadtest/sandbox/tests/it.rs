@@ -13,5 +13,7 @@ mod flows;
 mod program;
 #[path = "it/rotation.rs"]
 mod rotation;
+#[path = "it/vectors.rs"]
+mod vectors;
 #[path = "it/world.rs"]
 mod world;

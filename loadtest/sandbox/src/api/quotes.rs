@@ -77,7 +77,7 @@ async fn stream(State(gate): State<Gate>, headers: HeaderMap) -> Response {
 }
 
 fn quote_of_the_day(gate: &Gate) -> (u64, &'static str, &'static str) {
-    let clock = gate.provider.clock;
+    let clock = &gate.provider.clock;
     let day = clock.unix_s(clock.now_ms()) / DAY_S;
     let place = usize::try_from(day % 7).unwrap_or_default();
     let (text, author) = QUOTES.get(place).copied().unwrap_or_default();

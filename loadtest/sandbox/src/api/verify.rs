@@ -66,7 +66,7 @@ impl Verifier {
             issuer: provider.issuer.clone(),
             audience,
             http: provider.http.clone(),
-            clock: provider.clock,
+            clock: provider.clock.clone(),
             keys: tokio::sync::Mutex::default(),
             checked: Mutex::default(),
         }
