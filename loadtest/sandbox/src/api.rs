@@ -21,6 +21,7 @@ use self::verify::{Claims, Distrust, Verifier};
 mod accounts;
 mod echo;
 mod quotes;
+mod step_up;
 mod verify;
 
 /// The largest body the quotes and accounts APIs read.
@@ -49,7 +50,9 @@ pub(crate) fn all(provider: &Arc<Provider>) -> [Served; 3] {
     };
     let served = |gate: Gate, router: Router| Served {
         name: gate.name,
-        router: router.layer(from_fn_with_state(gate, faulty)),
+        router: router
+            .layer(from_fn_with_state(gate.clone(), step_up::ask))
+            .layer(from_fn_with_state(gate, faulty)),
     };
     let small = DefaultBodyLimit::max(BODY_MAX_BYTES);
     let quotes = gate("quotes", crate::QUOTES_AUDIENCE);
@@ -74,20 +77,7 @@ impl Gate {
         headers: &HeaderMap,
         scope: Option<&str>,
     ) -> Result<Arc<Claims>, Response> {
-        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let access_token = bearer
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, access_token)| access_token.trim())
-            .ok_or_else(|| unauthorized("there is no bearer token"))?;
-        let leeway_s = hold(&self.provider.tenant).settings.api_leeway_s;
-        let claims =
-            self.verifier.check(access_token, leeway_s).await.map_err(
-                |distrust| match distrust {
-                    Distrust::Token(reason) => unauthorized(reason),
-                    Distrust::KeysUnreachable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-                },
-            )?;
+        let claims = self.claims(headers).await?;
         match scope {
             Some(scope) if !has_scope(&claims.scope, scope) => {
                 let reason = "the token lacks a scope";
@@ -95,6 +85,21 @@ impl Gate {
             }
             Some(_) | None => Ok(claims),
         }
+    }
+
+    async fn claims(&self, headers: &HeaderMap) -> Result<Arc<Claims>, Response> {
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let access_token = bearer
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, access_token)| access_token.trim())
+            .ok_or_else(|| unauthorized("there is no bearer token"))?;
+        let leeway_s = hold(&self.provider.tenant).settings.api_leeway_s;
+        let checked = self.verifier.check(access_token, leeway_s).await;
+        checked.map_err(|distrust| match distrust {
+            Distrust::Token(reason) => unauthorized(reason),
+            Distrust::KeysUnreachable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        })
     }
 
     /// Returns what may be shown of an access token, so that people can watch it being replaced.
@@ -107,6 +112,9 @@ impl Gate {
             "scope": claims.scope,
             "seconds_left": claims.exp.saturating_sub(now_s),
             "issued_at": claims.iat,
+            "acr": claims.acr,
+            "amr": claims.amr,
+            "auth_time": claims.auth_time,
         })
     }
 }

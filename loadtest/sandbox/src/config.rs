@@ -153,6 +153,7 @@ fn user(display_name: &str) -> User {
         password: "sandbox".to_owned(),
         subject: None,
         display_name: Some(display_name.to_owned()),
+        factors: Vec::new(),
     }
 }
 

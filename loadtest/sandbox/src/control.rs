@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,13 @@ use crate::hold;
 use crate::ledger::{Entry, Kind};
 use crate::provider::authorize::PASSWORD_ACR;
 use crate::provider::family::Grant;
+use crate::provider::mfa::factor::FactorKind;
 use crate::provider::registry::{Client, User};
 use crate::provider::settings::Settings;
 use crate::provider::{Params, Provider, family_name};
 use crate::secrecy;
+
+mod users;
 
 /// Families minted by one request: at some 600 bytes each this stays below a gigabyte.
 const MINT_MAX: u64 = 1_000_000;
@@ -41,6 +44,10 @@ pub struct Authenticate {
     pub user: Option<String>,
     /// Whether the user refuses.
     pub deny: bool,
+    /// With `authorize_url`, the second factor the user gives.
+    pub factor: Option<FactorKind>,
+    /// Decides the newest push that waits for the user instead.
+    pub push: bool,
 }
 
 /// Families to mint for a load test.
@@ -141,8 +148,7 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
     Router::new()
         .route("/faults", post(arm).delete(disarm))
         .route("/tenant", get(settings).post(patch))
-        .route("/users", post(put_user))
-        .route("/users/{name}", delete(delete_user))
+        .merge(users::router())
         .route("/clients", post(put_client))
         .route("/keys/rotate", post(rotate))
         .route("/authenticate", post(authenticate))
@@ -182,17 +188,21 @@ impl Provider {
             };
             user.map(User::subject).ok_or("there is no such user; POST /users first")?
         };
+        if wanted.push {
+            let decided = self.decide_push(&subject, !wanted.deny);
+            return decided.then_some(None).ok_or("no push waits for this user".to_owned());
+        }
         let subject = Some(subject).filter(|_| !wanted.deny);
         match (&wanted.authorize_url, &wanted.user_code) {
             (Some(url), None) => {
                 let url = Url::parse(url).map_err(|error| format!("authorize_url: {error}"))?;
                 let params: Params = url.query_pairs().into_owned().collect();
-                Ok(Some(self.approve(&params, subject)?))
+                Ok(Some(self.approve(&params, subject, wanted.factor)?))
             }
             (None, Some(user_code)) if self.decide_device(user_code, subject) => Ok(None),
             (None, Some(_)) => Err("the user code is unknown, used or expired".to_owned()),
             (Some(_), Some(_)) | (None, None) => {
-                Err("give either authorize_url or user_code".to_owned())
+                Err("give one of authorize_url, user_code and push".to_owned())
             }
         }
     }
@@ -223,6 +233,7 @@ impl Provider {
                 auth_time_ms: self.clock.now_ms(),
                 acr: PASSWORD_ACR.to_owned(),
                 nonce: None,
+                second: None,
             };
             let subject = grant.subject.clone();
             let family = self.start_family(grant);
@@ -271,20 +282,6 @@ async fn settings(State(provider): Shared) -> Json<Settings> {
 
 async fn patch(State(provider): Shared, body: Bytes) -> Result<Json<Settings>, Refused> {
     provider.patch_settings(&read(&body)?).map(Json).map_err(Refused)
-}
-
-async fn put_user(State(provider): Shared, body: Bytes) -> Answer {
-    let user: User = read(&body)?;
-    let subject = user.subject();
-    hold(&provider.tenant).put_user(user);
-    Ok(Json(json!({ "subject": subject })))
-}
-
-async fn delete_user(State(provider): Shared, Path(name): Path<String>) -> StatusCode {
-    match hold(&provider.tenant).delete_user(&name) {
-        true => StatusCode::NO_CONTENT,
-        false => StatusCode::NOT_FOUND,
-    }
 }
 
 async fn put_client(State(provider): Shared, body: Bytes) -> Answer {

@@ -28,6 +28,8 @@ pub enum Endpoint {
     Discovery,
     /// The revocation endpoint.
     Revoke,
+    /// The endpoint that challenges a second factor.
+    MfaChallenge,
     /// The sample APIs.
     Api,
 }

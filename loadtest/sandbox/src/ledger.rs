@@ -103,8 +103,26 @@ pub struct Summary {
     pub logins: u64,
     /// Clients that failed to authenticate.
     pub clients_refused: u64,
-    /// Challenges for a second factor.
+    /// Demands for a second factor: `mfa_required`, refused silent sign-ins, pages.
     pub mfa_challenges: u64,
+    /// Demands completed, at the token endpoint or on a page.
+    pub mfa_verified: u64,
+    /// Wrong codes.
+    pub mfa_wrong_codes: u64,
+    /// Polls told that the user refused.
+    pub mfa_rejected: u64,
+    /// Polls told to go on.
+    pub mfa_pending: u64,
+    /// Polls told to slow down.
+    pub mfa_slow_down: u64,
+    /// Attempts and messages beyond the limits.
+    pub mfa_rate_limited: u64,
+    /// `mfa_token`s that were unknown, used, expired or another client's.
+    pub mfa_tokens_refused: u64,
+    /// Messages and pushes sent.
+    pub mfa_sent: u64,
+    /// Authenticators enrolled.
+    pub mfa_enrolled: u64,
     /// Faults played.
     pub faults_played: u64,
     /// Most refreshes of one family in flight at once whose callers were all still connected: law
@@ -219,7 +237,29 @@ impl Summary {
             Kind::Logout => self.logouts += 1,
             Kind::ClientRefused => self.clients_refused += 1,
             Kind::FaultPlayed => self.faults_played += 1,
-            Kind::SilentLogin
+            Kind::OtpVerified | Kind::OobVerified | Kind::RecoveryVerified => {
+                self.mfa_verified += 1;
+                self.rotations += u64::from(entry.latest > entry.generation);
+            }
+            Kind::MfaPagePassed => self.mfa_verified += 1,
+            Kind::OtpWrong | Kind::OobWrong | Kind::RecoveryWrong | Kind::MfaPageFailed => {
+                self.mfa_wrong_codes += 1;
+            }
+            Kind::MfaRequired => self.mfa_challenges += 1,
+            Kind::MfaRejected => self.mfa_rejected += 1,
+            Kind::MfaPending => self.mfa_pending += 1,
+            Kind::MfaSlowDown => self.mfa_slow_down += 1,
+            Kind::MfaRateLimited => self.mfa_rate_limited += 1,
+            Kind::MfaTokenRefused => self.mfa_tokens_refused += 1,
+            Kind::MfaEnrolled => self.mfa_enrolled += 1,
+            Kind::MfaSmsSent | Kind::MfaVoiceSent | Kind::MfaEmailSent | Kind::MfaPushSent => {
+                self.mfa_sent += 1;
+            }
+            Kind::MfaOtpAsked
+            | Kind::MfaBadRequest
+            | Kind::MfaEnrollStarted
+            | Kind::MfaUnenrolled
+            | Kind::SilentLogin
             | Kind::SilentLoginRefused
             | Kind::CodeRefused
             | Kind::BackchannelLogout

@@ -37,8 +37,14 @@ pub use self::config::{Config, ConfigError, Listen};
 pub use self::control::{Authenticate, Mint, Minted, NamedBy};
 pub use self::faults::{Endpoint, Fault, FaultKind, Faults, When};
 pub use self::ledger::Ledger;
+pub use self::provider::mfa::factor::{Factor, FactorKind};
+pub use self::provider::mfa::phone::Message;
+pub use self::provider::mfa::settings::{
+    ChallengeAt, MFA_ACR, MfaPolicy, MfaRule, MfaSettings, Protocol, Then, Unenrolled,
+    When as RuleWhen,
+};
 pub use self::provider::registry::{Audience, AuthMethod, Client, User};
-pub use self::provider::settings::{MrrtPolicy, Settings, Statuses, UnknownAudience};
+pub use self::provider::settings::{ApiStepUp, MrrtPolicy, Settings, Statuses, UnknownAudience};
 
 mod api;
 mod app;
@@ -112,6 +118,7 @@ impl Sandbox {
         let (provider_listener, provider_address) = bind(listen.provider).await?;
         let issuer = format!("http://{provider_address}/");
         let clock = Clock::start();
+        let user = user.into_iter().map(User::prepared).collect();
         let tenant = Tenant::new(tenant, user, client, audience);
         let provider = Arc::new(Provider::new(issuer.clone(), tenant, clock)?);
         let (stopping, stopped) = watch::channel(false);
@@ -183,9 +190,33 @@ impl Sandbox {
         self.provider.clock.advance(by);
     }
 
-    /// Adds or replaces a user (`POST /users`).
-    pub fn put_user(&self, user: User) {
-        hold(&self.provider.tenant).put_user(user);
+    /// Adds or replaces a user (`POST /users`) and returns the user with the identifiers and secrets
+    /// of all factors.
+    pub fn put_user(&self, user: User) -> User {
+        self.provider.put_user(user)
+    }
+
+    /// Returns a user (`GET /users/{name}`).
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<User> {
+        hold(&self.provider.tenant).user(name).cloned()
+    }
+
+    /// Returns the one-time password that a user's authenticator shows and that was not used yet
+    /// (`GET /users/{name}/otp`).
+    ///
+    /// # Errors
+    /// The sentence that says why there is none.
+    pub fn otp(&self, name: &str) -> Result<String, String> {
+        self.provider.otp_of(name)
+    }
+
+    /// Returns the messages a user was sent, the newest last (`GET /users/{name}/messages`).
+    ///
+    /// # Errors
+    /// The sentence that says that there is no such user.
+    pub fn messages(&self, name: &str) -> Result<Vec<Message>, String> {
+        self.provider.messages_of(name)
     }
 
     /// Deletes a user (`DELETE /users/{name}`) and tells whether there was one.
@@ -206,7 +237,8 @@ impl Sandbox {
         self.provider.rotate_keys(forgotten)
     }
 
-    /// Decides an authorization request or a device code as a user would (`POST /authenticate`).
+    /// Decides an authorization request, a device code or a push as a user would
+    /// (`POST /authenticate`).
     /// Returns where the browser would be sent, for an authorization request.
     ///
     /// # Errors

@@ -9,19 +9,23 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::faults::{Endpoint, Faults, deform};
+use crate::hold;
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::secrecy::{self, Secrets};
 
 use self::authorize::AuthorizeRequest;
 use self::device::DeviceCode;
-use self::family::FamilyId;
+use self::family::{FamilyId, Second};
 use self::keys::Keys;
+use self::mfa::limits::Limits;
+use self::mfa::phone::{Challenge, Phones};
+use self::mfa::{Context, Waiting};
 use self::seal::Seal;
 use self::shelf::Shelf;
 use self::tenant::Tenant;
@@ -33,8 +37,9 @@ pub mod device;
 pub mod family;
 mod issue;
 mod keys;
-mod login;
+pub(crate) mod login;
 pub(crate) mod logout;
+pub mod mfa;
 mod pages;
 pub mod policy;
 pub mod refusal;
@@ -61,6 +66,8 @@ const LOGIN_PAGE_LIFETIME_MS: u64 = 3_600_000;
 const BROWSER_LIFETIME_MS: u64 = 3 * 86_400_000;
 /// How long device codes are remembered, so that `expired_token` can be said once.
 const DEVICE_MEMORY_MS: u64 = 86_400_000;
+/// How long demands for a second factor are remembered, so that *expired* differs from *unknown*.
+const MFA_MEMORY_MS: u64 = 86_400_000;
 /// How long the names of client assertions are remembered against replay.
 const ASSERTION_MEMORY_MS: u64 = 3_600_000;
 /// Things on one shelf; beyond it the oldest goes. Sized for load tests with 100,000 logins.
@@ -98,6 +105,13 @@ pub(crate) struct Desk {
     pub(crate) user_codes: Shelf<String>,
     pub(crate) opaque: Shelf<Value>,
     pub(crate) assertion_names: Shelf<()>,
+    /// Contexts of demands for a second factor by `mfa_token`, used and expired ones included.
+    pub(crate) mfa: Shelf<Context>,
+    /// Out-of-band challenges by `oob_code`.
+    pub(crate) oob: Shelf<Challenge>,
+    pub(crate) factor_pages: Shelf<Waiting>,
+    pub(crate) phones: Phones,
+    pub(crate) limits: Limits,
 }
 
 /// An authorization code.
@@ -105,6 +119,8 @@ pub(crate) struct Desk {
 pub(crate) struct Code {
     pub(crate) request: AuthorizeRequest,
     pub(crate) browser: Browser,
+    /// Whether a second factor was given in this very sign-in.
+    pub(crate) settled: bool,
 }
 
 /// A browser that is signed in at the provider.
@@ -113,6 +129,19 @@ pub(crate) struct Browser {
     pub(crate) subject: String,
     pub(crate) sid: String,
     pub(crate) auth_time_ms: u64,
+    pub(crate) second: Option<Second>,
+}
+
+impl Browser {
+    /// Returns when its user last proved who they are.
+    pub(crate) fn authenticated_at_ms(&self) -> u64 {
+        self.second.map_or(self.auth_time_ms, |second| second.at_ms.max(self.auth_time_ms))
+    }
+
+    /// Returns how long ago a second factor was given.
+    pub(crate) fn second_age_ms(&self, now_ms: u64) -> Option<u64> {
+        self.second.map(|second| now_ms.saturating_sub(second.at_ms))
+    }
 }
 
 impl Provider {
@@ -167,6 +196,11 @@ impl Default for Desk {
             user_codes: Shelf::new(DEVICE_MEMORY_MS, SHELF_MAX),
             opaque: Shelf::new(DEVICE_MEMORY_MS, SHELF_MAX),
             assertion_names: Shelf::new(ASSERTION_MEMORY_MS, SHELF_MAX),
+            mfa: Shelf::new(MFA_MEMORY_MS, SHELF_MAX),
+            oob: Shelf::new(MFA_MEMORY_MS, SHELF_MAX),
+            factor_pages: Shelf::new(LOGIN_PAGE_LIFETIME_MS, SHELF_MAX),
+            phones: Phones::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -179,12 +213,17 @@ pub(crate) fn router(provider: Arc<Provider>) -> Router {
         .route("/authorize", get(login::authorize))
         .route("/login", post(login::login))
         .route("/oauth/revoke", post(userinfo::revoke))
+        .route("/mfa/challenge", post(mfa::api::challenge))
         .route_layer(from_fn_with_state(Arc::clone(&provider), fault_by_path))
         .route("/oauth/token", post(token_endpoint::serve))
         .route("/oauth/introspect", post(userinfo::introspect))
         .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/oauth/device/code", post(activate::device_code))
         .route("/activate", get(activate::page).post(activate::decide))
+        .route("/factor", post(mfa::answer_page))
+        .route("/mfa/associate", post(mfa::associate::associate))
+        .route("/mfa/authenticators", get(mfa::api::authenticators))
+        .route("/mfa/authenticators/{id}", delete(mfa::api::remove))
         .route("/v2/logout", get(logout::v2_logout))
         .route("/oidc/logout", get(logout::end_session_query).post(logout::end_session_form))
         .route("/page.css", get(page_css))
@@ -213,6 +252,7 @@ async fn fault_by_path(
         "/.well-known/jwks.json" => Endpoint::Jwks,
         "/authorize" => Endpoint::Authorize,
         "/oauth/revoke" => Endpoint::Revoke,
+        "/mfa/challenge" => Endpoint::MfaChallenge,
         _ => return next.run(ask).await,
     };
     provider.faulty(endpoint, "", next.run(ask)).await
@@ -220,6 +260,7 @@ async fn fault_by_path(
 
 async fn discovery(State(provider): State<Arc<Provider>>) -> axum::Json<Value> {
     let issuer = &provider.issuer;
+    let acr_values = hold(&provider.tenant).settings.mfa.acr_values.clone();
     axum::Json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}authorize"),
@@ -229,13 +270,15 @@ async fn discovery(State(provider): State<Arc<Provider>>) -> axum::Json<Value> {
         "jwks_uri": format!("{issuer}.well-known/jwks.json"),
         "revocation_endpoint": format!("{issuer}oauth/revoke"),
         "introspection_endpoint": format!("{issuer}oauth/introspect"),
+        "mfa_challenge_endpoint": format!("{issuer}mfa/challenge"),
+        "acr_values_supported": acr_values,
         "end_session_endpoint": format!("{issuer}oidc/logout"),
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": [
             "authorization_code", "refresh_token", "client_credentials",
-            token_endpoint::DEVICE_GRANT,
+            token_endpoint::DEVICE_GRANT, mfa::OTP_GRANT, mfa::OOB_GRANT, mfa::RECOVERY_GRANT,
         ],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["public"],

@@ -9,10 +9,14 @@ mod clients;
 mod faults;
 #[path = "it/flows.rs"]
 mod flows;
+#[path = "it/mfa.rs"]
+mod mfa;
 #[path = "it/program.rs"]
 mod program;
 #[path = "it/rotation.rs"]
 mod rotation;
+#[path = "it/step_up.rs"]
+mod step_up;
 #[path = "it/vectors.rs"]
 mod vectors;
 #[path = "it/world.rs"]

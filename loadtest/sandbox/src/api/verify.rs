@@ -31,6 +31,13 @@ pub(crate) struct Claims {
     pub(crate) jti: String,
     pub(crate) iat: u64,
     pub(crate) exp: u64,
+    #[serde(default)]
+    pub(crate) acr: Option<String>,
+    #[serde(default)]
+    pub(crate) amr: Vec<String>,
+    /// When the user last proved who they are, in Unix seconds.
+    #[serde(default)]
+    pub(crate) auth_time: Option<u64>,
 }
 
 /// Why a token was not accepted.

@@ -48,6 +48,52 @@ pub enum Kind {
     KeyRotated,
     /// Families were minted for a load test.
     Minted,
+    /// A second factor was demanded, of a refresh, a sign-in or a device.
+    MfaRequired,
+    /// A one-time password was asked for.
+    MfaOtpAsked,
+    /// A code was sent by text message.
+    MfaSmsSent,
+    /// A code was read out by telephone.
+    MfaVoiceSent,
+    /// A code was sent by e-mail.
+    MfaEmailSent,
+    /// A push was sent.
+    MfaPushSent,
+    /// A one-time password completed a demand.
+    OtpVerified,
+    /// A message or push completed a demand.
+    OobVerified,
+    /// A recovery code completed a demand.
+    RecoveryVerified,
+    /// A one-time password was wrong.
+    OtpWrong,
+    /// The code of a message was wrong.
+    OobWrong,
+    /// A recovery code was wrong.
+    RecoveryWrong,
+    /// A poll was told that the user refused a push.
+    MfaRejected,
+    /// A poll was told that the user has not decided.
+    MfaPending,
+    /// A poll came too early.
+    MfaSlowDown,
+    /// A user was wrong, or was sent messages, too often.
+    MfaRateLimited,
+    /// An `mfa_token` was unknown, used, expired or another client's.
+    MfaTokenRefused,
+    /// A verification lacked something, or named an old challenge.
+    MfaBadRequest,
+    /// A second factor was given in a sign-in with a browser.
+    MfaPagePassed,
+    /// A second factor was wrong in a sign-in with a browser.
+    MfaPageFailed,
+    /// An enrolment began.
+    MfaEnrollStarted,
+    /// An enrolment was confirmed.
+    MfaEnrolled,
+    /// An authenticator was removed.
+    MfaUnenrolled,
 }
 
 impl Kind {
@@ -71,7 +117,30 @@ impl Kind {
             Self::DeviceRefused => "fede",
             Self::ClientCredentials => "seccft",
             Self::ClientRefused => "feccft",
-            Self::FamilyRevoked
+            Self::MfaRequired => "mfar",
+            Self::MfaOtpAsked => "gd_start_auth",
+            Self::MfaSmsSent => "gd_send_sms",
+            Self::MfaVoiceSent => "gd_send_voice",
+            Self::MfaEmailSent => "gd_send_email",
+            Self::MfaPushSent => "gd_send_pn",
+            Self::OtpVerified => "seotpft",
+            Self::OobVerified => "seoobft",
+            Self::RecoveryVerified => "sercft",
+            Self::OtpWrong => "feotpft",
+            Self::OobWrong => "feoobft",
+            Self::RecoveryWrong => "fercft",
+            Self::MfaRejected => "gd_auth_rejected",
+            Self::MfaRateLimited => "gd_otp_rate_limit_exceed",
+            Self::MfaPagePassed => "gd_auth_succeed",
+            Self::MfaPageFailed => "gd_auth_failed",
+            Self::MfaEnrollStarted => "gd_start_enroll",
+            Self::MfaEnrolled => "gd_enrollment_complete",
+            Self::MfaUnenrolled => "gd_unenroll",
+            Self::MfaPending
+            | Self::MfaSlowDown
+            | Self::MfaTokenRefused
+            | Self::MfaBadRequest
+            | Self::FamilyRevoked
             | Self::DeviceStarted
             | Self::FaultPlayed
             | Self::KeyRotated

@@ -92,7 +92,8 @@ pub(crate) fn approved(device: DeviceCode, subject: String, now_ms: u64) -> Code
             max_age_s: None,
             prompt: Prompt::Needed,
         },
-        browser: Browser { subject, sid: random_name(), auth_time_ms: now_ms },
+        browser: Browser { subject, sid: random_name(), auth_time_ms: now_ms, second: None },
+        settled: false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::mfa::factor::FactorKind;
 use super::settings::Settings;
 
 /// Names a family; it is sealed inside each of its refresh tokens.
@@ -27,6 +28,25 @@ pub struct Grant {
     pub acr: String,
     /// The nonce of the authorization request.
     pub nonce: Option<String>,
+    /// The last second factor given in this session.
+    pub second: Option<Second>,
+}
+
+/// A second factor that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// When, in milliseconds of the sandbox's clock.
+    pub at_ms: u64,
+    /// What it was.
+    pub kind: FactorKind,
+}
+
+impl Grant {
+    /// Returns when the user last proved who they are, in milliseconds of the sandbox's clock.
+    #[must_use]
+    pub fn authenticated_at_ms(&self) -> u64 {
+        self.second.map_or(self.auth_time_ms, |second| second.at_ms.max(self.auth_time_ms))
+    }
 }
 
 /// A family of refresh tokens. The generation counts exchanges, not tokens: tokens that were forked
@@ -159,6 +179,7 @@ mod tests {
             auth_time_ms: 0,
             acr: String::new(),
             nonce: None,
+            second: None,
         })
     }
 

@@ -1,5 +1,7 @@
 //! Makes tokens: access tokens, ID tokens, logout tokens, and the answer that carries them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use crate::hold;
 
 use super::Provider;
+use super::authorize::PASSWORD_ACR;
 use super::family::Grant;
 use super::policy::{Granted, has_scope};
 use super::seal::random_name;
@@ -19,11 +22,18 @@ const ID_TOKEN_LIFETIME_S: u64 = 36_000;
 /// minutes).
 const LOGOUT_TOKEN_LIFETIME_S: u64 = 120;
 
+/// Lifetime of an access token for the MFA API, in seconds; the vendor fixes it.
+const MFA_ACCESS_TOKEN_LIFETIME_S: u64 = 600;
+
 /// What a token answer carries besides the access token.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     pub(crate) refresh_token: Option<String>,
     pub(crate) id_token: Option<String>,
+    /// The login behind the access token, where there is one.
+    pub(crate) grant: Option<Arc<Grant>>,
+    /// The recovery code that replaces a used one.
+    pub(crate) recovery_code: Option<String>,
 }
 
 impl Provider {
@@ -35,7 +45,8 @@ impl Provider {
         granted: &Granted,
         extras: Extras,
     ) -> Response {
-        let (access_token, expires_in) = self.access_token(subject, client, granted);
+        let grant = extras.grant.as_deref();
+        let (access_token, expires_in) = self.access_token(subject, client, granted, grant);
         let mut body = json!({
             "access_token": access_token,
             "token_type": "Bearer",
@@ -47,6 +58,9 @@ impl Provider {
         }
         if let Some(id_token) = extras.id_token {
             body["id_token"] = Value::String(id_token);
+        }
+        if let Some(recovery_code) = extras.recovery_code {
+            body["recovery_code"] = Value::String(recovery_code);
         }
         self.secrets.learn_members(&body);
         ([(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], Json(body)).into_response()
@@ -64,11 +78,9 @@ impl Provider {
             "aud": grant.client,
             "iat": iat,
             "exp": iat + ID_TOKEN_LIFETIME_S,
-            "auth_time": self.clock.unix_s(grant.auth_time_ms),
             "sid": grant.sid,
-            "acr": grant.acr,
-            "amr": ["pwd"],
         });
+        self.authentication(grant, &mut claims);
         if let Some(nonce) = &grant.nonce {
             claims["nonce"] = json!(nonce);
         }
@@ -76,6 +88,20 @@ impl Provider {
             facts.iter_mut().for_each(|(name, fact)| claims[name.as_str()] = fact.take());
         }
         Some(self.keys.sign("JWT", &claims))
+    }
+
+    /// Writes how and when the user proved who they are (RFC 9470 §6 for access tokens).
+    fn authentication(&self, grant: &Grant, claims: &mut Value) {
+        claims["auth_time"] = json!(self.clock.unix_s(grant.authenticated_at_ms()));
+        let Some(second) = grant.second else {
+            claims["acr"] = json!(grant.acr);
+            claims["amr"] = json!(["pwd"]);
+            return;
+        };
+        let asked = grant.acr != PASSWORD_ACR;
+        let own = hold(&self.tenant).settings.mfa.acr_values.first().cloned();
+        claims["acr"] = json!(own.filter(|_| !asked).unwrap_or_else(|| grant.acr.clone()));
+        claims["amr"] = json!(["pwd", "mfa", second.kind.method()]);
     }
 
     /// Returns the user's facts that the scopes open.
@@ -120,14 +146,22 @@ impl Provider {
         self.keys.sign("logout+jwt", &claims)
     }
 
-    fn access_token(&self, subject: &str, client: &str, granted: &Granted) -> (String, u64) {
+    fn access_token(
+        &self,
+        subject: &str,
+        client: &str,
+        granted: &Granted,
+        grant: Option<&Grant>,
+    ) -> (String, u64) {
         let (lifetime_s, opaque) = {
             let tenant = hold(&self.tenant);
             (tenant.settings.lifetime_s(&granted.audience), tenant.settings.opaque_access_tokens)
         };
+        let own = granted.audience == self.mfa_audience();
+        let lifetime_s = if own { MFA_ACCESS_TOKEN_LIFETIME_S } else { lifetime_s };
         let now_ms = self.clock.now_ms();
         let iat = self.clock.unix_s(now_ms);
-        let claims = json!({
+        let mut claims = json!({
             "iss": self.issuer,
             "sub": subject,
             "aud": granted.audience,
@@ -138,6 +172,9 @@ impl Provider {
             "iat": iat,
             "exp": iat.saturating_add(lifetime_s),
         });
+        if let Some(grant) = grant {
+            self.authentication(grant, &mut claims);
+        }
         if !opaque {
             return (self.keys.sign("at+jwt", &claims), lifetime_s);
         }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::hold;
 
 use super::authorize::AuthorizeRequest;
+use super::mfa::Waiting;
 use super::{Provider, html};
 
 /// Users offered by one page; the others can type their name.
@@ -43,6 +44,23 @@ struct ActivatePage<'a> {
     complaint: Option<&'a str>,
 }
 
+/// A way to be sent a code.
+struct Sender {
+    id: String,
+    channel: &'static str,
+    to: String,
+}
+
+#[derive(Template)]
+#[template(path = "factor.html")]
+struct FactorPage<'a> {
+    page: &'a str,
+    client: &'a str,
+    shown: String,
+    senders: Vec<Sender>,
+    complaint: Option<&'a str>,
+}
+
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
@@ -66,6 +84,29 @@ pub(crate) fn login(
         users: offered(provider),
         complaint,
     })
+}
+
+/// Returns the page that asks for a second factor.
+pub(crate) fn factor(
+    provider: &Provider,
+    page: &str,
+    waiting: &Waiting,
+    complaint: Option<&str>,
+) -> Response {
+    let subject = &waiting.browser.subject;
+    let (shown_name, senders) = {
+        let tenant = hold(&provider.tenant);
+        let shown_name = tenant.subject(subject).map_or("you", |user| user.shown()).to_owned();
+        let active = tenant.factors(subject).iter().filter(|factor| factor.active);
+        let senders = active.filter_map(|factor| {
+            let to = factor.name.clone().unwrap_or_default();
+            let channel = factor.kind.channel().filter(|channel| *channel != "auth0")?;
+            Some(Sender { id: factor.id.clone(), channel, to })
+        });
+        (shown_name, senders.collect())
+    };
+    let client = &waiting.request.client;
+    shown(&FactorPage { page, client, shown: shown_name, senders, complaint })
 }
 
 /// Returns the page on which a device's code is entered, or with a `client` confirmed.

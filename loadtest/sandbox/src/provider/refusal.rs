@@ -66,6 +66,11 @@ pub const AUDIENCE_REJECTED: Refusal = Refusal {
 };
 /// Answers a request for an audience the tenant does not have.
 pub const UNKNOWN_AUDIENCE: Refusal = refusal("access_denied", "Service not found.");
+/// Answers what a rule refused.
+pub const DENIED_BY_RULE: Refusal = refusal("access_denied", "Access denied by a rule.");
+/// Answers a refresh token that a rule has just revoked.
+pub const REVOKED_BY_RULE: Refusal =
+    refusal("invalid_grant", "The refresh token was revoked by a rule.");
 
 /// Describes a malformed request.
 #[must_use]
@@ -78,17 +83,28 @@ pub const fn invalid_request(description: &'static str) -> Refusal {
     }
 }
 
-const fn refusal(error: &'static str, description: &'static str) -> Refusal {
+/// Describes a refusal with the statuses most have.
+pub(super) const fn refusal(error: &'static str, description: &'static str) -> Refusal {
     Refusal { error, description, auth0: StatusCode::FORBIDDEN, rfc: StatusCode::BAD_REQUEST }
 }
 
 impl Refusal {
-    /// Returns the HTTP answer.
-    pub(crate) fn answer(self, statuses: Statuses) -> Response {
-        let status = match statuses {
+    /// Returns the refusal with other statuses: the vendor's and that of the RFCs.
+    pub(super) const fn with(self, auth0: StatusCode, rfc: StatusCode) -> Self {
+        Self { auth0, rfc, ..self }
+    }
+
+    /// Returns the status of the answer.
+    pub(crate) fn status(self, statuses: Statuses) -> StatusCode {
+        match statuses {
             Statuses::Auth0 => self.auth0,
             Statuses::Rfc => self.rfc,
-        };
+        }
+    }
+
+    /// Returns the HTTP answer.
+    pub(crate) fn answer(self, statuses: Statuses) -> Response {
+        let status = self.status(statuses);
         let body = json!({"error": self.error, "error_description": self.description});
         let mut answer = (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {

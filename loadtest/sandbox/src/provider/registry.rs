@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mfa::factor::Factor;
+
 /// A user who can sign in.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,9 @@ pub struct User {
     /// The e-mail address.
     #[serde(default)]
     pub email: Option<String>,
+    /// The second factors the user has enrolled.
+    #[serde(default)]
+    pub factors: Vec<Factor>,
 }
 
 /// A registered client.
@@ -83,6 +88,19 @@ impl User {
     #[must_use]
     pub fn subject(&self) -> String {
         self.subject.clone().unwrap_or_else(|| format!("auth0|{}", self.name))
+    }
+
+    /// Gives each second factor the identifier and the secret it lacks.
+    #[must_use]
+    pub fn prepared(mut self) -> Self {
+        self.factors = self.factors.into_iter().map(Factor::prepared).collect();
+        self
+    }
+
+    /// Tells whether the user can be asked for a second factor.
+    #[must_use]
+    pub fn enrolled(&self) -> bool {
+        self.factors.iter().any(|factor| factor.active)
     }
 
     /// Returns the name to show.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::mfa::settings::MfaSettings;
 
 /// The tenant's options. A partial JSON object changes the named keys and leaves the others.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -45,6 +48,26 @@ pub struct Settings {
     pub device_code_lifetime_s: u64,
     /// Shortest gap between two polls of a device, in seconds.
     pub device_interval_s: u64,
+    /// Second factors.
+    pub mfa: MfaSettings,
+    /// Which calls of the sample APIs ask for more than a valid token (RFC 9470).
+    pub api_step_up: Vec<ApiStepUp>,
+}
+
+/// A call of a sample API that asks for a certain authentication.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiStepUp {
+    /// The API's name: `quotes`, `accounts` or `echo`.
+    pub api: String,
+    /// How the paths begin that ask for it.
+    pub path: String,
+    /// The authentication context classes that will do, separated by spaces.
+    #[serde(default)]
+    pub acr_values: Option<String>,
+    /// How old the authentication may be, in seconds.
+    #[serde(default)]
+    pub max_age_s: Option<u64>,
 }
 
 /// Scopes of one audience that a refresh token of another login may be exchanged for.
@@ -105,6 +128,8 @@ impl Default for Settings {
             revoke_deletes_grant: false,
             device_code_lifetime_s: 900,
             device_interval_s: 5,
+            mfa: MfaSettings::default(),
+            api_step_up: Vec::new(),
         }
     }
 }
@@ -115,13 +140,20 @@ impl Settings {
     /// # Errors
     /// The sentence to tell the caller, when the patch is no object, or names an unknown key, or
     /// carries a value of the wrong type.
-    pub fn patched(&self, patch: &serde_json::Value) -> Result<Self, String> {
-        let serde_json::Value::Object(changes) = patch else {
+    pub fn patched(&self, patch: &Value) -> Result<Self, String> {
+        let Value::Object(changes) = patch else {
             return Err("the tenant's settings must be a JSON object".to_owned());
         };
         let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
         if let Some(keys) = whole.as_object_mut() {
-            keys.extend(changes.clone());
+            let mut changes = changes.clone();
+            if let (Some(Value::Object(mfa)), Some(Value::Object(kept))) =
+                (changes.get_mut("mfa"), keys.remove("mfa"))
+            {
+                // What the patch names wins over what was there.
+                *mfa = kept.into_iter().chain(std::mem::take(mfa)).collect();
+            }
+            keys.extend(changes);
         }
         serde_json::from_value(whole).map_err(|error| error.to_string())
     }
@@ -154,12 +186,17 @@ mod tests {
             patched,
             Settings { leeway_s: 0, statuses: Statuses::Rfc, ..Settings::default() }
         );
+        let patched = patched.patched(&json!({"mfa": {"chain": 1}})).unwrap();
+        let patched = patched.patched(&json!({"mfa": {"policy": "always"}})).unwrap();
+        assert_eq!((patched.mfa.chain, patched.leeway_s), (1, 0), "mfa is patched by its own keys");
     }
 
     #[test]
     fn a_patch_with_an_unknown_key_or_a_wrong_type_is_refused() {
         for (patch, named) in [
             (json!({"lee_way": 1}), "lee_way"),
+            (json!({"mfa": {"chains": 1}}), "chains"),
+            (json!({"mfa": 1}), "MfaSettings"),
             (json!({"rotation": 3}), "boolean"),
             (json!(1), "object"),
         ] {

@@ -1,5 +1,7 @@
 //! Turns a code, of a browser or a device, into the first tokens of a family.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 
 use crate::hold;
@@ -7,6 +9,7 @@ use crate::ledger::{Entry, Kind};
 
 use super::family::{FamilyId, Grant};
 use super::issue::Extras;
+use super::mfa::settings::Protocol;
 use super::policy::{Granted, has_scope};
 use super::refusal::{self, Refusal};
 use super::registry::Client;
@@ -39,7 +42,10 @@ impl Provider {
             self.code_refused(client, code);
             return Err(refusal::PKCE_FAILED);
         }
-        let (answer, family) = self.sign_in_answer(taken, client, Kind::CodeExchanged);
+        if let Some(requirements) = self.demanded(Protocol::Login, &taken)? {
+            return Ok(self.code_challenged(taken, Kind::CodeExchanged, requirements));
+        }
+        let (answer, family) = self.sign_in_answer(taken, client, Kind::CodeExchanged, None);
         self.remember_spent(code, family);
         Ok(answer)
     }
@@ -47,9 +53,10 @@ impl Provider {
     /// Starts a family where `offline_access` was granted, and returns the answer.
     pub(crate) fn sign_in_answer(
         &self,
-        Code { request, browser }: Code,
+        Code { request, browser, .. }: Code,
         client: &Client,
         kind: Kind,
+        recovery_code: Option<String>,
     ) -> (Response, Option<FamilyId>) {
         let grant = Grant {
             subject: browser.subject,
@@ -60,13 +67,15 @@ impl Provider {
             auth_time_ms: browser.auth_time_ms,
             acr: request.acr,
             nonce: request.nonce,
+            second: browser.second,
         };
         let id_token = self.id_token(&grant, &grant.scope);
         let Granted { audience, scope } = request.granted.clone();
         let subject = grant.subject.clone();
+        let shared = Some(Arc::new(grant.clone()));
         let family = has_scope(&scope, "offline_access").then(|| self.start_family(grant));
         let refresh_token = family.map(|family| self.seal.refresh_token(family, 1));
-        let extras = Extras { refresh_token, id_token };
+        let extras = Extras { refresh_token, id_token, grant: shared, recovery_code };
         let answer = self.token_answer(&subject, &client.client_id, &request.granted, extras);
         self.log(
             kind,

@@ -3,10 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::family::{Family, FamilyId, Grant, Presented, Refused};
+use super::family::{Family, FamilyId, Grant};
+use super::mfa::factor::Factor;
 use super::policy::{self, Granted};
 use super::registry::{Audience, Client, User};
 use super::settings::Settings;
+
+pub use self::exchange::{RefreshRefused, Refreshed};
+
+mod exchange;
+
+/// Scopes of the vendor's API for a user's own factors.
+const MFA_SCOPES: [&str; 3] = ["enroll", "read:authenticators", "remove:authenticators"];
 
 /// The state of the tenant.
 #[derive(Debug)]
@@ -23,34 +31,6 @@ pub struct Tenant {
     /// Living families by user and client, oldest first.
     active: HashMap<(String, String), VecDeque<FamilyId>>,
     last_family: FamilyId,
-}
-
-/// A refresh that was granted.
-#[derive(Clone, Debug)]
-pub struct Refreshed {
-    /// What the login granted.
-    pub grant: Arc<Grant>,
-    /// What this request is granted.
-    pub granted: Granted,
-    /// The generation of the new refresh token, where one is issued.
-    pub next: Option<u32>,
-    /// The newest generation.
-    pub latest: u32,
-    /// Whether the token presented was the previous one.
-    pub fork: bool,
-}
-
-/// Why a refresh was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshRefused {
-    /// The token is no token of a living family of this client.
-    Unknown,
-    /// The token was spent before; its family has just been revoked.
-    Reused,
-    /// The user was deleted.
-    UserGone,
-    /// The audience is outside the policies and the tenant rejects those; the token was not spent.
-    Audience,
 }
 
 impl Tenant {
@@ -117,6 +97,17 @@ impl Tenant {
         self.users.get(self.subjects.get(subject)?)
     }
 
+    /// Returns a user by subject, to be changed.
+    pub fn subject_mut(&mut self, subject: &str) -> Option<&mut User> {
+        self.users.get_mut(self.subjects.get(subject)?)
+    }
+
+    /// Returns the authenticators of a user; none for one who is not registered.
+    #[must_use]
+    pub fn factors(&self, subject: &str) -> &[Factor] {
+        self.subject(subject).map_or(&[], |user| &user.factors)
+    }
+
     /// Returns a client.
     #[must_use]
     pub fn client(&self, client_id: &str) -> Option<&Client> {
@@ -128,6 +119,12 @@ impl Tenant {
     #[must_use]
     pub fn granted(&self, audience: Option<&str>, scope: &str, issuer: &str) -> Option<Granted> {
         let filtering = self.settings.scope_filtering;
+        let own_api = audience.filter(|name| name.strip_prefix(issuer) == Some("mfa/"));
+        if let Some(name) = own_api {
+            let scopes = MFA_SCOPES.map(str::to_owned);
+            let scope = policy::known_scopes(scope, &scopes, filtering);
+            return Some(Granted { audience: name.to_owned(), scope });
+        }
         let (audience, own) = match audience {
             Some(name) => (name.to_owned(), self.audiences.get(name)?.scopes.as_slice()),
             None => (format!("{issuer}userinfo"), [].as_slice()),
@@ -149,43 +146,6 @@ impl Tenant {
             self.families.remove(&oldest);
         }
         (family, evicted)
-    }
-
-    /// Exchanges a refresh token.
-    ///
-    /// # Errors
-    /// [`RefreshRefused`]; a reuse revokes the family, the other refusals change nothing.
-    pub fn refresh(
-        &mut self,
-        presented: (FamilyId, u32),
-        client: &str,
-        audience: Option<&str>,
-        scope: Option<&str>,
-        now_ms: u64,
-    ) -> Result<Refreshed, RefreshRefused> {
-        let family = self.families.get_mut(&presented.0).ok_or(RefreshRefused::Unknown)?;
-        let grant = Arc::clone(&family.grant);
-        if grant.client != client {
-            return Err(RefreshRefused::Unknown);
-        }
-        if self.deleted_subjects.contains(&grant.subject) {
-            return Err(RefreshRefused::UserGone);
-        }
-        let settings = &self.settings;
-        let login = Granted { audience: grant.audience.clone(), scope: grant.scope.clone() };
-        let granted =
-            policy::evaluate(&login, &settings.mrrt, settings.unknown_audience, audience, scope)
-                .map_err(|policy::AudienceRejected| RefreshRefused::Audience)?;
-        let (next, fork) = match family.present(presented.1, now_ms, settings) {
-            Presented::Kept => (None, false),
-            Presented::Rotated(generation) => (Some(generation), false),
-            Presented::Forked(generation) => (Some(generation), true),
-            Presented::Refused(Refused::Reused) => return Err(RefreshRefused::Reused),
-            Presented::Refused(Refused::Ended | Refused::Expired | Refused::Idle) => {
-                return Err(RefreshRefused::Unknown);
-            }
-        };
-        Ok(Refreshed { grant, granted, next, latest: family.latest(), fork })
     }
 
     /// Returns a family, revoked or not.
@@ -250,6 +210,7 @@ mod tests {
             auth_time_ms: 0,
             acr: String::new(),
             nonce: None,
+            second: None,
         }
     }
 
@@ -260,6 +221,7 @@ mod tests {
             subject: None,
             display_name: None,
             email: None,
+            factors: vec![],
         };
         Tenant::new(settings, vec![user], vec![], vec![])
     }

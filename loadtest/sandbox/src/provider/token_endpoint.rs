@@ -16,6 +16,8 @@ use crate::ledger::{Entry, Kind};
 use super::device::Polled;
 use super::family::FamilyId;
 use super::issue::Extras;
+use super::mfa::settings::Protocol;
+use super::mfa::{self, Origin};
 use super::refusal::{self, Refusal};
 use super::registry::Client;
 use super::seal::short_hash;
@@ -105,6 +107,9 @@ impl Provider {
             "authorization_code" => self.exchange_code(&client, params),
             DEVICE_GRANT => self.poll_device(&client, params),
             "client_credentials" => self.client_credentials(&client, params),
+            mfa::OTP_GRANT | mfa::OOB_GRANT | mfa::RECOVERY_GRANT => {
+                self.verify(&client, params, grant_type)
+            }
             "" => Err(refusal::invalid_request("Missing required parameter: grant_type")),
             _ => Err(refusal::UNSUPPORTED_GRANT),
         }
@@ -131,19 +136,27 @@ impl Provider {
         };
         match (refreshed, presented) {
             (Ok(refreshed), Some((family, _))) => {
-                Ok(self.refreshed(client, family, &refreshed, entry))
+                Ok(self.refreshed(client, family, &refreshed, entry, (Kind::Refreshed, None)))
+            }
+            (Err(RefreshRefused::SecondFactor(requirements)), Some((family, _))) => {
+                let asked = |name| params.get(name).filter(|value| !value.is_empty()).cloned();
+                let audience = audience(params).map(str::to_owned);
+                let origin = Origin::Refresh { family, audience, scope: asked("scope") };
+                self.refresh_challenged(client, origin, requirements, entry)
             }
             (Ok(_), None) => Err(refusal::UNKNOWN_REFRESH_TOKEN),
             (Err(refused), _) => Err(self.refresh_refused(refused, entry)),
         }
     }
 
-    fn refreshed(
+    /// Returns the answer to an exchange of a family and notes it.
+    pub(super) fn refreshed(
         &self,
         client: &Client,
         family: FamilyId,
         refreshed: &Refreshed,
         entry: Entry,
+        (kind, recovery_code): (Kind, Option<String>),
     ) -> Response {
         let Refreshed { grant, granted, next, latest, fork } = refreshed;
         let id_token = if hold(&self.tenant).settings.id_token_on_refresh {
@@ -156,10 +169,10 @@ impl Provider {
             &grant.subject,
             &client.client_id,
             granted,
-            Extras { refresh_token, id_token },
+            Extras { refresh_token, id_token, grant: Some(Arc::clone(grant)), recovery_code },
         );
         self.log(
-            Kind::Refreshed,
+            kind,
             Entry {
                 latest: Some(*latest),
                 fork: *fork,
@@ -172,13 +185,16 @@ impl Provider {
         answer
     }
 
-    fn refresh_refused(&self, refused: RefreshRefused, entry: Entry) -> Refusal {
+    pub(super) fn refresh_refused(&self, refused: RefreshRefused, entry: Entry) -> Refusal {
         let family = entry.family.clone();
         let (kind, refusal) = match refused {
             RefreshRefused::Unknown => (Kind::RefreshRefused, refusal::UNKNOWN_REFRESH_TOKEN),
             RefreshRefused::UserGone => (Kind::RefreshRefused, refusal::USER_GONE),
             RefreshRefused::Audience => (Kind::RefreshRefused, refusal::AUDIENCE_REJECTED),
             RefreshRefused::Reused => (Kind::ReuseDetected, refusal::UNKNOWN_REFRESH_TOKEN),
+            RefreshRefused::Denied => (Kind::RefreshRefused, refusal::DENIED_BY_RULE),
+            RefreshRefused::RevokedByRule => (Kind::Revoked, refusal::REVOKED_BY_RULE),
+            RefreshRefused::SecondFactor(_) => (Kind::MfaRequired, refusal::DENIED_BY_RULE),
         };
         let detail = Some(format!("{refused:?}").to_lowercase());
         self.log(kind, Entry { detail, ..entry });
@@ -203,7 +219,11 @@ impl Provider {
         let refusal = match polled {
             Polled::Approved(subject) => {
                 let code = super::activate::approved(asked, subject, now_ms);
-                return Ok(self.sign_in_answer(code, client, Kind::DeviceExchanged).0);
+                let kind = Kind::DeviceExchanged;
+                return Ok(match self.demanded(Protocol::DeviceCode, &code)? {
+                    Some(requirements) => self.code_challenged(code, kind, requirements),
+                    None => self.sign_in_answer(code, client, kind, None).0,
+                });
             }
             Polled::Pending => return Err(refusal::PENDING),
             Polled::SlowDown => return Err(refusal::SLOW_DOWN),

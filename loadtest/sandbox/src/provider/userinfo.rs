@@ -93,7 +93,7 @@ pub(crate) async fn revoke(
 
 impl Provider {
     /// Returns the claims of an access token of ours that has not expired.
-    fn living_claims(&self, access_token: &str) -> Option<Value> {
+    pub(super) fn living_claims(&self, access_token: &str) -> Option<Value> {
         let now_ms = self.clock.now_ms();
         let opaque = hold(&self.desk).opaque.look(access_token, now_ms).cloned();
         let claims = opaque.or_else(|| self.keys.verify(access_token))?;

@@ -1,5 +1,7 @@
 //! Holds the sandbox's provider against the vectors that tell what a tenant answers.
 
+#[path = "vectors/policy.rs"]
+mod policy;
 #[path = "vectors/rotation.rs"]
 mod rotation;
 
@@ -7,5 +9,5 @@ use tokenward_vectors::hold;
 
 #[test]
 fn the_sandbox_agrees_with_the_vectors() {
-    hold(&[("rotation_server", rotation::rotation)]);
+    hold(&[("policy_precedence", policy::precedence), ("rotation_server", rotation::rotation)]);
 }

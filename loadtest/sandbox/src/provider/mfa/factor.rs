@@ -127,6 +127,12 @@ impl Factor {
         bare.prepared()
     }
 
+    /// Gives the authenticator the identifier that those enrolled together share.
+    #[must_use]
+    pub(crate) fn enrolled_with(self, together: &str) -> Self {
+        Self { id: format!("{}|dev_{together}", self.kind.prefix()), ..self }
+    }
+
     /// Fills in what was left out.
     #[must_use]
     pub fn prepared(mut self) -> Self {

@@ -142,7 +142,12 @@ mod tests {
     use super::*;
 
     /// Says what comes of a transaction on an audience, with the age of the last factor.
-    fn told(settings: &MfaSettings, audience: &str, protocol: Protocol, age_s: Option<u64>) -> bool {
+    fn told(
+        settings: &MfaSettings,
+        audience: &str,
+        protocol: Protocol,
+        age_s: Option<u64>,
+    ) -> bool {
         let asked = Transaction {
             protocol,
             client: "web",
@@ -176,7 +181,10 @@ mod tests {
         let asked_again = told(&settings, "console", Silent, Some(3000));
         assert!(asked_again, "the toggle wins where the rule returns early: the poster's trouble");
         settings.rules[0].then = Then::None;
-        assert!(!told(&settings, "console", Silent, Some(3000)), "a directive wins over the toggle");
+        assert!(
+            !told(&settings, "console", Silent, Some(3000)),
+            "a directive wins over the toggle"
+        );
     }
 
     #[test]
