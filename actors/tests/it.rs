@@ -26,5 +26,7 @@ mod stores_embedded;
 mod stores_harm;
 #[path = "it/stores_listings.rs"]
 mod stores_listings;
+#[path = "it/vectors.rs"]
+mod vectors;
 #[path = "it/world.rs"]
 mod world;

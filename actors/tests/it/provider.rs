@@ -7,6 +7,8 @@ mod fake;
 mod sign_in;
 #[path = "provider/tls.rs"]
 mod tls;
+#[path = "provider/vectors.rs"]
+pub(crate) mod vectors;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
