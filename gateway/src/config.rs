@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tokenward::core::policy::{AudiencePolicy, Deadlines, Policies};
+use tokenward::core::scope::ScopeSet;
 use url::Url;
+
+use crate::sign_in::PROTOCOL_SCOPES;
 
 pub use fault::{Fault, Faults};
 pub use provider::{AudienceParameter, ClientAuth, ProviderConfig};
@@ -160,6 +163,17 @@ impl Config {
             });
         }
         policies
+    }
+
+    /// Returns the scopes that a sign-in asks for, for routes that need `needed`.
+    ///
+    /// Where they name `openid` themselves, the operator has said what a sign-in is to ask for, and
+    /// nothing is added: some providers refuse `offline_access` as unknown.
+    pub fn sign_in_scopes(&self, needed: &ScopeSet) -> ScopeSet {
+        match needed.contains("openid") {
+            true => needed.clone(),
+            false => ScopeSet::parse(PROTOCOL_SCOPES).merge(needed),
+        }
     }
 
     /// Reports whether callers reach the gateway over TLS, here or at a terminator in front.

@@ -34,7 +34,7 @@ mod pending;
 use pending::Slot;
 
 /// The scopes that speak to the provider: who signs in, and that the session may be kept fresh.
-const PROTOCOL_SCOPES: &str = "openid profile email offline_access";
+pub(crate) const PROTOCOL_SCOPES: &str = "openid profile email offline_access";
 
 /// What a person wants to sign in for.
 #[derive(Debug, Deserialize)]
@@ -243,13 +243,14 @@ fn plan(front: &Front, wanted: Option<&str>) -> Result<Plan, Trouble> {
     }
     known[..=first].rotate_right(1);
     let kept = known[0].1.clone();
-    let protocol = ScopeSet::parse(PROTOCOL_SCOPES);
     // A provider that is asked for one audience grants the scopes of that one only.
     let speaks_of = match front.config().provider.audience_parameter {
         config::AudienceParameter::Audience => 1,
         config::AudienceParameter::None | config::AudienceParameter::Resource => known.len(),
     };
-    let asked = known[..speaks_of].iter().fold(protocol, |all, (_, scopes)| all.merge(scopes));
+    let none = ScopeSet::default();
+    let needed = known[..speaks_of].iter().fold(none, |all, (_, scopes)| all.merge(scopes));
+    let asked = front.config().sign_in_scopes(&needed);
     Ok(Plan { audiences: known.into_iter().map(|(audience, _)| audience).collect(), asked, kept })
 }
 

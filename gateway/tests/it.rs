@@ -17,5 +17,6 @@ mod it {
     mod streams;
     mod streams_ended;
     mod upstreams;
+    mod vectors;
     mod world;
 }

@@ -31,7 +31,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
     let tls = raw.tls.map(|tls| TlsFiles { cert: base.join(tls.cert), key: base.join(tls.key) });
     let public_url = check_public_url(path, raw.public_url.as_deref(), &listen, &mut faults);
     let provider = provider::check(path, raw.provider, &mut faults);
-    let routes = routes::check(path, raw.routes, &prefix, &mut faults);
+    let routes = routes::check(path, raw.routes, &prefix, &provider.default_scopes, &mut faults);
     let admin = check_admin(path, base, &raw.admin, &mut faults);
     let limits = check_limits(path, &raw.limits, &mut faults);
     let trusted_proxies = check_networks(path, raw.trusted_proxies, &mut faults);

@@ -48,6 +48,7 @@ pub(super) struct Provider {
     pub(super) private_key: Option<PrivateKey>,
     pub(super) auth: Option<AuthMethod>,
     pub(super) audience_parameter: Option<AudienceParameter>,
+    pub(super) default_scopes: Option<OneOrMany>,
     #[serde(default)]
     pub(super) authorize: BTreeMap<String, String>,
     pub(super) extra_root: Option<String>,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokenward::core::scope::ScopeSet;
 use url::{Host, Url};
 
 use super::file::{self, AuthMethod};
@@ -20,6 +21,9 @@ pub struct ProviderConfig {
     pub auth: ClientAuth,
     /// Under which name a request carries the audience.
     pub audience_parameter: AudienceParameter,
+    /// The scopes asked for an audience whose routes name none; none where this is left out, so that
+    /// what one API needs is never asked for another unless the operator says so.
+    pub default_scopes: ScopeSet,
     /// Parameters added to every authorization request, such as `prompt=consent`, which some
     /// providers want before they give a refresh token (OpenID Connect Core §11).
     pub authorize: Vec<(String, String)>,
@@ -82,6 +86,7 @@ pub(super) fn check(path: &Path, raw: file::Provider, faults: &mut Vec<Fault>) -
         },
         authorize: raw.authorize.into_iter().collect(),
         client_id: raw.client_id,
+        default_scopes: raw.default_scopes.map_or_else(ScopeSet::default, |list| list.scopes()),
         extra_root,
         issuer: raw.issuer,
         reuse_window: raw.reuse_window.map(|span| span.0),

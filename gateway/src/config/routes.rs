@@ -110,6 +110,7 @@ pub(super) fn check(
     path: &Path,
     raw: Vec<file::Route>,
     prefix: &str,
+    default_scopes: &ScopeSet,
     faults: &mut Vec<Fault>,
 ) -> Vec<RouteConfig> {
     if raw.is_empty() {
@@ -150,21 +151,21 @@ pub(super) fn check(
         }
         routes.push(route);
     }
-    inherit_scopes(&mut routes);
+    inherit_scopes(&mut routes, default_scopes);
     routes
 }
 
 /// Gives a route without scopes those of its audience's first route, which are the policy's: the
-/// published access tokens are looked up by exactly what was asked for.
-fn inherit_scopes(routes: &mut [RouteConfig]) {
+/// published access tokens are looked up by exactly what was asked for. The first route without
+/// any takes the provider's default ones.
+fn inherit_scopes(routes: &mut [RouteConfig], default_scopes: &ScopeSet) {
     for index in 0..routes.len() {
         if !routes[index].scopes.is_empty() || routes[index].audience.is_none() {
             continue;
         }
         let first = routes.iter().find(|route| route.audience == routes[index].audience);
-        if let Some(first) = first {
-            routes[index].scopes = first.scopes.clone();
-        }
+        let inherited = first.map(|route| &route.scopes).filter(|scopes| !scopes.is_empty());
+        routes[index].scopes = inherited.unwrap_or(default_scopes).clone();
     }
 }
 
@@ -207,9 +208,7 @@ fn check_one(
         path: route_path?,
         upstream: target?,
         audience,
-        scopes: raw
-            .scopes
-            .map_or_else(ScopeSet::default, |list| ScopeSet::parse(&list.0.join(" "))),
+        scopes: raw.scopes.map_or_else(ScopeSet::default, |list| list.scopes()),
         strip_prefix: raw.strip_prefix,
         mfa: mfa?,
         timeouts,

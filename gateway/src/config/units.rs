@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use tokenward::core::scope::ScopeSet;
 
 /// A duration with its unit: `500ms`, `30s`, `5m`, `2h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,13 @@ pub(super) struct Size(pub(super) u64);
 /// One text, or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OneOrMany(pub(super) Vec<String>);
+
+impl OneOrMany {
+    /// Reads the texts as scopes, however they are divided.
+    pub(super) fn scopes(&self) -> ScopeSet {
+        ScopeSet::parse(&self.0.join(" "))
+    }
+}
 
 impl Span {
     pub(super) fn parse(text: &str) -> Option<Self> {
