@@ -340,7 +340,7 @@ fn refuse(message: SessionMessage, answer: &Answer) {
         SessionMessage::Buried
         | SessionMessage::Describe(_)
         | SessionMessage::Forget(_)
-        | SessionMessage::Landed(_)
+        | SessionMessage::Landed(..)
         | SessionMessage::Nudged(_)
         | SessionMessage::Observed(_)
         | SessionMessage::PoliciesReplaced(_)

@@ -46,8 +46,8 @@ pub(crate) enum SessionMessage {
     End(EndReason, EndReply),
     /// When a caller went away.
     Forget(WaiterId),
-    /// When a flight is over.
-    Landed(Box<Landing>),
+    /// When the flight of this number is over.
+    Landed(u64, Box<Landing>),
     /// When a reader met an access token that should be refreshed soon.
     Nudged(Need),
     /// When the stored record was read again.
@@ -187,7 +187,7 @@ impl SessionState {
                 self.replies.remove(&waiter);
                 Input::Forget(waiter)
             }
-            SessionMessage::Landed(landing) => Input::Landed(landing),
+            SessionMessage::Landed(flight, landing) => Input::Landed(flight, landing),
             SessionMessage::Nudged(need) => Input::Nudged(need),
             SessionMessage::Observed(snapshot) => Input::Observed(snapshot),
             SessionMessage::PoliciesReplaced(policies) => Input::PoliciesReplaced(policies),

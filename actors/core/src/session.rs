@@ -46,6 +46,9 @@ pub struct Session {
     forced: BTreeMap<Audience, Instant>,
     doubted: Option<Need>,
     failures: u32,
+    /// Until when the provider has asked to be left alone.
+    spared_until: Option<Instant>,
+    flights: u64,
     dice: Dice,
     effects: VecDeque<Effect>,
 }
@@ -57,6 +60,8 @@ pub enum State {
     Fresh,
     /// A flight is in the air.
     Exchanging {
+        /// Its number.
+        flight: u64,
         /// What it is to bring.
         need: Need,
         /// What set it off.
@@ -109,8 +114,8 @@ pub enum Input {
     End(EndReason),
     /// When a caller went away.
     Forget(WaiterId),
-    /// When a flight is over.
-    Landed(Box<Landing>),
+    /// When the flight of this number is over; of any but the one in the air it is no news.
+    Landed(u64, Box<Landing>),
     /// When a reader met an access token that should be refreshed soon.
     Nudged(Need),
     /// When the stored record was read again, because somebody else may have moved it on.
@@ -200,6 +205,8 @@ impl Session {
             forced: BTreeMap::new(),
             doubted: None,
             failures: 0,
+            spared_until: None,
+            flights: 0,
             dice: Dice::new(seed),
             effects: VecDeque::new(),
         };
@@ -241,7 +248,7 @@ impl Session {
             Input::Alarm => {}
             Input::End(reason) => self.end(reason, now),
             Input::Forget(waiter) => self.waiting.forget(waiter),
-            Input::Landed(landing) => self.land(*landing, now),
+            Input::Landed(flight, landing) => self.land(flight, *landing, now),
             Input::Nudged(need) => self.nudge(need, now),
             Input::Observed(snapshot) => self.observe(*snapshot, now),
             Input::PoliciesReplaced(policies) => {
@@ -263,8 +270,7 @@ impl Session {
     pub fn wake_at(&self) -> Option<(Instant, Why)> {
         let retry = match self.state {
             State::InDoubt { retry_at, look_at, .. } => Some(look_at.unwrap_or(retry_at)),
-            State::Backoff { until } => self.has_work().then_some(until),
-            State::OperatorFault { until, .. } => self.has_work().then_some(until),
+            State::Backoff { until } | State::OperatorFault { until, .. } => Some(until),
             State::Ended(_) => return None,
             State::Exchanging { .. } | State::Fresh => None,
         };
@@ -320,6 +326,7 @@ impl Session {
 
     fn forgive(&mut self, now: Instant) {
         self.parked.clear();
+        self.spared_until = None;
         for hold in &mut self.snapshot.holds {
             hold.probe_at = Some(now);
         }

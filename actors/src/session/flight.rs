@@ -25,7 +25,7 @@ pub(super) fn launch(
     actor: ActorRef<SessionMessage>,
     shared: Arc<Shared>,
 ) {
-    let tracker = shared.flights.clone();
+    let (tracker, number) = (shared.flights.clone(), flight.number);
     tracker.spawn(async move {
         let flown = tokio::spawn(Pilot { key, shared: Arc::clone(&shared) }.fly(flight));
         // A panic below us must not leave the session waiting for a landing that never comes: the
@@ -38,11 +38,11 @@ pub(super) fn launch(
                     Reading::Living(snapshot) => Box::new(Landing::Moved(snapshot)),
                     Reading::Ended(reason) => Box::new(Landing::Ended(reason)),
                     Reading::Absent => Box::new(Landing::Gone),
-                    Reading::Failed => Box::new(Landing::StoreDown),
+                    Reading::Failed => Box::new(Landing::StoreDown { doubt: None }),
                 }
             }
         };
-        if actor.cast(SessionMessage::Landed(landing)).is_err() {
+        if actor.cast(SessionMessage::Landed(number, landing)).is_err() {
             shared.router(&key).send(RouterMessage::Reread(key));
         }
     });

@@ -220,10 +220,12 @@ impl Session {
         let configured = self.policies.audiences.iter().map(|(audience, p)| (audience, &p.scopes));
         let kept = self.snapshot.entries.iter().map(|entry| (&entry.audience, &entry.requested));
         let lost = self.doubted.iter().map(|need| (&need.audience, &need.scopes));
-        let mut known =
-            lost.chain([(primary, scopes)]).chain(configured).chain(kept).map(
-                |(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() },
-            );
+        // Last of all the plain refresh, which the sign-in allows whatever else is refused.
+        let plain = ScopeSet::default();
+        let all = lost.chain([(primary, scopes)]).chain(configured).chain(kept);
+        let mut known = all
+            .chain([(primary, &plain)])
+            .map(|(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() });
         known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now)).ok_or_else(
             || {
                 let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
@@ -236,11 +238,6 @@ impl Session {
         let mut holds = self.snapshot.holds.iter();
         let due = holds.find(|hold| hold.probe_at.is_some_and(|at| at <= now));
         due.map(|hold| Need { audience: hold.audience.clone(), scopes: hold.scopes.clone() })
-    }
-
-    pub(super) fn has_work(&self) -> bool {
-        let probes = self.snapshot.holds.iter().any(|hold| hold.probe_at.is_some());
-        !self.waiting.is_empty() || !self.ahead.is_empty() || self.ahead_at().is_some() || probes
     }
 
     pub(super) fn ahead_at(&self) -> Option<Instant> {

@@ -52,10 +52,13 @@ impl Session {
         step_up::rearm(&mut self.snapshot.holds, &need, every, now);
         let ends_at = self.ends_at(&need);
         self.waiting.extend(now + self.policies.deadlines.soft);
-        self.state = State::Exchanging { need: need.clone(), trigger, since: now, ends_at };
+        self.flights += 1;
+        let flight = self.flights;
+        self.state = State::Exchanging { flight, need: need.clone(), trigger, since: now, ends_at };
         self.emit(Event::ExchangeStarted { audience: need.audience.clone(), trigger });
         let policy = (self.policies.deadlines, self.policies.backoff);
-        let flight = Flight::plan(self.snapshot.clone(), need, trigger, takes_over, policy, now);
-        self.effects.push_back(Effect::Launch(Box::new(flight)));
+        let before = self.snapshot.clone();
+        let plan = Flight::plan(before, need, trigger, takes_over, policy, now).numbered(flight);
+        self.effects.push_back(Effect::Launch(Box::new(plan)));
     }
 }

@@ -44,6 +44,8 @@ pub const SAVE_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// One trip to the provider.
 #[derive(Debug)]
 pub struct Flight {
+    /// Its number within its session, by which the session knows its landing.
+    pub number: u64,
     /// What is asked for.
     pub need: Need,
     /// What set it off.
@@ -165,8 +167,12 @@ pub enum Landing {
     },
     /// The reply is durable.
     Saved(Receipt),
-    /// The store did not take the intent: nothing was sent.
-    StoreDown,
+    /// The store could not be asked.
+    StoreDown {
+        /// The intent that is unresolved, as far as the flight knows: where there was a doubt
+        /// before, or its own.
+        doubt: Option<Epoch>,
+    },
 }
 
 /// Evidence that a reply is durable: only a flight whose write was accepted can make one, and only

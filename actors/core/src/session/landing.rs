@@ -15,10 +15,14 @@ use crate::snapshot::{Lookup, Snapshot, lookup};
 use crate::time::Instant;
 
 impl Session {
-    pub(super) fn land(&mut self, landing: Landing, now: Instant) {
-        let State::Exchanging { need, trigger, since, ends_at } = self.state.clone() else {
+    pub(super) fn land(&mut self, number: u64, landing: Landing, now: Instant) {
+        let State::Exchanging { flight, need, trigger, since, ends_at } = self.state.clone() else {
             return;
         };
+        // Word of an earlier flight says nothing of the one in the air (law L1).
+        if flight != number {
+            return;
+        }
         self.state = State::Fresh;
         match landing {
             Landing::Busy(intent) => {
@@ -64,9 +68,15 @@ impl Session {
                 let flown = Flown { need, trigger, since, late };
                 self.saved(&receipt, &flown, now);
             }
-            Landing::StoreDown => {
+            Landing::StoreDown { doubt } => {
                 let wait = self.back_off(None, now);
                 self.emit(Event::StoreFailed { wait });
+                // A doubt outlives the store's illness: its window does not wait.
+                if let Some(epoch) = doubt {
+                    let patience = self.patience(None);
+                    self.fall_in_doubt(epoch, None, now + patience, now);
+                    self.publish();
+                }
             }
         }
         self.settle_waiters(now);
@@ -77,11 +87,35 @@ impl Session {
         let ours = self.snapshot.head;
         let newer = snapshot.head.generation > ours.generation || snapshot.head.epoch > ours.epoch;
         let settled = ours.intent.is_some() && snapshot.head.intent.is_none();
-        if matches!(self.state, State::Exchanging { .. }) || !(newer || settled) {
+        // Our own doubt, read again, is no news: what we know of its end is better than its lease.
+        let known = match self.state {
+            State::Exchanging { .. } => true,
+            State::InDoubt { epoch, .. } => {
+                snapshot.head.intent.is_some_and(|intent| intent.epoch == epoch)
+            }
+            State::Backoff { .. }
+            | State::Ended(_)
+            | State::Fresh
+            | State::OperatorFault { .. } => false,
+        };
+        if known || !(newer || settled) {
             return;
+        }
+        // Only a new refresh token proves that the provider is well: what it has asked us to wait
+        // is waited otherwise.
+        if snapshot.head.generation > ours.generation {
+            self.spared_until = None;
         }
         self.state = State::Fresh;
         self.adopt(snapshot, now);
+        if let Some(spared) = self.spared_until.filter(|until| now < *until) {
+            if let State::InDoubt { retry_at, .. } = &mut self.state {
+                *retry_at = spared.max(*retry_at);
+            } else {
+                self.state = State::Backoff { until: spared };
+            }
+            self.publish();
+        }
         self.settle_waiters(now);
     }
 
@@ -115,7 +149,9 @@ impl Session {
         let Deadlines { lease, reuse_window, .. } = self.policies.deadlines;
         let wait = self.wait(self.failures.max(1), asked);
         match asked {
-            None if !reuse_window.is_zero() => wait.min(reuse_window.saturating_sub(lease) / 2),
+            None if !reuse_window.is_zero() => {
+                wait.min(DOUBT_PATIENCE_MAX).min(reuse_window.saturating_sub(lease) / 2)
+            }
             Some(_) | None => wait,
         }
     }
@@ -224,6 +260,7 @@ impl Session {
     fn back_off(&mut self, asked: Option<Duration>, now: Instant) -> Duration {
         self.failures += 1;
         let wait = self.wait(self.failures, asked);
+        self.spared_until = asked.map(|_| now + wait);
         self.state = State::Backoff { until: now + wait };
         self.publish();
         wait
@@ -240,6 +277,11 @@ impl Session {
         }
     }
 }
+
+/// The longest wait between two tries in doubt that the provider did not ask for: few sessions are
+/// in doubt at once, the breaker stands before them, and each try missed may be the last one inside
+/// the reuse window.
+const DOUBT_PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 /// The flight that has landed.
 struct Flown {

@@ -42,8 +42,17 @@ pub(crate) fn schedule(seed: u64, given: &str) -> Schedule {
     if dice.below(3) == 0 {
         setting.push_str(", keep A:a");
     }
-    if dice.below(2) == 0 {
-        setting.push_str(", notices");
+    // A configuration names what it routes; who embeds the framework may name nothing.
+    if dice.below(3) > 0 {
+        setting.push_str(", ask A, ask B, ask C");
+    }
+    match dice.below(4) {
+        0 | 1 => {}
+        2 => setting.push_str(", notices"),
+        _ => setting.push_str(", notices 3s"),
+    }
+    if dice.below(4) == 0 {
+        setting.push_str(", clocks apart 150ms");
     }
     if dice.below(40) == 0 {
         setting.push_str(", ceiling 90s");
@@ -190,7 +199,7 @@ fn judge_rest(world: &mut World, schedule: &Schedule, served: u64, quiet: u64) {
     let awake: Vec<bool> = (0..world.machines.len()).map(|m| world.is_awake(m)).collect();
     world.oracle.rests(|machine| awake[machine], now);
     let machines = world.machines.len() as u64;
-    let reused = matches!(world.provider.revoked, Some(Revoked::Reuse { .. }));
+    let reused = matches!(world.provider.revoked, Some(Revoked::Reuse(_)));
     match world.store.ended {
         None if served < machines && !reused && hears => {
             world.oracle.broken(now, "L3 a living session does not come back");

@@ -5,6 +5,7 @@
 
 mod journey;
 pub(crate) mod line;
+mod machine;
 pub(crate) mod oracle;
 pub(crate) mod provider;
 mod setting;
@@ -16,15 +17,16 @@ use std::time::Duration;
 
 use tokenward_core::event::{EndReason, LogoutKind};
 use tokenward_core::grant::Reply;
-use tokenward_core::name::{Audience, Epoch, Owner, WaiterId};
+use tokenward_core::name::{Audience, Epoch, WaiterId};
 use tokenward_core::policy::Policies;
 use tokenward_core::secret::RefreshToken;
-use tokenward_core::session::exchange::{Flight, Reading};
-use tokenward_core::session::{Answer, Effect, Input, Need, Session, Want};
+use tokenward_core::session::exchange::Landing;
+use tokenward_core::session::{Answer, Effect, Input, Session};
 use tokenward_core::snapshot::Snapshot;
 use tokenward_core::time::Instant;
 
-use self::line::{Line, Verb};
+use self::line::{Line, Point, Verb};
+use self::machine::{Aloft, Machine};
 use self::oracle::Oracle;
 use self::provider::Provider;
 use self::store::{Ask, Store, Told};
@@ -32,14 +34,14 @@ use self::store::{Ask, Store, Told};
 /// The moment at which every story begins.
 pub(crate) const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
-/// How many exchanges a caller waits for at most.
-const PATIENCE: u32 = 3;
-
 /// The most events of one world; an alarm that is always due would never let it rest.
 const EVENTS_MAX: u64 = 100_000;
 
 /// How long the store takes to write, and as long again to say so.
 const STORE_TAKES: Duration = Duration::from_millis(1);
+
+/// How often each machine looks for intents that nobody has resolved.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// Machines, store, provider, and what they have to do.
 #[derive(Debug)]
@@ -51,11 +53,18 @@ pub(crate) struct World {
     /// What followed, where somebody listens.
     pub(crate) facts: Option<Vec<String>>,
     pub(crate) settle: Duration,
-    /// Whether machines are told when another one has moved the session on.
-    notices: bool,
+    /// How late machines are told, and told again, when another one has moved the session on;
+    /// `None` where they are not told.
+    notices: Option<Duration>,
     pub(crate) machines: Vec<Machine>,
     policies: Policies,
-    ceiling_at: Option<Instant>,
+    /// When the session must end, by the wall clock, from [`START`].
+    ceiling: Option<Duration>,
+    /// How far the wall clock has jumped, in milliseconds.
+    wall_ms: i64,
+    /// What is to happen when an exchange reaches a point.
+    armed: Vec<(Point, Line)>,
+    launches: u64,
     queue: BTreeMap<(Instant, u64), Due>,
     order: u64,
     events: u64,
@@ -63,34 +72,28 @@ pub(crate) struct World {
     born: BTreeMap<String, Epoch>,
 }
 
-/// One process that may hold the session in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Machine {
-    pub(crate) boot: u64,
-    pub(crate) down: bool,
-    pub(crate) asleep_until: Instant,
-    pub(crate) session: Option<Session>,
-    pub(crate) flight: Option<Flight>,
-    leased_at: Instant,
-    alarm_at: Option<Instant>,
-}
-
 /// What is due at a moment.
 #[derive(Debug)]
 enum Due {
     Arrival(usize),
+    /// The same request, sent once more by something in between.
+    Echo(usize),
+    Line(Line),
+    Sweep,
     /// Something for a machine: forgotten where the machine has crashed meanwhile.
     Mail(usize, u64, Box<Mail>),
 }
 
+/// What reaches a machine, or leaves it for the store; a number tells which exchange it is about.
 #[derive(Debug)]
 enum Mail {
     Alarm,
-    Ask(Ask),
-    Told(Ask, Told),
+    Ask(u64, Ask),
+    Told(u64, Ask, Told),
+    Landed(u64, Box<Landing>),
     Notice,
     Reply(usize, Reply),
-    Paused,
+    Paused(u64),
 }
 
 impl World {
@@ -106,19 +109,26 @@ impl World {
             oracle: Oracle::default(),
             facts: None,
             settle: Duration::from_secs(2),
-            notices: false,
+            notices: None,
             machines: vec![Machine::default()],
             policies: Policies::default(),
-            ceiling_at: None,
+            ceiling: None,
+            wall_ms: 0,
+            armed: Vec::new(),
+            launches: 0,
             queue: BTreeMap::new(),
             order: 0,
             events: 0,
             born: BTreeMap::new(),
         };
         world.oracle.settle = world.settle;
+        world.oracle.machines = 1;
         for clause in setting.split(',').map(str::trim).filter(|clause| !clause.is_empty()) {
             world.set(clause);
         }
+        let known = world.policies.audiences.keys().chain([&world.store.record.primary]);
+        world.oracle.log.known = known.map(ToString::to_string).collect();
+        world.due(START + SWEEP, Due::Sweep);
         world
     }
 
@@ -132,7 +142,7 @@ impl World {
                 break;
             };
             self.now = due;
-            self.events += 1;
+            self.events += u64::from(!matches!(what, Due::Sweep));
             if self.events == EVENTS_MAX {
                 self.oracle.broken(due, "L14 a world without rest");
             }
@@ -156,7 +166,7 @@ impl World {
                 self.provider.always = twist;
             }
             Verb::Mfa(audience, true) => {
-                self.oracle.fault(self.now);
+                self.oracle.log.held(audience.as_str(), self.now);
                 self.provider.mfa.insert(audience);
             }
             Verb::Mfa(audience, false) => {
@@ -165,12 +175,22 @@ impl World {
             Verb::StoreFails(times) => self.store.failures += times,
             Verb::StoreLosesAnswers(times) => self.store.lost_answers += times,
             Verb::StoreWell => (self.store.failures, self.store.lost_answers) = (0, 0),
-            Verb::Crash => self.crash(machine),
+            Verb::StoreHearsTwice => self.store.hears_twice = true,
+            Verb::StoreSlow(span) => self.store.slow = span,
+            Verb::StoreTellsLate(span) => self.store.late = span,
+            Verb::Crash => self.crash(machine, false),
+            Verb::Reboot => self.crash(machine, true),
             Verb::Restart => self.restart(machine),
-            Verb::Suspend(span) => {
-                self.oracle.fault(self.now);
-                self.machines[machine].asleep_until = self.now + span;
+            Verb::Panic => self.panic(machine),
+            Verb::Rests => self.rests(machine),
+            Verb::LandsTwice(span) => self.machines[machine].lands_twice = Some(span),
+            Verb::Suspend(span) => self.suspend(machine, span),
+            Verb::WallJumps(ms) => self.wall_ms += ms,
+            Verb::At(point, verb) => {
+                let verb = *verb;
+                self.armed.push((point, Line { machine, verb }));
             }
+            Verb::Calm => self.armed.clear(),
             Verb::Policy(need, always) => {
                 self.policy(&need, always);
                 let policies = Arc::new(self.policies.clone());
@@ -194,88 +214,29 @@ impl World {
                 self.input(machine, Input::End(reason));
             }
             Verb::Retry => {
-                self.oracle.operator_retried();
+                self.oracle.operator_retried(self.provider.mfa.is_empty(), self.now);
                 self.input(machine, Input::Retry);
             }
             Verb::Alarm => self.input(machine, Input::Alarm),
         }
     }
 
-    fn want(
-        &mut self,
-        machine: usize,
-        waiter: u64,
-        need: &Need,
-        within: Duration,
-        old: Option<&str>,
-    ) {
-        if !self.is_awake(machine) {
-            return;
+    /// Lets happen what waited for this point of an exchange, right after what is under way.
+    fn reach(&mut self, point: Point) {
+        let (here, elsewhere) =
+            std::mem::take(&mut self.armed).into_iter().partition(|(at, _)| *at == point);
+        self.armed = elsewhere;
+        let here: Vec<(Point, Line)> = here;
+        for (_, line) in here {
+            self.due(self.now, Due::Line(line));
         }
-        self.activate(machine);
-        if self.machines[machine].session.is_none() {
-            self.fact(machine, || format!("#{waiter} finds the session ended"));
-            return;
-        }
-        let deadline = self.now + within;
-        let newest = self.store.record.head.born_in;
-        let replaces = old.map(|old| self.born.get(old).copied().unwrap_or(newest));
-        let latest = self.now + within * PATIENCE;
-        self.oracle.wants(machine, waiter, need, latest, replaces.is_some(), self.now);
-        let (waiter, need) = (WaiterId(waiter), need.clone());
-        self.input(machine, Input::Want(Want { waiter, need, replaces, deadline, latest }));
-        self.oracle.was_served(waiter.0, self.now);
-    }
-
-    fn crash(&mut self, machine: usize) {
-        self.oracle.fault(self.now);
-        self.oracle.crashed(machine, self.now);
-        let boot = self.machines[machine].boot + 1;
-        self.machines[machine] = Machine { boot, down: true, ..Machine::default() };
-    }
-
-    fn restart(&mut self, machine: usize) {
-        if self.machines[machine].down {
-            self.machines[machine].down = false;
-            // What is in doubt is resumed first, from an index, without a caller.
-            if self.store.doubt().is_some() {
-                self.activate(machine);
-            }
-        }
-    }
-
-    fn activate(&mut self, machine: usize) {
-        if self.machines[machine].session.is_some() || self.machines[machine].down {
-            return;
-        }
-        let Reading::Living(snapshot) = self.store.read() else {
-            return;
-        };
-        let orphaned =
-            snapshot.head.intent.is_some_and(|intent| (intent.owner.0 >> 64) as usize == machine);
-        let policies = Arc::new(self.policies.clone());
-        let seed = self.machines[machine].boot * 31 + machine as u64;
-        let mut session =
-            Session::new(*snapshot, policies, seed, self.now).ending_at(self.ceiling_at);
-        if orphaned {
-            session = session.orphaned(self.now);
-        }
-        self.machines[machine].session = Some(session);
-        self.input(machine, Input::Alarm);
-    }
-
-    pub(crate) fn is_awake(&self, machine: usize) -> bool {
-        let machine = &self.machines[machine];
-        !machine.down && machine.asleep_until <= self.now
-    }
-
-    fn owner(&self, machine: usize) -> Owner {
-        Owner((machine as u128) << 64 | u128::from(self.machines[machine].boot))
     }
 
     /// Tells a machine's session what happened, and carries out what follows.
     fn input(&mut self, machine: usize, input: Input) {
-        let now = self.now;
+        let clock = self.machines[machine].clock;
+        let now = clock.at(self.now);
+        let lands = matches!(input, Input::Landed(..)).then(|| self.oracle.told);
         let Some(session) = &mut self.machines[machine].session else {
             return;
         };
@@ -285,13 +246,17 @@ impl World {
         {
             self.effect(machine, effect);
         }
+        let silent = lands == Some(self.oracle.told) && !self.machines[machine].repeated;
+        if silent && !self.oracle.has_ended(machine) {
+            self.oracle.broken(self.now, "L16 an exchange ends without a word");
+        }
         let wake_at = self.machines[machine].session.as_ref().and_then(Session::wake_at);
         if let Some((at, _)) = wake_at
             && self.machines[machine].alarm_at.is_none_or(|set| at < set || set < now)
         {
             let at = at.max(now + Duration::from_nanos(1));
             self.machines[machine].alarm_at = Some(at);
-            self.mail(machine, at, Mail::Alarm);
+            self.mail(machine, clock.back(at), Mail::Alarm);
         }
     }
 
@@ -304,10 +269,12 @@ impl World {
                     let name = offer.entry.access_token.expose().to_owned();
                     self.born.insert(name, offer.entry.born_in);
                 }
-                self.oracle.answered(machine, waiter.0, &answer, self.now);
+                let clock = self.machines[machine].clock;
+                self.oracle.answered(machine, clock, waiter.0, &answer, self.now);
                 self.answer_fact(machine, waiter.0, &answer);
             }
             Effect::Emit(event) => {
+                self.oracle.told += 1;
                 const USUAL: [&str; 2] = ["exchange_started", "refreshed"];
                 if !USUAL.contains(&event.code()) {
                     self.fact(machine, || format!("!{}", event.code()));
@@ -315,22 +282,30 @@ impl World {
             }
             Effect::End { reason, revoke } => {
                 self.oracle.ends(machine, reason, &self.provider, self.now);
-                self.ask_store(machine, Ask::End(reason, revoke));
+                self.ask_store(machine, 0, Ask::End(reason, revoke));
             }
             Effect::Launch(flight) => {
-                if self.machines[machine].flight.is_some() {
+                if self.machines[machine].flights.values().any(|aloft| !aloft.stray) {
                     self.oracle.broken(self.now, "L1 a second flight on one machine");
                 }
-                self.machines[machine].flight = Some(*flight);
-                self.journey(machine);
+                self.launches += 1;
+                let aloft = Aloft { flight: *flight, leased_at: START, stray: false };
+                self.machines[machine].flights.insert(self.launches, aloft);
+                self.journey(machine, self.launches);
             }
-            Effect::Publish(offers) => self.oracle.published(machine, &offers, self.now),
+            Effect::Publish(offers) => {
+                let clock = self.machines[machine].clock;
+                self.oracle.published(machine, clock, &offers, self.now);
+            }
         }
     }
 
     fn take(&mut self, due: Due) {
         match due {
             Due::Arrival(request) => self.arrive(request),
+            Due::Echo(request) => self.arrives_again(request),
+            Due::Line(line) => self.happen(line),
+            Due::Sweep => self.sweep(),
             Due::Mail(machine, boot, mail) => {
                 if self.machines[machine].boot != boot {
                     return;
@@ -339,34 +314,46 @@ impl World {
                     let at = self.machines[machine].asleep_until;
                     return self.mail(machine, at, *mail);
                 }
-                match *mail {
-                    Mail::Alarm => {
-                        self.machines[machine].alarm_at = None;
-                        self.input(machine, Input::Alarm);
-                    }
-                    Mail::Ask(ask) => self.store_takes(machine, ask),
-                    Mail::Told(ask, told) => self.told(machine, ask, told),
-                    Mail::Reply(request, reply) => self.replied(machine, request, reply),
-                    Mail::Notice => {
-                        if let Reading::Living(snapshot) = self.store.read() {
-                            self.input(machine, Input::Observed(snapshot));
-                        }
-                    }
-                    Mail::Paused => self.paused(machine),
-                }
+                self.open(machine, *mail);
             }
         }
     }
 
-    fn ask_store(&mut self, machine: usize, ask: Ask) {
-        self.mail(machine, self.now + STORE_TAKES, Mail::Ask(ask));
+    fn open(&mut self, machine: usize, mail: Mail) {
+        match mail {
+            Mail::Alarm => {
+                self.machines[machine].alarm_at = None;
+                self.input(machine, Input::Alarm);
+            }
+            Mail::Ask(flight, ask) => self.store_takes(machine, flight, ask),
+            Mail::Told(flight, ask, told) => self.told(machine, flight, ask, told),
+            Mail::Reply(request, reply) => self.replied(machine, request, reply),
+            Mail::Notice => self.observe(machine),
+            Mail::Paused(flight) => self.paused(machine, flight),
+            Mail::Landed(number, landing) => {
+                self.machines[machine].repeated = true;
+                self.input(machine, Input::Landed(number, landing));
+                self.machines[machine].repeated = false;
+            }
+        }
     }
 
-    /// Tells the other machines that the record was written.
+    fn ask_store(&mut self, machine: usize, flight: u64, ask: Ask) {
+        let slow = std::mem::take(&mut self.store.slow);
+        self.mail(machine, self.now + STORE_TAKES + slow, Mail::Ask(flight, ask));
+    }
+
+    /// Tells the other machines that the record was written, late and twice where notices are late.
     fn notify(&mut self, writer: usize) {
+        let Some(late) = self.notices else {
+            return;
+        };
         for machine in (0..self.machines.len()).filter(|machine| *machine != writer) {
-            if self.notices && self.machines[machine].session.is_some() {
+            if self.machines[machine].session.is_some() {
                 self.mail(machine, self.now + STORE_TAKES, Mail::Notice);
+                if !late.is_zero() {
+                    self.mail(machine, self.now + late, Mail::Notice);
+                }
             }
         }
     }

@@ -29,6 +29,7 @@ impl Flight {
         now: Instant,
     ) -> Self {
         Self {
+            number: 0,
             need,
             trigger,
             decided_at: now,
@@ -43,6 +44,12 @@ impl Flight {
             save_failures: 0,
             step: Step::Journal,
         }
+    }
+
+    /// Gives the flight its number within its session.
+    pub(in crate::session) const fn numbered(mut self, number: u64) -> Self {
+        self.number = number;
+        self
     }
 
     /// Returns what to do next.
@@ -86,7 +93,7 @@ impl Flight {
             }
             Some(Begun::Busy(intent)) => land(Landing::Busy(intent)),
             Some(Begun::Moved | Begun::Ended) => Step::Load,
-            None => land(Landing::StoreDown),
+            None => self.store_down(),
         };
     }
 
@@ -102,7 +109,7 @@ impl Flight {
                 Some(TokenRequest { refresh_token, need, deadline })
             }
             Some(_) | None => {
-                self.turn_back(NotSent { cause: NotSentCause::Queue, wait: None });
+                self.turn_back(now, NotSent { cause: NotSentCause::Queue, wait: None });
                 None
             }
         }
@@ -115,7 +122,7 @@ impl Flight {
             Reply::Malformed(malformed) => self.malformed(now, &malformed),
             Reply::Refused(refusal) => self.refused(now, refusal),
             Reply::Unheard(how) => self.unheard(now, how),
-            Reply::NotSent(not_sent) => self.turn_back(not_sent),
+            Reply::NotSent(not_sent) => self.turn_back(now, not_sent),
         }
     }
 
@@ -165,7 +172,7 @@ impl Flight {
             {
                 land(Landing::Refused { refusal, fate, snapshot })
             }
-            (_, reading) => land(settled(reading)),
+            (_, reading) => self.settled(reading),
         };
     }
 
@@ -261,11 +268,10 @@ impl Flight {
         self.doubt(Some(how), retry_at);
     }
 
-    fn turn_back(&mut self, not_sent: NotSent) {
+    fn turn_back(&mut self, now: Instant, not_sent: NotSent) {
         if self.in_doubt_before() {
             let wait = not_sent.wait.unwrap_or(self.backoff.first).max(self.settle());
-            let since = self.intent.and_then(|intent| intent.since).unwrap_or(self.decided_at);
-            self.doubt(None, since + wait);
+            self.doubt(None, now + wait);
         } else {
             self.save(self.before.clone(), false, Then::TurnBack(not_sent));
         }
@@ -281,6 +287,20 @@ impl Flight {
 
     fn doubt(&mut self, how: Option<Unheard>, retry_at: Instant) {
         self.step = land(Landing::Doubt { epoch: self.epoch(), how, malformed: None, retry_at });
+    }
+
+    fn settled(&self, reading: Reading) -> Step {
+        land(match reading {
+            Reading::Living(snapshot) => Landing::Moved(snapshot),
+            Reading::Ended(reason) => Landing::Ended(reason),
+            Reading::Absent => Landing::Gone,
+            Reading::Failed => return self.store_down(),
+        })
+    }
+
+    fn store_down(&self) -> Step {
+        let doubt = self.intent.map(|intent| intent.epoch).or(self.takes_over);
+        land(Landing::StoreDown { doubt })
     }
 
     fn epoch(&self) -> Epoch {
@@ -311,15 +331,6 @@ impl Saving {
             Then::LookAgain => Landing::Moved(snapshot),
             Then::TurnBack(not_sent) => Landing::NotSent { not_sent, snapshot },
         }
-    }
-}
-
-fn settled(reading: Reading) -> Landing {
-    match reading {
-        Reading::Living(snapshot) => Landing::Moved(snapshot),
-        Reading::Ended(reason) => Landing::Ended(reason),
-        Reading::Absent => Landing::Gone,
-        Reading::Failed => Landing::StoreDown,
     }
 }
 

@@ -6,13 +6,15 @@ use tokenward_core::event::Trigger;
 use tokenward_core::grant::{NotSent, NotSentCause, Reply, Unheard};
 use tokenward_core::lease::{Begun, Verdict};
 use tokenward_core::refusal::Refusal;
-use tokenward_core::session::Answer;
-use tokenward_core::session::exchange::{Step, TokenRequest};
+use tokenward_core::secret::RefreshToken;
+use tokenward_core::session::exchange::{Landing, Step, TokenRequest};
+use tokenward_core::session::{Answer, Input};
 
-use super::line::{self, Twist};
+use super::line::{self, Point, Twist};
 use super::oracle::Request;
+use super::provider::serial;
 use super::store::{Ask, Told};
-use super::{Due, Input, Mail, STORE_TAKES, World};
+use super::{Due, Mail, STORE_TAKES, World};
 
 /// How long a request takes to the provider, and the reply back.
 const NETWORK_TAKES: Duration = Duration::from_millis(100);
@@ -21,65 +23,77 @@ const NETWORK_TAKES: Duration = Duration::from_millis(100);
 const STEPS_MAX: u32 = 8;
 
 impl World {
-    /// Does what the flight of a machine says until it waits.
-    pub(super) fn journey(&mut self, machine: usize) {
+    /// Does what a flight says until it waits.
+    pub(super) fn journey(&mut self, machine: usize, number: u64) {
         for _ in 0..STEPS_MAX {
-            let Some(flight) = &mut self.machines[machine].flight else {
+            let local = self.machines[machine].clock.at(self.now);
+            let owner = self.owner(machine);
+            let Some(aloft) = self.machines[machine].flights.get_mut(&number) else {
                 return;
             };
+            let flight = &mut aloft.flight;
             match flight.step() {
                 Step::Journal => {
-                    let owner = self.owner(machine);
-                    let Some(flight) = &self.machines[machine].flight else {
-                        return;
-                    };
                     let begin = flight.ask(owner, self.settle);
-                    return self.ask_store(machine, Ask::Begin(begin));
+                    return self.ask_store(machine, number, Ask::Begin(begin));
                 }
                 Step::Send => {
                     let trigger = flight.trigger;
-                    if let Some(request) = flight.send(self.now) {
+                    if let Some(request) = flight.send(local) {
                         self.oracle.asks(machine, &request.need, trigger, self.now);
-                        return self.depart(machine, request, trigger);
+                        return self.depart(machine, number, request, trigger);
                     }
                 }
                 Step::Save { commit, snapshot } => {
-                    return self.ask_store(machine, Ask::Commit(commit, snapshot));
+                    return self.ask_store(machine, number, Ask::Commit(commit, snapshot));
                 }
-                Step::Load => return self.ask_store(machine, Ask::Load),
+                Step::Load => return self.ask_store(machine, number, Ask::Load),
                 Step::Revoke(refresh_token) => {
-                    self.fact(machine, || format!("revoke {}", refresh_token.spend()));
-                    self.provider.revoke(&refresh_token);
-                    if let Some(flight) = &mut self.machines[machine].flight {
-                        flight.revoked();
-                    }
+                    flight.revoked();
+                    self.revoke(machine, &refresh_token);
                 }
-                Step::Pause(until) => return self.mail(machine, until, Mail::Paused),
-                Step::Land(landing) => {
-                    self.machines[machine].flight = None;
-                    return self.input(machine, Input::Landed(landing));
+                Step::Pause(until) => {
+                    let at = self.machines[machine].clock.back(until);
+                    return self.mail(machine, at, Mail::Paused(number));
                 }
+                Step::Land(landing) => return self.land(machine, number, landing),
             }
         }
         self.oracle.broken(self.now, "L14 a flight goes round in circles");
     }
 
-    fn depart(&mut self, machine: usize, request: TokenRequest, trigger: Trigger) {
+    fn land(&mut self, machine: usize, number: u64, landing: Box<Landing>) {
+        let Some(aloft) = self.machines[machine].flights.remove(&number) else {
+            return;
+        };
+        let open = self.store.record.head.intent.is_some();
+        self.oracle.lands(number, open, self.now);
+        // Whoever took the session's place is not told what came of it, but that something did.
+        if aloft.stray {
+            return self.observe(machine);
+        }
+        let own = aloft.flight.number;
+        if let Some(span) = self.machines[machine].lands_twice.take() {
+            self.mail(machine, self.now + span, Mail::Landed(own, landing.clone()));
+        }
+        self.input(machine, Input::Landed(own, landing));
+    }
+
+    fn revoke(&mut self, machine: usize, refresh_token: &RefreshToken) {
+        self.fact(machine, || format!("revoke {}", refresh_token.spend()));
+        if self.store.ended.is_none() {
+            self.oracle.broken(self.now, "L11 a refresh token of a living session is revoked");
+        }
+        self.provider.revoke(refresh_token);
+    }
+
+    fn depart(&mut self, machine: usize, number: u64, request: TokenRequest, trigger: Trigger) {
         let now = self.now;
         let (what, spent) = (line::told(&request.need), request.refresh_token.clone());
         self.fact(machine, || format!("ask {what} with {}", spent.spend()));
-        self.oracle.sends_right_token(
-            machine,
-            &request,
-            &self.store,
-            self.machines[machine].leased_at,
-            now,
-        );
+        let leased_at = self.machines[machine].flights.get(&number).map(|aloft| aloft.leased_at);
+        self.oracle.sends_right_token(machine, &request, &self.store, leased_at, now);
         let twist = self.provider.twist();
-        if twist.is_some() {
-            self.oracle.fault(now);
-        }
-        let lease_until = self.store.record.head.intent.and_then(|intent| intent.until);
         let arrives = match &twist {
             Some(Twist::Slow(span)) => Some(*span),
             Some(Twist::GatewayTimeout(span)) => Some(NETWORK_TAKES + *span),
@@ -96,25 +110,23 @@ impl World {
             Some(Twist::Breaker(span)) => Some(not_sent(NotSentCause::BreakerOpen, Some(*span))),
             Some(_) | None => None,
         };
-        let stalled = matches!(twist, Some(Twist::Stalls(_)));
-        let boot = self.machines[machine].boot;
         let deadline = now + request.deadline;
-        let number = self.oracle.departs(
-            Request {
-                machine,
-                boot,
-                request,
-                twist,
-                trigger,
-                arrives_at: arrives.map(|span| now + span),
-                lease_until,
-                departed_at: now,
-                stalled,
-                closed: false,
-                arrived: arrives.is_none(),
-            },
-            now,
-        );
+        let request = Request {
+            machine,
+            boot: self.machines[machine].boot,
+            flight: number,
+            serial: serial(&request.refresh_token),
+            stalled: matches!(twist, Some(Twist::Stalls(_))),
+            request,
+            twist,
+            trigger,
+            departed_at: now,
+            arrives_at: arrives.map(|span| now + span),
+            decided_at: None,
+            child: None,
+            closed: false,
+        };
+        let number = self.oracle.departs(request, now);
         if let Some(span) = arrives {
             self.due(now + span, Due::Arrival(number));
         }
@@ -122,14 +134,14 @@ impl World {
             self.reply(number, now + NETWORK_TAKES, reply);
         }
         self.reply(number, deadline, Reply::Unheard(Unheard::Deadline));
+        self.reach(Point::Send);
     }
 
     pub(super) fn arrive(&mut self, number: usize) {
-        let Request { request, twist, .. } = self.oracle.arrives(number);
-        let reply =
-            self.provider.decide(&request.refresh_token, &request.need, twist.as_ref(), self.now);
-        self.oracle.decided(number, &self.provider, reply.as_ref(), self.now);
+        let twist = self.oracle.requests[number].twist.clone();
+        let reply = self.decide(number, twist.as_ref());
         let takes = match twist {
+            Some(Twist::Twice(span)) => return self.due(self.now + span, Due::Echo(number)),
             Some(Twist::Late(span)) => span,
             Some(_) | None => NETWORK_TAKES,
         };
@@ -138,34 +150,53 @@ impl World {
         }
     }
 
+    pub(super) fn arrives_again(&mut self, number: usize) {
+        if let Some(reply) = self.decide(number, None) {
+            self.reply(number, self.now + NETWORK_TAKES, reply);
+        }
+    }
+
+    fn decide(&mut self, number: usize, twist: Option<&Twist>) -> Option<Reply> {
+        let request = self.oracle.requests[number].request.clone();
+        let before = self.provider.newest();
+        let reply = self.provider.decide(&request.refresh_token, &request.need, twist, self.now);
+        let child = Some(self.provider.newest()).filter(|newest| *newest != before);
+        self.oracle.decided(number, child, &self.provider, reply.as_ref(), self.now);
+        self.reach(Point::Decision);
+        reply
+    }
+
     pub(super) fn replied(&mut self, machine: usize, number: usize, reply: Reply) {
         if self.oracle.closes(number) {
             return;
         }
-        let now = self.now;
-        self.oracle.receives(number, &reply, now);
-        if let Some(flight) = &mut self.machines[machine].flight {
-            flight.replied(now, reply);
-            self.journey(machine);
+        let local = self.machines[machine].clock.at(self.now);
+        self.oracle.receives(number, &reply, self.now);
+        let flight = self.oracle.requests[number].flight;
+        if let Some(aloft) = self.machines[machine].flights.get_mut(&flight) {
+            aloft.flight.replied(local, reply);
+            self.reach(Point::Reply);
+            self.journey(machine, flight);
         }
     }
 
-    pub(super) fn paused(&mut self, machine: usize) {
-        if let Some(flight) = &mut self.machines[machine].flight {
-            flight.paused();
-            self.journey(machine);
+    pub(super) fn paused(&mut self, machine: usize, number: u64) {
+        if let Some(aloft) = self.machines[machine].flights.get_mut(&number) {
+            aloft.flight.paused();
+            self.journey(machine, number);
         }
     }
 
-    pub(super) fn store_takes(&mut self, machine: usize, ask: Ask) {
+    pub(super) fn store_takes(&mut self, machine: usize, number: u64, ask: Ask) {
+        let clock = self.machines[machine].clock;
         let generation = self.store.record.head.generation;
-        let told = self.store.take(&ask, self.now);
+        let told = self.store.take(&ask, clock, self.now);
         if matches!(ask, Ask::Commit(..)) {
             self.oracle.saves(generation, &self.store, self.now);
         }
         match (&ask, &told) {
             (_, Told::Begun(None) | Told::Committed(None) | Told::Ended(false)) => {
-                self.oracle.fault(self.now);
+                self.oracle.log.store_fails(self.now);
                 self.fact(machine, || "store fails".to_owned());
             }
             (Ask::Begin(_), Told::Begun(Some(begun))) => {
@@ -175,7 +206,9 @@ impl World {
                     Begun::Moved => "moved",
                     Begun::Ended => "ended",
                 };
-                self.machines[machine].leased_at = self.now;
+                if let Some(aloft) = self.machines[machine].flights.get_mut(&number) {
+                    aloft.leased_at = self.now;
+                }
                 self.fact(machine, || word.to_owned());
             }
             (Ask::Commit(commit, snapshot), Told::Committed(Some(Verdict::Accept(_)))) => {
@@ -184,6 +217,7 @@ impl World {
                 self.fact(machine, || {
                     kept.map_or("save".to_owned(), |kept| format!("save {}", kept.spend()))
                 });
+                self.reach(Point::Save);
             }
             (Ask::Commit(..), Told::Committed(Some(_))) => {
                 self.oracle.drops(machine);
@@ -195,12 +229,21 @@ impl World {
             }
             (_, _) => {}
         }
-        self.mail(machine, self.now + STORE_TAKES, Mail::Told(ask, told));
+        // What was written counts, whether or not the answer is heard.
+        if let Some(intent) = self.store.record.head.intent.filter(|_| matches!(ask, Ask::Begin(_)))
+            && intent.owner == self.owner(machine)
+        {
+            let until = clock.back(intent.until.unwrap_or(clock.at(self.now)));
+            self.oracle.log.leased(machine, number, self.now, until);
+            self.reach(Point::Lease);
+        }
+        let late = std::mem::take(&mut self.store.late);
+        self.mail(machine, self.now + STORE_TAKES + late, Mail::Told(number, ask, told));
     }
 
-    pub(super) fn told(&mut self, machine: usize, ask: Ask, told: Told) {
-        let now = self.now;
-        let flight = self.machines[machine].flight.as_mut();
+    pub(super) fn told(&mut self, machine: usize, number: u64, ask: Ask, told: Told) {
+        let local = self.machines[machine].clock.at(self.now);
+        let flight = self.machines[machine].flights.get_mut(&number).map(|aloft| &mut aloft.flight);
         match (told, ask) {
             (Told::Ended(true), Ask::End(_, in_memory)) => {
                 // Where another machine wrote a newer one, that one is revoked too.
@@ -209,17 +252,16 @@ impl World {
                 for refresh_token in
                     newer.into_iter().filter(|_| in_memory.is_some()).chain(in_memory.clone())
                 {
-                    self.fact(machine, || format!("revoke {}", refresh_token.spend()));
-                    self.provider.revoke(&refresh_token);
+                    self.revoke(machine, &refresh_token);
                 }
                 return;
             }
-            (Told::Ended(_), ask) => return self.ask_store(machine, ask),
+            (Told::Ended(_), ask) => return self.ask_store(machine, number, ask),
             (Told::Begun(begun), _) => flight.map(|flight| flight.journalled(begun)),
-            (Told::Committed(verdict), _) => flight.map(|flight| flight.saved(now, verdict)),
+            (Told::Committed(verdict), _) => flight.map(|flight| flight.saved(local, verdict)),
             (Told::Loaded(reading), _) => flight.map(|flight| flight.loaded(reading)),
         };
-        self.journey(machine);
+        self.journey(machine, number);
     }
 
     pub(super) fn answer_fact(&mut self, machine: usize, waiter: u64, answer: &Answer) {

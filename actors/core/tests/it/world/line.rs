@@ -27,13 +27,59 @@ pub(crate) enum Verb {
     StoreFails(u32),
     StoreLosesAnswers(u32),
     StoreWell,
+    /// The next wish reaches the store twice, and only the second answer is heard.
+    StoreHearsTwice,
+    /// The next wish takes so long to reach the store.
+    StoreSlow(Duration),
+    /// The store's next answer takes so long.
+    StoreTellsLate(Duration),
+    /// The process ends.
     Crash,
+    /// The whole machine begins anew, and its clock with it.
+    Reboot,
     Restart,
+    /// The session's actor dies, and nothing else.
+    Panic,
+    /// The session is put back into the store where it has nothing to do.
+    Rests,
+    /// The next landing is told to the session once more, so much later.
+    LandsTwice(Duration),
     Suspend(Duration),
+    /// The wall clock is set, forward or back, by so many milliseconds.
+    WallJumps(i64),
+    /// When the next exchange, of any machine, reaches this point.
+    At(Point, Box<Verb>),
+    /// Nothing waits for a point any more.
+    Calm,
     LogOut,
     Retry,
     Alarm,
     Policy(Need, bool),
+}
+
+/// A point that every exchange passes: the worst moments lie right behind these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// The intent is durable, and the answer is on its way.
+    Lease,
+    /// The request has left.
+    Send,
+    /// The provider has decided, and its reply is on its way.
+    Decision,
+    /// The reply is here, and not saved.
+    Reply,
+    /// The reply is durable, and the answer is on its way.
+    Save,
+}
+
+impl Point {
+    const ALL: [(Point, &'static str); 5] = [
+        (Point::Lease, "lease"),
+        (Point::Send, "send"),
+        (Point::Decision, "decision"),
+        (Point::Reply, "reply"),
+        (Point::Save, "save"),
+    ];
 }
 
 /// What the provider, or the way to it, does with one request.
@@ -77,6 +123,8 @@ pub(crate) enum Twist {
     Breaker(Duration),
     /// The machine stands still between its last check and the sending.
     Stalls(Duration),
+    /// Something in between sends the request again, so much later, and only that reply is heard.
+    Twice(Duration),
 }
 
 impl Line {
@@ -98,6 +146,10 @@ fn parse(text: &str) -> Option<Verb> {
     if let Some(rest) = text.strip_prefix("provider always: ") {
         return Some(Verb::Always(Some(twist(rest)?)));
     }
+    if let Some((point, rest)) = text.strip_prefix("at ").and_then(|rest| rest.split_once(": ")) {
+        let known = Point::ALL.into_iter().find(|(_, name)| *name == point);
+        return Some(Verb::At(known?.0, Box::new(parse(rest)?)));
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     Some(match words.as_slice() {
         [] => Verb::Pass,
@@ -110,7 +162,17 @@ fn parse(text: &str) -> Option<Verb> {
         ["store", "fails", times] => Verb::StoreFails(times.parse().ok()?),
         ["store", "loses", times, "answers"] => Verb::StoreLosesAnswers(times.parse().ok()?),
         ["store", "well"] => Verb::StoreWell,
+        ["store", "hears", "twice"] => Verb::StoreHearsTwice,
+        ["store", "slow", span] => Verb::StoreSlow(self::span(span)),
+        ["store", "tells", "late", span] => Verb::StoreTellsLate(self::span(span)),
         ["crash"] => Verb::Crash,
+        ["reboot"] => Verb::Reboot,
+        ["panic"] => Verb::Panic,
+        ["rests"] => Verb::Rests,
+        ["lands", "twice", span] => Verb::LandsTwice(self::span(span)),
+        ["wall", "jumps", span] => Verb::WallJumps(self::span(span).as_millis() as i64),
+        ["wall", "jumps", "back", span] => Verb::WallJumps(-(self::span(span).as_millis() as i64)),
+        ["calm"] => Verb::Calm,
         ["restart"] => Verb::Restart,
         ["suspend", span] => Verb::Suspend(self::span(span)),
         ["logout"] => Verb::LogOut,
@@ -159,6 +221,7 @@ fn twist(text: &str) -> Option<Twist> {
         ["unreachable"] => Twist::Unreachable,
         ["breaker", span] => Twist::Breaker(self::span(span)),
         ["stalls", span] => Twist::Stalls(self::span(span)),
+        ["twice", span] => Twist::Twice(self::span(span)),
         [status, rest @ ..] => {
             let wait = rest.iter().position(|word| *word == "wait");
             let wait_span = wait.map(|at| self::span(rest[at + 1]));

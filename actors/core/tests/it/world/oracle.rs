@@ -1,20 +1,25 @@
 //! Judges a world by the laws alone, without a look into the core.
 
-mod reuse;
+mod family;
+mod log;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokenward_core::event::{EndReason, Trigger};
-use tokenward_core::grant::Reply;
 use tokenward_core::name::Generation;
 use tokenward_core::refusal::EndCause;
 use tokenward_core::session::exchange::TokenRequest;
 use tokenward_core::session::{Answer, Need, Offer};
 use tokenward_core::time::Instant;
 
-use super::line::{Twist, told};
-use super::provider::{Provider, Revoked, serial};
+pub(crate) use self::family::Cause;
+use self::log::Log;
+pub(crate) use self::requests::Request;
+use super::line::told;
+use super::machine::Clock;
+use super::provider::{Provider, serial};
 use super::store::Store;
 
 /// What has been seen, and what was wrong with it.
@@ -25,13 +30,23 @@ pub(crate) struct Oracle {
     pub(crate) waiters: BTreeMap<u64, Waiter>,
     pub(crate) tally: Tally,
     pub(crate) requests: Vec<Request>,
-    faults: Vec<Instant>,
+    pub(crate) log: Log,
     pub(crate) settle: Duration,
+    pub(crate) machines: usize,
+    pub(crate) has_ceiling: bool,
+    /// The events that were told.
+    pub(crate) told: u64,
+    any_crash: bool,
+    /// When the reply to a flight was known to be lost.
+    cut_at: BTreeMap<u64, Instant>,
+    /// When each refresh token became durable.
+    saved_at: BTreeMap<usize, Instant>,
+    /// Until when a machine was told to leave the provider alone.
+    told_to_wait: BTreeMap<usize, Instant>,
     /// Whether a machine slept over the end of its lease with a reply on its way.
     overslept: bool,
     whims: bool,
     parent: Option<Generation>,
-    crashes: Vec<(usize, Instant)>,
     sends: VecDeque<Instant>,
     durable: BTreeSet<u64>,
     /// The refresh tokens that reached a living machine.
@@ -42,6 +57,7 @@ pub(crate) struct Oracle {
     demanded: BTreeMap<(usize, String), Instant>,
     ended: BTreeMap<usize, EndReason>,
     refused: bool,
+    reused: bool,
 }
 
 /// What a world has counted.
@@ -49,9 +65,8 @@ pub(crate) struct Oracle {
 pub(crate) struct Tally {
     pub(crate) sends: u64,
     pub(crate) granted: u64,
-    /// Families revoked by what no client can prevent: a request that outlived its machine, a
-    /// machine that slept over its lease, and a second fault that kept the retry out of the window.
-    pub(crate) physical: [u64; 3],
+    /// Families lost to what no client can prevent, by [`Cause`].
+    pub(crate) lost: [u64; Cause::ALL.len()],
 }
 
 /// One caller that waits.
@@ -64,22 +79,6 @@ pub(crate) struct Waiter {
     at_once: bool,
 }
 
-/// One request to the provider.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) machine: usize,
-    pub(crate) boot: u64,
-    pub(crate) request: TokenRequest,
-    pub(crate) twist: Option<Twist>,
-    pub(crate) trigger: Trigger,
-    pub(crate) arrives_at: Option<Instant>,
-    pub(crate) lease_until: Option<Instant>,
-    pub(crate) departed_at: Instant,
-    pub(crate) stalled: bool,
-    pub(crate) closed: bool,
-    pub(crate) arrived: bool,
-}
-
 /// How late after its deadline a caller may be told: one turn of the alarm.
 const LATE_MAX: Duration = Duration::from_millis(50);
 
@@ -90,8 +89,9 @@ const LOOP_SPAN: Duration = Duration::from_secs(10);
 /// How long a held audience must be left alone.
 const HOLD_PAUSE: Duration = Duration::from_secs(6 * 3600);
 
-/// How long before its end a token need not be served any more.
-const MARGIN_MAX: Duration = Duration::from_secs(5);
+/// How long before its end a token need not be served any more: the serve margin, and what the
+/// clocks of machines may be apart.
+const MARGIN_MAX: Duration = Duration::from_millis(5_500);
 
 impl Oracle {
     pub(crate) fn broken(&mut self, now: Instant, law: &str) {
@@ -99,23 +99,39 @@ impl Oracle {
         self.laws.push(format!("{law} (at {at:.3}s)"));
     }
 
-    pub(crate) fn fault(&mut self, now: Instant) {
-        self.faults.push(now);
-    }
-
     pub(crate) fn crashed(&mut self, machine: usize, now: Instant) {
-        self.crashes.push((machine, now));
-        self.waiters.retain(|_, waiter| waiter.machine != machine);
-        self.served.retain(|(at, _), _| *at != machine);
-        self.demanded.retain(|(at, _), _| *at != machine);
+        self.any_crash = true;
+        self.log.crashed(machine, now);
+        self.forgets(machine);
         self.ended.remove(&machine);
         for request in self.requests.iter_mut().filter(|request| request.machine == machine) {
             request.closed = true;
         }
     }
 
-    pub(crate) fn operator_retried(&mut self) {
+    pub(crate) fn restarts(&mut self, machine: usize, now: Instant) {
+        self.log.restarts(machine, self.settle, now);
+    }
+
+    pub(crate) fn sleeps(&mut self, machine: usize, from: Instant, until: Instant) {
+        self.log.sleeps(machine, from, until);
+    }
+
+    /// Takes the loss of a session's memory: its callers learn it elsewhere.
+    pub(crate) fn forgets(&mut self, machine: usize) {
+        self.waiters.retain(|_, waiter| waiter.machine != machine);
+        self.served.retain(|(at, _), _| *at != machine);
+        self.demanded.retain(|(at, _), _| *at != machine);
+        self.told_to_wait.remove(&machine);
+    }
+
+    /// Takes an operator's wish to try again: a hold that the provider has lifted is over.
+    pub(crate) fn operator_retried(&mut self, is_lifted: bool, now: Instant) {
+        if is_lifted {
+            self.log.released(now);
+        }
         self.demanded.clear();
+        self.told_to_wait.clear();
     }
 
     pub(crate) fn wants(
@@ -142,11 +158,18 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn answered(&mut self, machine: usize, waiter: u64, answer: &Answer, now: Instant) {
+    pub(crate) fn answered(
+        &mut self,
+        machine: usize,
+        clock: Clock,
+        waiter: u64,
+        answer: &Answer,
+        now: Instant,
+    ) {
         let Some(waiter) = self.waiters.remove(&waiter) else {
             return self.broken(now, "L4 an answer to nobody");
         };
-        if now > waiter.deadline + LATE_MAX && self.quiet_since(waiter.deadline) {
+        if now > waiter.deadline + LATE_MAX && !self.log.was_away(machine, waiter.deadline, now) {
             self.broken(now, "L4 an answer after the deadline");
         }
         let Answer::Granted(offer) = answer else {
@@ -165,7 +188,7 @@ impl Oracle {
         if !right {
             self.broken(now, "L5 a token for something else");
         }
-        self.judge_offer(offer, now);
+        self.judge_offer(clock, offer, now);
         let ends_at = self.ends_at.get(&number(offer)).copied().unwrap_or(Instant::ZERO);
         if ends_at <= now {
             self.broken(now, "L5 a token that has ended");
@@ -173,20 +196,30 @@ impl Oracle {
         self.served.insert((machine, told(&waiter.need)), ends_at - MARGIN_MAX);
     }
 
-    pub(crate) fn published(&mut self, machine: usize, offers: &[Offer], now: Instant) {
+    pub(crate) fn published(
+        &mut self,
+        machine: usize,
+        clock: Clock,
+        offers: &[Offer],
+        now: Instant,
+    ) {
         for offer in offers {
-            self.judge_offer(offer, now);
+            self.judge_offer(clock, offer, now);
         }
         if self.ended.contains_key(&machine) && !offers.is_empty() {
             self.broken(now, "L10 an ended session is published");
         }
     }
 
-    fn judge_offer(&mut self, offer: &Offer, now: Instant) {
+    fn judge_offer(&mut self, clock: Clock, offer: &Offer, now: Instant) {
         if !self.durable.contains(&number(offer)) {
             self.broken(now, "L2 a token is shown before it is saved");
         }
-        if self.ends_at.get(&number(offer)).is_some_and(|ends_at| offer.serve_until > *ends_at) {
+        if self
+            .ends_at
+            .get(&number(offer))
+            .is_some_and(|ends_at| clock.back(offer.serve_until) > *ends_at)
+        {
             self.broken(now, "L12 a token is shown beyond its end");
         }
     }
@@ -195,6 +228,9 @@ impl Oracle {
     pub(crate) fn asks(&mut self, machine: usize, need: &Need, trigger: Trigger, now: Instant) {
         let demanded = self.demanded.get(&(machine, told(need)));
         let lately = demanded.is_some_and(|at| now.since(*at) < HOLD_PAUSE);
+        if self.told_to_wait.get(&machine).is_some_and(|until| now < *until) {
+            self.broken(now, "L7 the provider is asked before the time that it named");
+        }
         if lately && trigger != Trigger::Doubt {
             self.broken(now, "L8 a held audience is asked for again");
         }
@@ -213,9 +249,13 @@ impl Oracle {
         machine: usize,
         request: &TokenRequest,
         store: &Store,
-        leased_at: Instant,
+        leased_at: Option<Instant>,
         now: Instant,
     ) {
+        let leased_at = leased_at.unwrap_or(Instant::ZERO);
+        if store.moved_at < leased_at && store.record.head.intent.is_none() {
+            self.broken(now, "L2 a refresh token is spent without a durable intent");
+        }
         let is_kept = store.record.refresh_token.as_ref() == Some(&request.refresh_token);
         if !is_kept && store.moved_at < leased_at {
             self.broken(now, "L3 a refresh token that was answered is sent again");
@@ -225,93 +265,10 @@ impl Oracle {
         }
     }
 
-    /// Takes a request that leaves, and returns its number.
-    pub(crate) fn departs(&mut self, request: Request, now: Instant) -> usize {
-        self.tally.sends += 1;
-        let orphan = |other: &Request| self.crashes.iter().any(|(m, _)| *m == other.machine);
-        let two = self.requests.iter().any(|other| {
-            let leased = other.lease_until.is_some_and(|until| now < until);
-            let under_way = !other.arrived && !other.stalled && !orphan(other);
-            under_way || (!other.closed && leased && !other.stalled)
-        });
-        if two {
-            self.broken(now, "L1 two exchanges are in flight");
-        }
-        self.requests.push(request);
-        self.requests.len() - 1
-    }
-
-    pub(crate) fn arrives(&mut self, number: usize) -> Request {
-        self.requests[number].arrived = true;
-        self.requests[number].clone()
-    }
-
-    /// Takes what the provider decided, and judges a revoked family.
-    pub(crate) fn decided(
-        &mut self,
-        number: usize,
-        provider: &Provider,
-        reply: Option<&Reply>,
-        now: Instant,
-    ) {
-        let Request { request, twist, .. } = self.requests[number].clone();
-        // A token that lives shorter than the one it replaces is the provider's whim.
-        self.whims |= matches!(twist, Some(Twist::Lives(_)));
-        if let Some(Reply::Granted(_)) = reply {
-            let need = told(&request.need);
-            self.demanded.retain(|(_, known), _| *known != need);
-        }
-        if let Some(Reply::Refused(refusal)) = reply {
-            self.refused |= refusal.error.as_deref() == Some("invalid_grant");
-        }
-        if let Some(Revoked::Reuse { in_window, since }) = &provider.revoked
-            && !std::mem::replace(&mut self.refused, true) | (self.tally.physical == [0; 3])
-        {
-            self.judge_reuse(number, *in_window, *since, provider, now);
-        }
-    }
-
-    /// Takes a reply that reached the machine that waits for it.
-    pub(crate) fn receives(&mut self, number: usize, reply: &Reply, now: Instant) {
-        let lease_until = self.requests[number].lease_until;
-        self.overslept |= lease_until.is_some_and(|until| until < now);
-        let refresh_token = match reply {
-            Reply::Granted(grant) => {
-                // A newer token may live shorter, wherever it is heard of.
-                let need = told(&self.requests[number].request.need);
-                self.served.retain(|(_, known), _| *known != need);
-                let access_token = serial_of(grant.access_token.expose());
-                self.ends_at.insert(access_token, now + grant.lifetime.unwrap_or_default());
-                grant.refresh_token.as_ref()
-            }
-            Reply::Malformed(malformed) => malformed.refresh_token.as_ref(),
-            Reply::Refused(refusal) => {
-                let Request { machine, request, trigger, .. } = &self.requests[number];
-                // What is learnt in doubt is kept in memory only, and may be asked once more.
-                let is_held = refusal.error.as_deref() == Some("mfa_required");
-                if is_held && *trigger != Trigger::Doubt {
-                    self.demanded.insert((*machine, told(&request.need)), now);
-                }
-                None
-            }
-            Reply::NotSent(_) | Reply::Unheard(_) => None,
-        };
-        self.received.extend(refresh_token.map(serial));
-    }
-
     pub(crate) fn leaves(&mut self, machine: usize, waiter: u64) {
         if self.waiters.get(&waiter).is_some_and(|waiting| waiting.machine == machine) {
             self.waiters.remove(&waiter);
         }
-    }
-
-    pub(crate) fn asker(&self, number: usize) -> (usize, u64) {
-        (self.requests[number].machine, self.requests[number].boot)
-    }
-
-    /// Takes the end of waiting for a reply; true where it had ended already.
-    pub(crate) fn closes(&mut self, number: usize) -> bool {
-        std::mem::replace(&mut self.requests[number].closed, true)
     }
 
     pub(crate) fn saves(&mut self, before: Generation, store: &Store, now: Instant) {
@@ -329,6 +286,9 @@ impl Oracle {
         self.overslept |= moved && (head.intent.is_some() || sibling);
         if moved {
             self.parent = head.parent;
+            if let Some(refresh_token) = &store.record.refresh_token {
+                self.saved_at.insert(serial(refresh_token), now);
+            }
         }
         for entry in &store.record.entries {
             self.durable.insert(serial_of(entry.access_token.expose()));
@@ -343,13 +303,20 @@ impl Oracle {
         now: Instant,
     ) {
         self.ended.insert(machine, reason);
-        let proven = matches!(provider.revoked, Some(Revoked::Reuse { .. } | Revoked::OnRequest));
+        if reason == EndReason::Ceiling && !self.has_ceiling {
+            self.broken(now, "L12 a session ends by a ceiling that it does not have");
+        }
+        let proven = provider.revoked.is_some();
         if let EndReason::Refused(EndCause::InvalidGrant) = reason
             && !proven
             && !self.refused
         {
             self.broken(now, "L7 a session is ended without proof");
         }
+    }
+
+    pub(crate) fn has_ended(&self, machine: usize) -> bool {
+        self.ended.contains_key(&machine)
     }
 
     /// Judges what is left over when a world has come to rest.
@@ -366,10 +333,7 @@ impl Oracle {
     /// Takes a save that was dropped: what it said is not known to the session.
     pub(crate) fn drops(&mut self, machine: usize) {
         self.demanded.retain(|(at, _), _| *at != machine);
-    }
-
-    fn quiet_since(&self, moment: Instant) -> bool {
-        self.faults.iter().all(|at| *at + Duration::from_secs(60) < moment)
+        self.told_to_wait.remove(&machine);
     }
 }
 

@@ -31,8 +31,19 @@ pub(crate) struct Provider {
 pub(crate) enum Revoked {
     /// We asked for it.
     OnRequest,
-    /// A refresh token came back that must not, inside the reuse window or after it.
-    Reuse { in_window: bool, since: Option<Instant> },
+    /// A refresh token came back that must not.
+    Reuse(Reuse),
+}
+
+/// What was wrong with a refresh token that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// Its parent has brought a newer one since.
+    OlderSibling { newest: usize },
+    /// The one that it brought has been spent.
+    ChildSpent { at: Instant },
+    /// It was spent first at this moment, and the window is over.
+    AfterWindow { since: Instant },
 }
 
 #[derive(Debug)]
@@ -78,7 +89,8 @@ impl Provider {
         if let Err(refusal) = self.may_spend(place, need, now) {
             return Some(Reply::Refused(*refusal));
         }
-        let rotates = !matches!(twist, Some(Twist::Keeps));
+        // Who rotates at all rotates again for a token that was spent before.
+        let rotates = !matches!(twist, Some(Twist::Keeps)) || self.issued[place].used_at.is_some();
         let refresh_token = rotates.then(|| self.rotate(place, now));
         match twist {
             Some(Twist::Lost) => None,
@@ -117,12 +129,8 @@ impl Provider {
         if self.revoked.is_some() {
             return Err(Box::new(dead));
         }
-        let token = &self.issued[place];
-        let is_newest = token.parent.is_none_or(|p| self.issued[p].newest_child == Some(place));
-        let child_unused = token.newest_child.is_none_or(|c| self.issued[c].used_at.is_none());
-        let in_window = token.used_at.is_none_or(|at| now.since(at) <= self.window);
-        if !(is_newest && child_unused && in_window) {
-            self.revoked = Some(Revoked::Reuse { in_window, since: token.used_at });
+        if let Some(reuse) = self.reuse(place, now) {
+            self.revoked = Some(Revoked::Reuse(reuse));
             return Err(Box::new(dead));
         }
         if self.mfa.contains(&need.audience) {
@@ -140,6 +148,20 @@ impl Provider {
             }));
         }
         Ok(())
+    }
+
+    fn reuse(&self, place: usize, now: Instant) -> Option<Reuse> {
+        let token = &self.issued[place];
+        let newest = token.parent.and_then(|parent| self.issued[parent].newest_child);
+        let child_spent = token.newest_child.and_then(|child| self.issued[child].used_at);
+        match (newest.filter(|newest| *newest != place), child_spent, token.used_at) {
+            (Some(newest), ..) => Some(Reuse::OlderSibling { newest }),
+            (None, Some(at), _) => Some(Reuse::ChildSpent { at }),
+            (None, None, Some(since)) if now.since(since) > self.window => {
+                Some(Reuse::AfterWindow { since })
+            }
+            (None, None, Some(_) | None) => None,
+        }
     }
 
     fn rotate(&mut self, place: usize, now: Instant) -> RefreshToken {

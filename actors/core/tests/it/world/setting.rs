@@ -1,9 +1,12 @@
 //! The scene of a story: what its `given` row says.
 
+use std::time::Duration;
+
 use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh};
 use tokenward_core::session::Need;
 
-use super::{Machine, START, World, line};
+use super::machine::{Clock, Machine};
+use super::{World, line};
 
 impl World {
     pub(super) fn set(&mut self, clause: &str) {
@@ -21,9 +24,20 @@ impl World {
             ["machines", number] => {
                 let number = number.parse().unwrap();
                 self.machines = (0..number).map(|_| Machine::default()).collect();
+                self.oracle.machines = number;
             }
-            ["ceiling", span] => self.ceiling_at = Some(START + line::span(span)),
-            ["notices"] => self.notices = true,
+            ["clocks", "apart", span] => {
+                let apart = line::span(span);
+                for (machine, place) in self.machines.iter_mut().zip(0..) {
+                    machine.clock = Clock::ahead(apart * place);
+                }
+            }
+            ["ceiling", span] => {
+                self.ceiling = Some(line::span(span));
+                self.oracle.has_ceiling = true;
+            }
+            ["notices"] => self.notices = Some(Duration::ZERO),
+            ["notices", late] => self.notices = Some(line::span(late)),
             ["no", "refresh", "token"] => self.store.record.refresh_token = None,
             ["keep", what] => self.policy(&line::need(&what.replace('+', ",")), true),
             ["ask", what] => self.policy(&line::need(&what.replace('+', ",")), false),

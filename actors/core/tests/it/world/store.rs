@@ -1,12 +1,15 @@
 //! One store for all machines: a record and its head, judged by the rules of the core.
 
+use std::time::Duration;
+
 use tokenward_core::event::EndReason;
-use tokenward_core::lease::{self, Begin, Begun, Commit, Verdict};
-use tokenward_core::name::Epoch;
+use tokenward_core::lease::{self, Begin, Begun, Commit, Head, Verdict};
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::Reading;
 use tokenward_core::snapshot::Snapshot;
 use tokenward_core::time::Instant;
+
+use super::machine::Clock;
 
 /// The record of the one session that a world is about.
 #[derive(Debug)]
@@ -20,6 +23,15 @@ pub(crate) struct Store {
     pub(crate) failures: u32,
     /// Answers to come that get lost after the effect.
     pub(crate) lost_answers: u32,
+    /// Whether the next wish arrives twice, and only the second answer is heard.
+    pub(crate) hears_twice: bool,
+    /// How long the next wish travels.
+    pub(crate) slow: Duration,
+    /// How long the next answer travels.
+    pub(crate) late: Duration,
+    /// The boot whose clock the record, and the intent, are written in.
+    written_on: u64,
+    intent_on: u64,
 }
 
 /// What a machine asks of the store.
@@ -42,16 +54,31 @@ pub(crate) enum Told {
 
 impl Store {
     pub(crate) fn new(record: Snapshot) -> Self {
-        let moved_at = Instant::ZERO;
-        Self { record, ended: None, ended_at: None, moved_at, failures: 0, lost_answers: 0 }
+        Self {
+            record,
+            ended: None,
+            ended_at: None,
+            moved_at: Instant::ZERO,
+            failures: 0,
+            lost_answers: 0,
+            hears_twice: false,
+            slow: Duration::ZERO,
+            late: Duration::ZERO,
+            written_on: 0,
+            intent_on: 0,
+        }
     }
 
-    pub(crate) fn take(&mut self, ask: &Ask, now: Instant) -> Told {
+    /// Takes a wish at `now`, from a machine that counts by `clock`.
+    pub(crate) fn take(&mut self, ask: &Ask, clock: Clock, now: Instant) -> Told {
         if self.failures > 0 {
             self.failures -= 1;
             return failed(ask);
         }
-        let told = self.apply(ask, now);
+        let mut told = self.apply(ask, clock, now);
+        if std::mem::take(&mut self.hears_twice) {
+            told = self.apply(ask, clock, now);
+        }
         if self.lost_answers > 0 {
             self.lost_answers -= 1;
             return failed(ask);
@@ -59,40 +86,64 @@ impl Store {
         told
     }
 
-    pub(crate) fn read(&self) -> Reading {
-        match self.ended {
-            Some(reason) => Reading::Ended(reason),
-            None => Reading::Living(Box::new(self.record.clone())),
+    /// Returns the record as a machine reads it at `now` by its own clock: moments of another boot
+    /// are unknown, so its access tokens are gone and its holds begin anew.
+    pub(crate) fn read(&self, clock: Clock, now: Instant) -> Reading {
+        if let Some(reason) = self.ended {
+            return Reading::Ended(reason);
         }
+        let mut record = self.record.clone();
+        if self.written_on != clock.boot {
+            record.entries.clear();
+            for hold in &mut record.holds {
+                hold.probe_at = hold.probe_at.map(|at| now + at.since(hold.since));
+                hold.since = now;
+            }
+        }
+        record.head = self.head(clock);
+        Reading::Living(Box::new(record))
     }
 
-    /// Returns the epoch of the unresolved intent.
-    pub(crate) fn doubt(&self) -> Option<Epoch> {
-        self.record.head.intent.map(|intent| intent.epoch)
+    /// Reports whether there is an intent whose lease is over, or of unknown age.
+    pub(crate) fn is_overdue(&self, clock: Clock, now: Instant) -> bool {
+        let intent = self.head(clock).intent;
+        self.ended.is_none() && intent.is_some_and(|intent| intent.until.is_none_or(|at| at <= now))
     }
 
-    fn apply(&mut self, ask: &Ask, now: Instant) -> Told {
+    fn head(&self, clock: Clock) -> Head {
+        let mut head = self.record.head;
+        if self.intent_on != clock.boot
+            && let Some(intent) = &mut head.intent
+        {
+            (intent.since, intent.until) = (None, None);
+        }
+        head
+    }
+
+    fn apply(&mut self, ask: &Ask, clock: Clock, now: Instant) -> Told {
         match ask {
             Ask::Begin(begin) => {
-                let begun = lease::begin(&self.record.head, begin, now);
+                let begun = lease::begin(&self.head(clock), begin, clock.at(now));
                 if let Begun::Leased(intent) = begun {
                     self.record.head.epoch = intent.epoch;
                     self.record.head.intent = Some(intent);
+                    self.intent_on = clock.boot;
                 }
                 Told::Begun(Some(begun))
             }
             Ask::Commit(commit, snapshot) => {
-                let verdict = lease::commit(&self.record.head, commit);
+                let verdict = lease::commit(&self.head(clock), commit);
                 if let Verdict::Accept(head) = verdict {
                     if head.generation != self.record.head.generation {
                         self.moved_at = now;
                     }
                     self.record = (**snapshot).clone();
                     self.record.head = head;
+                    self.written_on = clock.boot;
                 }
                 Told::Committed(Some(verdict))
             }
-            Ask::Load => Told::Loaded(self.read()),
+            Ask::Load => Told::Loaded(self.read(clock, clock.at(now))),
             Ask::End(reason, _) => {
                 self.ended.get_or_insert(*reason);
                 self.ended_at.get_or_insert(now);
