@@ -6,6 +6,8 @@ use crate::grant::{NotSentCause, Unheard};
 use crate::name::{Audience, Generation};
 use crate::refusal::{EndCause, OperatorFault};
 use crate::scope::ScopeSet;
+use crate::step_up::{Factor, Origin};
+use crate::time::Instant;
 
 /// One fact about one session. Holds nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,38 @@ pub enum Event {
     Held {
         /// The audience that was asked for.
         audience: Audience,
+        /// Who demands it.
+        origin: Origin,
+    },
+    /// When nobody met a demand in its time.
+    Abandoned {
+        /// The audience that is held.
+        audience: Audience,
+    },
+    /// When a person was asked to show a factor.
+    Challenged {
+        /// The audience that is held.
+        audience: Audience,
+        /// The factor, where it is known.
+        factor: Option<Factor>,
+    },
+    /// When a person met a demand.
+    Verified {
+        /// The audience that was held.
+        audience: Audience,
+        /// The factor, where it is known.
+        factor: Option<Factor>,
+        /// From the demand on.
+        took: Duration,
+    },
+    /// When a person tried to meet a demand and did not.
+    VerificationFailed {
+        /// The audience that is held.
+        audience: Audience,
+        /// The factor, where it is known.
+        factor: Option<Factor>,
+        /// The reason code.
+        code: &'static str,
     },
     /// When a hold ended because a token was granted.
     Released {
@@ -56,6 +90,9 @@ pub enum Event {
     InDoubt {
         /// How the answer was lost; `None` where the process that waited for it died.
         how: Option<Unheard>,
+        /// When the exchange began that a dead process waited for; `None` where nobody knows, and
+        /// where the process that waited lives.
+        since: Option<Instant>,
         /// How long until the token may be sent once more.
         wait: Duration,
     },
@@ -152,6 +189,8 @@ pub enum Trigger {
     Forced,
     /// The last exchange's outcome is unknown.
     Doubt,
+    /// A person shows a factor.
+    StepUp,
 }
 
 /// Why a session ended.
@@ -186,7 +225,9 @@ impl Event {
     /// Returns the reason code shown to operators, in metrics and in event streams.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Abandoned { .. } => "mfa_abandoned",
             Self::AudienceMismatched { .. } => "audience_mismatched",
+            Self::Challenged { .. } => "mfa_challenged",
             Self::Denied { .. } => "denied",
             Self::Downscoped { .. } => "downscoped",
             Self::Ended { .. } => "ended",
@@ -206,24 +247,30 @@ impl Event {
             Self::SignedIn => "signed_in",
             Self::StoreFailed { .. } => "store_failed",
             Self::Superseded => "superseded",
+            Self::Verified { .. } => "mfa_verified",
+            Self::VerificationFailed { .. } => "mfa_failed",
         }
     }
 
     /// Returns the audience the fact is about, where it is about one.
     pub const fn audience(&self) -> Option<&Audience> {
         match self {
-            Self::AudienceMismatched { audience }
+            Self::Abandoned { audience }
+            | Self::AudienceMismatched { audience }
+            | Self::Challenged { audience, .. }
             | Self::Denied { audience, .. }
             | Self::Downscoped { audience, .. }
             | Self::ExchangeStarted { audience, .. }
-            | Self::Held { audience }
+            | Self::Held { audience, .. }
             | Self::Malformed { audience, .. }
             | Self::NotSent { audience, .. }
             | Self::Postponed { audience, .. }
             | Self::Refreshed { audience, .. }
             | Self::Rejected { audience, .. }
             | Self::Released { audience }
-            | Self::ReusePrevented { audience } => Some(audience),
+            | Self::ReusePrevented { audience }
+            | Self::Verified { audience, .. }
+            | Self::VerificationFailed { audience, .. } => Some(audience),
             Self::Ended { .. }
             | Self::InDoubt { .. }
             | Self::OperatorMustAct { .. }
@@ -244,6 +291,7 @@ impl Trigger {
             Self::Demand => "demand",
             Self::Doubt => "doubt",
             Self::Forced => "forced",
+            Self::StepUp => "step_up",
         }
     }
 }
@@ -266,7 +314,7 @@ impl EndReason {
     }
 
     /// Every reason there is.
-    pub const ALL: [EndReason; 10] = [
+    pub const ALL: [EndReason; 12] = [
         Self::Ceiling,
         Self::LoggedOut(LogoutKind::Admin),
         Self::LoggedOut(LogoutKind::Backchannel),
@@ -274,6 +322,8 @@ impl EndReason {
         Self::LoggedOut(LogoutKind::User),
         Self::NoRefreshToken,
         Self::Refused(EndCause::InvalidGrant),
+        Self::Refused(EndCause::ReplyLost),
+        Self::Refused(EndCause::ReplyLostTooLong),
         Self::Refused(EndCause::UserBlocked),
         Self::Refused(EndCause::UserDeleted),
         Self::SubjectChanged,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::refusal::Refusal;
 use crate::scope::ScopeSet;
-use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret::{AccessToken, IdToken, Passcode, RefreshToken};
+use crate::step_up::Proof;
 use crate::time::UnixSeconds;
 
 /// What became of one token request that was sent, or was meant to be.
@@ -40,6 +41,10 @@ pub struct Grant {
     pub claims: Option<AccessClaims>,
     /// The session ceiling the ID token carries (IPSIE `session_expiry`), if any.
     pub ceiling: Option<UnixSeconds>,
+    /// How the person authenticated, as a verified ID token says; `None` without one.
+    pub proof: Option<Proof>,
+    /// The recovery code that replaces the one which was used, if any.
+    pub recovery_code: Option<Passcode>,
 }
 
 /// The claims of a JWT access token that decide whether it may be used (law L5).

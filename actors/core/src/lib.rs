@@ -26,9 +26,11 @@
 //! - [`session::rotation`]: what a reply makes of the session's tokens.
 //! - [`lease`]: who may spend a refresh token, and which writes move forward.
 //! - [`refusal`]: what a provider's "no" means for the session.
+//! - [`step_up`]: how a person meets a demand for another factor.
 //!
 //! [`Effect`]: session::Effect
 
+pub mod device_sign_in;
 pub mod event;
 pub mod grant;
 pub mod lease;
@@ -40,4 +42,5 @@ pub mod secret;
 pub mod session;
 pub mod sign_in;
 pub mod snapshot;
+pub mod step_up;
 pub mod time;

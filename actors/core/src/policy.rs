@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::name::Audience;
 use crate::scope::ScopeSet;
+use crate::step_up::{CONTEXT_TTL, Strength};
 
 /// The policies a session acts under; replaced as a whole when the configuration is reloaded.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct AudiencePolicy {
     pub margins: Margins,
     /// Whether to refresh ahead without traffic.
     pub keep_fresh: KeepFresh,
+    /// When a person must show a factor, beside what the provider demands.
+    pub mfa: MfaPolicy,
 }
 
 impl Default for AudiencePolicy {
@@ -44,6 +47,47 @@ impl Default for AudiencePolicy {
             scopes: ScopeSet::default(),
             margins: Margins::default(),
             keep_fresh: KeepFresh::WhileUsed,
+            mfa: MfaPolicy::Provider,
+        }
+    }
+}
+
+/// When a person must show a factor for an audience. The classes are those of which any will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MfaPolicy {
+    /// When the provider demands it.
+    #[default]
+    Provider,
+    /// Once in the life of the session.
+    Session {
+        /// The authentication classes (`acr`).
+        classes: Vec<String>,
+    },
+    /// For each access token anew: none is ever fetched without a person.
+    Always {
+        /// The authentication classes (`acr`).
+        classes: Vec<String>,
+    },
+    /// When the last authentication is older than this (RFC 9470).
+    MaxAge {
+        /// The oldest authentication that will do.
+        max_age: Duration,
+        /// The authentication classes (`acr`).
+        classes: Vec<String>,
+    },
+}
+
+impl MfaPolicy {
+    /// Returns what is asked of a person; `None` where only the provider asks.
+    pub fn strength(&self) -> Option<Strength> {
+        let strength = |classes: &Vec<String>, max_age, factor, each_time| {
+            Some(Strength { classes: classes.clone(), max_age, factor, each_time })
+        };
+        match self {
+            Self::Provider => None,
+            Self::Session { classes } => strength(classes, None, true, false),
+            Self::Always { classes } => strength(classes, Some(Duration::ZERO), false, true),
+            Self::MaxAge { max_age, classes } => strength(classes, Some(*max_age), false, false),
         }
     }
 }
@@ -141,6 +185,8 @@ pub struct Backoff {
     pub operator_fault: Duration,
     /// How often a held audience is probed without a person; `None` never.
     pub hold_probe: Option<Duration>,
+    /// How long a person may use the provider's MFA API to meet one demand.
+    pub context_ttl: Duration,
 }
 
 impl Default for Backoff {
@@ -150,6 +196,7 @@ impl Default for Backoff {
             most: Duration::from_secs(30),
             operator_fault: Duration::from_secs(60),
             hold_probe: Some(Duration::from_secs(6 * 3600)),
+            context_ttl: CONTEXT_TTL,
         }
     }
 }

@@ -28,14 +28,16 @@ pub const ERROR_BYTES_MAX: usize = 64;
 pub const DESCRIPTION_BYTES_MAX: usize = 256;
 
 /// A demand for another factor (`mfa_required`).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct MfaDemand {
     /// The provider's `mfa_token`; `None` where only a new sign-in can satisfy the demand.
-    pub mfa_token: Option<crate::secret::AccessToken>,
+    pub mfa_token: Option<crate::secret::MfaToken>,
     /// The factor types that may be challenged.
     pub challenge: Vec<String>,
     /// The factor types that may be enrolled.
     pub enroll: Vec<String>,
+    /// Whether the provider listed factor types at all; where it did not, any may be tried.
+    pub is_listed: bool,
 }
 
 impl std::fmt::Debug for MfaDemand {
@@ -71,6 +73,11 @@ pub enum Fate {
 pub enum EndCause {
     /// Expired, revoked, reused or unknown: providers do not say which.
     InvalidGrant,
+    /// As [`EndCause::InvalidGrant`], of a refresh token that was sent again because the reply to
+    /// its first exchange was lost, to a provider that gives no reuse window.
+    ReplyLost,
+    /// As [`EndCause::ReplyLost`], to a provider whose reuse window did not last or is not known.
+    ReplyLostTooLong,
     /// The person is blocked.
     UserBlocked,
     /// The person was deleted.
@@ -94,10 +101,8 @@ impl Refusal {
         match self.error.as_deref() {
             Some("invalid_grant") => Fate::Ends(self.end_cause()),
             Some("unauthorized") if self.describes("blocked") => Fate::Ends(EndCause::UserBlocked),
-            Some("mfa_required") => Fate::Holds,
-            Some("login_required" | "interaction_required")
-                if self.describes("multifactor authentication required") =>
-            {
+            Some("mfa_required" | "a0.mfa_required") => Fate::Holds,
+            Some("login_required" | "interaction_required") if self.demands_factor_in_words() => {
                 Fate::Holds
             }
             Some("access_denied") => Fate::Denies,
@@ -151,7 +156,13 @@ impl Refusal {
         }
     }
 
-    fn describes(&self, words: &str) -> bool {
+    /// Reports whether a sign-in is refused for want of a factor only (seed 002's spelling).
+    pub(crate) fn demands_factor_in_words(&self) -> bool {
+        self.describes("multifactor authentication required")
+    }
+
+    /// Reports whether the description holds `words`, which are in lower case.
+    pub(crate) fn describes(&self, words: &str) -> bool {
         self.description
             .as_deref()
             .is_some_and(|description| description.to_ascii_lowercase().contains(words))
@@ -163,6 +174,8 @@ impl EndCause {
     pub const fn code(self) -> &'static str {
         match self {
             Self::InvalidGrant => "invalid_grant",
+            Self::ReplyLost => "reply_lost_without_reuse_window",
+            Self::ReplyLostTooLong => "reply_lost_beyond_reuse_window",
             Self::UserBlocked => "user_blocked",
             Self::UserDeleted => "user_deleted",
         }

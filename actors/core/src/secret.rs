@@ -2,13 +2,14 @@
 //!
 //! None of these types has a text: `Debug` names the kind only, there is no `Display`, no
 //! conversion and no serialisation. What leaves goes through [`RefreshToken::spend`],
-//! [`RefreshToken::seal`], [`AccessToken::expose`] or [`IdToken::expose`], so that every such
-//! place can be found by name. The memory is wiped when the last clone goes.
+//! [`RefreshToken::seal`] or an `expose`, so that every such place can be found by name. The memory is wiped when the last clone goes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
+
+use crate::step_up::ContextId;
 
 /// A refresh token: worth a whole session, spent once.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +64,58 @@ impl IdToken {
     }
 }
 
+/// What shows a factor, or starts to: a one-time code, a recovery code, the handle of a challenge.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Passcode(Text);
+
+impl Passcode {
+    /// Takes a code as somebody wrote it.
+    pub fn new(text: &str) -> Self {
+        Self(Text::new(text))
+    }
+
+    /// Gives out the code to be sent to the provider, or to be shown to its person once.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// A provider's name for one demand for a factor, which opens its MFA API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MfaToken {
+    text: Text,
+    id: ContextId,
+}
+
+impl MfaToken {
+    /// Takes an mfa_token as the provider wrote it, with the hash that it is known by here.
+    pub fn new(text: &str, id: ContextId) -> Self {
+        Self { text: Text::new(text), id }
+    }
+
+    /// Returns the hash.
+    pub const fn id(&self) -> ContextId {
+        self.id
+    }
+
+    /// Gives out the mfa_token to be sent to the provider that issued it, or to be sealed.
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+}
+
+impl fmt::Debug for Passcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[passcode]")
+    }
+}
+
+impl fmt::Debug for MfaToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[mfa_token]")
+    }
+}
+
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[refresh token]")
@@ -111,10 +164,12 @@ mod tests {
     #[test]
     fn l13_no_secret_shows_in_debug_output() {
         let shown = format!(
-            "{:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?}",
             RefreshToken::new("s3cret"),
             AccessToken::new("s3cret"),
-            IdToken::new("s3cret")
+            IdToken::new("s3cret"),
+            Passcode::new("s3cret"),
+            MfaToken::new("s3cret", ContextId([0; 32])),
         );
         assert!(!shown.contains("s3cret"), "{shown}");
     }

@@ -7,6 +7,7 @@
 //! callers together (law L1): a [`exchange::Flight`] is launched only while none is in the air.
 
 pub mod backoff;
+pub mod demand;
 pub mod exchange;
 pub mod rotation;
 pub mod step_up;
@@ -14,6 +15,7 @@ pub mod step_up;
 mod answers;
 mod departure;
 mod landing;
+mod stepping;
 mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +24,10 @@ use std::time::Duration;
 
 pub use self::answers::{Answer, Offer, due_at};
 use self::backoff::Dice;
+use self::demand::Demanded;
 use self::exchange::{Flight, Landing};
+pub use self::stepping::RENEW_PAUSE;
+use self::stepping::Steps;
 use self::waiting::{Parked, Waiting};
 use crate::event::{EndReason, Event, Trigger};
 use crate::name::{Audience, Epoch, WaiterId};
@@ -31,6 +36,7 @@ use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::secret::RefreshToken;
 use crate::snapshot::Snapshot;
+use crate::step_up::{Origin, Report, StepUp};
 use crate::time::Instant;
 
 /// One session in memory.
@@ -42,6 +48,7 @@ pub struct Session {
     ceiling_at: Option<Instant>,
     waiting: Waiting,
     parked: Vec<Parked>,
+    steps: Steps,
     ahead: VecDeque<Need>,
     forced: BTreeMap<Audience, Instant>,
     doubted: Option<Need>,
@@ -110,6 +117,8 @@ pub struct Need {
 pub enum Input {
     /// When the moment named by [`Session::wake_at`] has come, or at any other time.
     Alarm,
+    /// When an API refused an access token for want of a stronger authentication (RFC 9470).
+    Demanded(Demanded),
     /// When somebody ends the session.
     End(EndReason),
     /// When a caller went away.
@@ -122,8 +131,12 @@ pub enum Input {
     Observed(Box<Snapshot>),
     /// When the configuration was reloaded.
     PoliciesReplaced(Arc<Policies>),
+    /// When a person wants to meet a demand whose context is over; answered like a [`Want`].
+    Renew(Want),
     /// When an operator asks to try again at once whatever waits or is held.
     Retry,
+    /// When a person tries to meet a demand.
+    StepUp(StepUp),
     /// When a caller wants an access token.
     Want(Want),
 }
@@ -162,6 +175,8 @@ pub enum Effect {
     Launch(Box<Flight>),
     /// Show readers these access tokens and no others.
     Publish(Vec<Offer>),
+    /// Tell whoever waits what came of a step up.
+    Report(WaiterId, Box<Report>),
 }
 
 /// Why [`Session::wake_at`] names a moment.
@@ -171,6 +186,8 @@ pub enum Why {
     Ahead,
     /// When the session reaches the longest time the provider allows.
     Ceiling,
+    /// When the time to meet a demand is over.
+    Context,
     /// When a held audience may be asked for once more.
     Probe,
     /// When a failure has been waited out.
@@ -201,6 +218,7 @@ impl Session {
             ceiling_at: None,
             waiting: Waiting::default(),
             parked: Vec::new(),
+            steps: Steps::default(),
             ahead: VecDeque::new(),
             forced: BTreeMap::new(),
             doubted: None,
@@ -213,7 +231,7 @@ impl Session {
         if let Some(intent) = session.snapshot.head.intent {
             let deadline = now + session.policies.deadlines.lease;
             let retry_at = intent.until.unwrap_or(deadline).min(deadline);
-            session.fall_in_doubt(intent.epoch, None, retry_at, now);
+            session.wake_in_doubt(&intent, retry_at, now);
         }
         session.publish();
         session
@@ -239,13 +257,11 @@ impl Session {
     /// Takes what happened at `now`.
     pub fn handle(&mut self, now: Instant, input: Input) {
         if let State::Ended(reason) = self.state {
-            if let Input::Want(want) = input {
-                self.answer(want.waiter, Answer::Ended(reason));
-            }
-            return;
+            return self.turn_away(input, reason);
         }
         match input {
             Input::Alarm => {}
+            Input::Demanded(demanded) => self.demanded(demanded, now),
             Input::End(reason) => self.end(reason, now),
             Input::Forget(waiter) => self.waiting.forget(waiter),
             Input::Landed(flight, landing) => self.land(flight, *landing, now),
@@ -253,9 +269,12 @@ impl Session {
             Input::Observed(snapshot) => self.observe(*snapshot, now),
             Input::PoliciesReplaced(policies) => {
                 self.policies = policies;
+                self.release_met(now);
                 self.publish();
             }
+            Input::Renew(want) => self.renew(want, now),
             Input::Retry => self.forgive(now),
+            Input::StepUp(step) => self.step_up(step, now),
             Input::Want(want) => self.want(want, now),
         }
         self.proceed(now);
@@ -279,6 +298,8 @@ impl Session {
         [
             (retry, Why::Retry),
             (self.waiting.first_deadline(), Why::Waiter),
+            (self.first_step_deadline(), Why::Waiter),
+            (self.context_ends_at(), Why::Context),
             (self.ceiling_at, Why::Ceiling),
             (probe.filter(|_| self.may_launch()), Why::Probe),
             (self.ahead_at().filter(|_| !busy && self.may_launch()), Why::Ahead),
@@ -303,6 +324,8 @@ impl Session {
         matches!(self.state, State::Fresh | State::Ended(_))
             && self.waiting.is_empty()
             && self.ahead.is_empty()
+            && self.steps.waiting.is_empty()
+            && self.context_ends_at().is_none()
             && self.effects.is_empty()
     }
 
@@ -327,7 +350,8 @@ impl Session {
     fn forgive(&mut self, now: Instant) {
         self.parked.clear();
         self.spared_until = None;
-        for hold in &mut self.snapshot.holds {
+        let asked = |hold: &&mut crate::snapshot::Hold| hold.origin == Origin::Provider;
+        for hold in self.snapshot.holds.iter_mut().filter(asked) {
             hold.probe_at = Some(now);
         }
         if matches!(self.state, State::Backoff { .. } | State::OperatorFault { .. }) {
@@ -347,6 +371,7 @@ impl Session {
         self.emit(Event::Ended { reason });
         self.effects.push_back(Effect::Publish(Vec::new()));
         self.effects.push_back(Effect::End { reason, revoke });
+        self.end_steps(reason);
         self.settle_waiters(now);
     }
 
@@ -355,6 +380,9 @@ impl Session {
     }
 
     fn answer(&mut self, waiter: WaiterId, answer: Answer) {
+        if let Answer::MfaRequired(hold) = &answer {
+            self.note(hold);
+        }
         self.effects.push_back(Effect::Answer(waiter, answer));
     }
 }

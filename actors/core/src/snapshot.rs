@@ -9,6 +9,8 @@ use crate::policy::Margins;
 use crate::refusal::MfaDemand;
 use crate::scope::{PROTOCOL_SCOPES, ScopeSet};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::session::Need;
+use crate::step_up::{Context, Origin, Proof, Strength};
 use crate::time::{Instant, UnixSeconds};
 
 /// Everything durable about one session.
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub holds: Vec<Hold>,
     /// When and how the person authenticated.
     pub authentication: Authentication,
+    /// What the person has shown, and when by our own clock: what policies go by.
+    pub proofs: Vec<Proof>,
     /// When the session must end whatever is refreshed; written once, at sign-in (IPSIE
     /// `session_expiry`).
     pub ceiling: Option<UnixSeconds>,
@@ -57,6 +61,7 @@ impl Snapshot {
             entries: Vec::new(),
             holds: Vec::new(),
             authentication: Authentication::default(),
+            proofs: Vec::new(),
             ceiling: None,
             head: Head::new(),
         }
@@ -110,22 +115,48 @@ impl Entry {
     }
 }
 
-/// A request that the provider answers only after a person has shown another factor (law L8).
+/// A request that is answered only after a person has shown another factor (law L8).
 #[derive(Clone, Debug)]
 pub struct Hold {
     /// The API that was asked for.
     pub audience: Audience,
     /// The scopes that were asked for.
     pub scopes: ScopeSet,
-    /// When the provider demanded it.
+    /// When it was demanded first.
     pub since: Instant,
     /// When to ask the provider once more without a person; `None` never.
     pub probe_at: Option<Instant>,
-    /// What the provider demands; its `mfa_token` is not stored.
+    /// What the provider lists to choose from; its `mfa_token` is in the context.
     pub demand: MfaDemand,
+    /// Who demands it.
+    pub origin: Origin,
+    /// What a redirect to the provider must ask for.
+    pub strength: Strength,
+    /// The provider's door for this demand; `None` where only a redirect meets it, and where its
+    /// time is over.
+    pub context: Option<Context>,
 }
 
 impl Hold {
+    /// Makes the hold of `need` that nobody can meet but by a redirect.
+    pub fn of(need: &Need, origin: Origin, strength: Strength, now: Instant) -> Self {
+        Self {
+            audience: need.audience.clone(),
+            scopes: need.scopes.clone(),
+            since: now,
+            probe_at: None,
+            demand: MfaDemand::default(),
+            origin,
+            strength,
+            context: None,
+        }
+    }
+
+    /// Returns what is held.
+    pub fn need(&self) -> Need {
+        Need { audience: self.audience.clone(), scopes: self.scopes.clone() }
+    }
+
     /// Reports whether this is the hold of `audience` and `scopes`.
     pub fn is_for(&self, audience: &Audience, scopes: &ScopeSet) -> bool {
         self.audience == *audience && self.scopes == *scopes
@@ -197,7 +228,7 @@ pub fn pick<'a, T>(
     })
 }
 
-fn answers(entry: &Entry, wanted: &ScopeSet) -> bool {
+pub(crate) fn answers(entry: &Entry, wanted: &ScopeSet) -> bool {
     let mut scopes = wanted.iter().filter(|scope| !is_protocol(scope)).peekable();
     if scopes.peek().is_none() {
         return entry.requested.iter().all(is_protocol);

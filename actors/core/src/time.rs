@@ -17,6 +17,9 @@ impl Instant {
     /// The moment of boot: earlier than everything that can happen.
     pub const ZERO: Instant = Instant(0);
 
+    /// A moment that never comes.
+    pub const FAR: Instant = Instant(u64::MAX);
+
     /// Makes an instant from nanoseconds since boot.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

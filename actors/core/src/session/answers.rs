@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::{AHEAD_MAX, FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want};
+use super::{AHEAD_MAX, FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want, demand, step_up};
 use crate::event::{EndReason, Trigger};
 use crate::name::{Audience, Epoch};
 use crate::policy::{KeepFresh, Margins, Policies};
 use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::snapshot::{Entry, Hold, Lookup, Snapshot, lookup};
+use crate::step_up::Origin;
 use crate::time::Instant;
 
 use super::Effect;
@@ -65,13 +66,17 @@ pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<
     let kept = policies.audiences.iter().filter(|(_, policy)| policy.keep_fresh.is_always());
     kept.filter(|(audience, policy)| !is_held(snapshot, audience, &policy.scopes))
         .map(|(audience, policy)| {
-            match lookup(&snapshot.entries, audience, &policy.scopes, policy.margins, now) {
+            let found = lookup(&snapshot.entries, audience, &policy.scopes, policy.margins, now);
+            let at = match found {
                 Lookup::Hit(entry) | Lookup::Downscoped { entry, .. } => {
                     entry.refresh_from(policy.margins)
                 }
                 Lookup::Miss => now,
-            }
+            };
+            (audience, at)
         })
+        .filter(|(audience, at)| demand::may_fetch(snapshot, policies, audience, *at))
+        .map(|(_, at)| at)
         .min()
         .filter(|_| snapshot.refresh_token.is_some())
 }
@@ -93,6 +98,11 @@ impl Session {
         if let State::Ended(reason) = self.state {
             return Some(Answer::Ended(reason));
         }
+        let before = self.stands_before(need, now);
+        if let Some(hold) = before {
+            // What is under way may let go of it.
+            return (!self.is_stepping(need)).then(|| Answer::MfaRequired(Box::new(hold)));
+        }
         let margins = self.margins(&need.audience);
         match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
             Lookup::Hit(entry) if replaces.is_none_or(|refused| entry.born_in > refused) => {
@@ -104,10 +114,14 @@ impl Session {
             Lookup::Downscoped { missing, .. } => return Some(Answer::Downscoped { missing }),
             Lookup::Hit(_) | Lookup::Miss => {}
         }
-        let hold =
-            self.snapshot.holds.iter().find(|hold| need.is_for(&hold.audience, &hold.scopes));
-        if let Some(hold) = hold {
-            return Some(Answer::MfaRequired(Box::new(hold.clone())));
+        if self.is_stepping(need) {
+            return None;
+        }
+        let held = step_up::of(&self.snapshot.holds, need).cloned();
+        let held = held
+            .or_else(|| if self.may_fetch(need, now) { None } else { self.own_hold(need, now) });
+        if let Some(hold) = held {
+            return Some(Answer::MfaRequired(Box::new(hold)));
         }
         if self.snapshot.refresh_token.is_none() {
             return Some(Answer::Ended(EndReason::NoRefreshToken));
@@ -179,7 +193,9 @@ impl Session {
 
     /// Shows readers what may be handed out.
     pub(super) fn publish(&mut self) {
-        let offers = self.snapshot.entries.iter().map(|entry| self.offer(entry)).collect();
+        let entries = self.snapshot.entries.iter();
+        let shown = entries.filter(|entry| !self.is_refused_upstream(entry));
+        let offers = shown.map(|entry| self.offer(entry)).collect();
         self.effects.push_back(Effect::Publish(offers));
     }
 
@@ -226,18 +242,26 @@ impl Session {
         let mut known = all
             .chain([(primary, &plain)])
             .map(|(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() });
-        known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now)).ok_or_else(
-            || {
-                let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
-                probes.chain([now + PARKED_FOR]).min().unwrap_or(now)
-            },
-        )
+        let open = known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now));
+        open.or_else(|| self.held_in_doubt()).ok_or_else(|| {
+            let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
+            probes.chain([now + PARKED_FOR]).min().unwrap_or(now)
+        })
+    }
+
+    /// Returns a held need to ask for once where a session came to life in doubt and knows of
+    /// nothing else: the lost reply may have been that of a verification, whose family must be
+    /// found again inside the reuse window.
+    fn held_in_doubt(&self) -> Option<Need> {
+        let unasked = self.doubted.is_none();
+        let mut holds = self.snapshot.holds.iter().filter(|_| unasked);
+        holds.find(|hold| hold.origin == Origin::Provider).map(Hold::need)
     }
 
     fn due_probe(&self, now: Instant) -> Option<Need> {
         let mut holds = self.snapshot.holds.iter();
         let due = holds.find(|hold| hold.probe_at.is_some_and(|at| at <= now));
-        due.map(|hold| Need { audience: hold.audience.clone(), scopes: hold.scopes.clone() })
+        due.map(Hold::need)
     }
 
     pub(super) fn ahead_at(&self) -> Option<Instant> {
@@ -254,6 +278,7 @@ impl Session {
     pub(super) fn may_refresh(&self, need: &Need, now: Instant) -> bool {
         !is_held(&self.snapshot, &need.audience, &need.scopes)
             && self.parked_answer(need, now).is_none()
+            && self.may_fetch(need, now)
     }
 
     /// Reports whether the access token for `need` has reached its refresh-ahead margin.
@@ -280,8 +305,9 @@ impl Session {
                 }
                 let parked = self.parked.iter().find(|parked| parked.need == need);
                 let parked_until = parked.map_or(Instant::ZERO, |parked| parked.until);
-                let at = self.fresh_until(&need).unwrap_or(Instant::ZERO);
-                Some((need, at.max(parked_until)))
+                let at = self.fresh_until(&need).unwrap_or(Instant::ZERO).max(parked_until);
+                let allowed = demand::may_fetch(&self.snapshot, &self.policies, audience, at);
+                allowed.then_some((need, at))
             })
     }
 
@@ -305,8 +331,11 @@ impl Session {
         })
     }
 
-    fn offer(&self, entry: &Entry) -> Offer {
+    pub(super) fn offer(&self, entry: &Entry) -> Offer {
         let margins = self.margins(&entry.audience);
+        // Readers cannot ask whether the audience's policy is still met.
+        let allowed = demand::allowed_until(&self.snapshot, &self.policies, &entry.audience);
+        let serve_until = entry.serve_until(margins).min(allowed.unwrap_or(Instant::ZERO));
         let refresh_from = match self.state {
             // Where refreshing just failed, readers are not to nudge again before it may be tried.
             State::Backoff { until } | State::OperatorFault { until, .. } => {
@@ -316,7 +345,7 @@ impl Session {
                 self.jittered(entry, margins)
             }
         };
-        Offer { entry: entry.clone(), refresh_from, serve_until: entry.serve_until(margins) }
+        Offer { entry: entry.clone(), refresh_from, serve_until }
     }
 
     /// Up to a tenth of the margin earlier, different for each token, so that sessions which signed

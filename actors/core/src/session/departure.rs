@@ -4,6 +4,7 @@ use super::exchange::Flight;
 use super::{Effect, FORCED_PAUSE, Need, Session, State, step_up};
 use crate::event::{EndReason, Event, Trigger};
 use crate::name::Epoch;
+use crate::step_up::Errand;
 use crate::time::Instant;
 
 impl Session {
@@ -12,7 +13,9 @@ impl Session {
         if self.ceiling_at.is_some_and(|at| at <= now) {
             return self.end(EndReason::Ceiling, now);
         }
+        self.abandon(now);
         self.dismiss_late(now);
+        self.dismiss_steps(now);
         let takes_over = match self.state {
             State::Fresh => None,
             State::Backoff { until } | State::OperatorFault { until, .. } if until <= now => {
@@ -27,6 +30,10 @@ impl Session {
             | State::InDoubt { .. }
             | State::OperatorFault { .. } => return,
         };
+        // A person waits, and what it brings may resolve a doubt as well as a refresh does.
+        if let Some((need, errand)) = self.next_step(now) {
+            return self.launch(need, Trigger::StepUp, errand, takes_over, now);
+        }
         let work = match takes_over {
             Some(epoch) => match self.doubt_work(now) {
                 Ok(need) => Some((need, Trigger::Doubt)),
@@ -39,11 +46,18 @@ impl Session {
             None => self.next_work(now),
         };
         if let Some((need, trigger)) = work {
-            self.launch(need, trigger, takes_over, now);
+            self.launch(need, trigger, Errand::Refresh, takes_over, now);
         }
     }
 
-    fn launch(&mut self, need: Need, trigger: Trigger, takes_over: Option<Epoch>, now: Instant) {
+    fn launch(
+        &mut self,
+        need: Need,
+        trigger: Trigger,
+        errand: Errand,
+        takes_over: Option<Epoch>,
+        now: Instant,
+    ) {
         if trigger == Trigger::Forced {
             self.forced.retain(|_, at| now.since(*at) < FORCED_PAUSE);
             self.forced.insert(need.audience.clone(), now);
@@ -58,7 +72,9 @@ impl Session {
         self.emit(Event::ExchangeStarted { audience: need.audience.clone(), trigger });
         let policy = (self.policies.deadlines, self.policies.backoff);
         let before = self.snapshot.clone();
-        let plan = Flight::plan(before, need, trigger, takes_over, policy, now).numbered(flight);
+        let plan = Flight::plan(before, need, trigger, takes_over, policy, now)
+            .numbered(flight)
+            .on(errand);
         self.effects.push_back(Effect::Launch(Box::new(plan)));
     }
 }

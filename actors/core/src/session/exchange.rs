@@ -18,6 +18,7 @@
 //! ```
 
 mod flight;
+mod step;
 
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ use crate::lease::{Commit, Intent};
 use crate::name::Epoch;
 use crate::policy::{Backoff, Deadlines};
 use crate::refusal::{Fate, Refusal};
-use crate::secret::RefreshToken;
+use crate::secret::{Passcode, RefreshToken};
 use crate::snapshot::Snapshot;
+use crate::step_up::{Errand, Report};
 use crate::time::Instant;
 
 /// How long to wait before the first repetition of a failed save; doubled up to
@@ -54,6 +56,8 @@ pub struct Flight {
     pub decided_at: Instant,
     /// The deadlines it keeps.
     pub deadlines: Deadlines,
+    /// What it does at the provider.
+    pub errand: Errand,
     backoff: Backoff,
     before: Snapshot,
     takes_over: Option<Epoch>,
@@ -76,9 +80,10 @@ struct Saving {
 /// What a durable write stands for.
 #[derive(Clone, Debug)]
 enum Then {
-    Arrive(Outcome),
+    Arrive(Outcome, Option<Passcode>),
     LookAgain,
     Refuse(Refusal, Fate),
+    StepUp(Report),
     TurnBack(NotSent),
 }
 
@@ -122,6 +127,8 @@ pub struct TokenRequest {
     pub refresh_token: RefreshToken,
     /// What to ask for.
     pub need: Need,
+    /// What is done: only a refresh sends the refresh token.
+    pub errand: Errand,
     /// How long it may take; the connection is cut then.
     pub deadline: Duration,
 }
@@ -167,6 +174,13 @@ pub enum Landing {
     },
     /// The reply is durable.
     Saved(Receipt),
+    /// A step up did not meet the demand. The intent is resolved, unless it was there before.
+    SteppedUp {
+        /// What whoever waits is told.
+        report: Report,
+        /// The session as it is stored.
+        snapshot: Box<Snapshot>,
+    },
     /// The store could not be asked.
     StoreDown {
         /// The intent that is unresolved, as far as the flight knows: where there was a doubt
@@ -182,6 +196,7 @@ pub struct Receipt {
     snapshot: Box<Snapshot>,
     outcome: Outcome,
     rotated: bool,
+    recovery_code: Option<Passcode>,
 }
 
 /// What a durable reply was worth.
@@ -202,6 +217,11 @@ impl Receipt {
     /// Returns what the reply was worth.
     pub const fn outcome(&self) -> Outcome {
         self.outcome
+    }
+
+    /// Returns the recovery code that replaces the one which was used.
+    pub const fn recovery_code(&self) -> Option<&Passcode> {
+        self.recovery_code.as_ref()
     }
 
     /// Reports whether the provider gave a new refresh token.

@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::exchange::{Landing, Outcome, Receipt};
 use super::rotation::Turn;
 use super::waiting::Parked;
-use super::{Answer, Need, PARKED_FOR, Session, State, backoff};
+use super::{Answer, Need, PARKED_FOR, Session, State, backoff, step_up};
 use crate::event::{EndReason, Event, Trigger};
 use crate::grant::{NotSent, Unheard};
+use crate::lease::Intent;
+use crate::name::Audience;
 use crate::name::Epoch;
 use crate::policy::Deadlines;
-use crate::refusal::{Fate, Refusal};
-use crate::snapshot::{Lookup, Snapshot, lookup};
+use crate::refusal::{EndCause, Fate, Refusal};
+use crate::snapshot::{Hold, Lookup, Snapshot, lookup};
+use crate::step_up::{Origin, Report};
 use crate::time::Instant;
 
 impl Session {
@@ -24,6 +27,11 @@ impl Session {
             return;
         }
         self.state = State::Fresh;
+        let audience = need.audience.clone();
+        self.renewed(&need);
+        let step = self.steps.aloft.take();
+        let told = step.and_then(|step| self.step_landed(step, &need, &landing, now));
+        let held = self.snapshot.holds.clone();
         match landing {
             Landing::Busy(intent) => {
                 self.emit(Event::ReusePrevented { audience: need.audience });
@@ -63,6 +71,10 @@ impl Session {
                 self.refused(&need, &refusal, fate, now);
                 self.doubt_on(fate, refusal.wait, now);
             }
+            Landing::SteppedUp { report, snapshot } => {
+                self.snapshot = *snapshot;
+                self.turned_down(&need, &report, now);
+            }
             Landing::Saved(receipt) => {
                 let late = ends_at.is_some_and(|at| at <= now);
                 let flown = Flown { need, trigger, since, late };
@@ -78,6 +90,10 @@ impl Session {
                     self.publish();
                 }
             }
+        }
+        self.keep_own(held, since);
+        if let Some(told) = told {
+            self.tell_of(told, &audience, now);
         }
         self.settle_waiters(now);
     }
@@ -127,7 +143,31 @@ impl Session {
         now: Instant,
     ) {
         self.state = State::InDoubt { epoch, retry_at, look_at: None };
-        self.emit(Event::InDoubt { how, wait: retry_at.left_at(now) });
+        self.emit(Event::InDoubt { how, since: None, wait: retry_at.left_at(now) });
+    }
+
+    /// Wakes with an intent whose writer is gone.
+    pub(super) fn wake_in_doubt(&mut self, intent: &Intent, retry_at: Instant, now: Instant) {
+        let wait = retry_at.left_at(now);
+        self.state = State::InDoubt { epoch: intent.epoch, retry_at, look_at: None };
+        self.emit(Event::InDoubt { how: None, since: intent.since, wait });
+    }
+
+    /// Names what lies behind a refusal that ends the session: a token that was sent for the second
+    /// time is refused because its first exchange spent it.
+    fn root_of(&self, cause: EndCause) -> EndCause {
+        let again = self.snapshot.head.intent.is_some_and(|intent| intent.again);
+        match cause {
+            EndCause::InvalidGrant if again && self.policies.deadlines.reuse_window.is_zero() => {
+                EndCause::ReplyLost
+            }
+            EndCause::InvalidGrant if again => EndCause::ReplyLostTooLong,
+            EndCause::InvalidGrant
+            | EndCause::ReplyLost
+            | EndCause::ReplyLostTooLong
+            | EndCause::UserBlocked
+            | EndCause::UserDeleted => cause,
+        }
     }
 
     /// Stays in doubt where a refusal has not resolved the intent.
@@ -156,6 +196,51 @@ impl Session {
         }
     }
 
+    /// Takes a step up that did not meet its demand.
+    fn turned_down(&mut self, need: &Need, report: &Report, now: Instant) {
+        match self.snapshot.head.intent {
+            Some(_) => self.doubted = self.doubted.take().or_else(|| Some(need.clone())),
+            None => self.doubted = None,
+        }
+        if let Report::Chained(_) = report {
+            let audience = need.audience.clone();
+            self.emit(Event::Held { audience, origin: Origin::Provider });
+        }
+        if let Report::OperatorFault(fault) = report {
+            let (fault, until) = (*fault, now + self.policies.backoff.operator_fault);
+            self.state = State::OperatorFault { fault, until };
+            self.emit(Event::OperatorMustAct { fault, code: fault.code().to_owned() });
+        }
+        self.publish();
+        self.doubt_on(Fate::Holds, None, now);
+    }
+
+    /// Keeps the holds that are not the provider's and came to be while a flight was in the air:
+    /// what it brings back knows nothing of them.
+    fn keep_own(&mut self, held: Vec<Hold>, since: Instant) {
+        let mut kept = false;
+        for hold in held {
+            let is_new = hold.origin != Origin::Provider && hold.since >= since;
+            if is_new && step_up::of(&self.snapshot.holds, &hold.need()).is_none() {
+                step_up::put(&mut self.snapshot.holds, hold);
+                kept = true;
+            }
+        }
+        if kept && !matches!(self.state, State::Ended(_)) {
+            self.publish();
+        }
+    }
+
+    /// Returns the audiences of the holds that `after` has let go of, in a flight launched at
+    /// `since`.
+    fn released(&self, after: &Snapshot, since: Instant) -> Vec<Audience> {
+        let gone = |hold: &&Hold| {
+            let known = hold.origin == Origin::Provider || hold.since < since;
+            known && step_up::of(&after.holds, &hold.need()).is_none()
+        };
+        self.snapshot.holds.iter().filter(gone).map(|hold| hold.audience.clone()).collect()
+    }
+
     fn adopt(&mut self, snapshot: Snapshot, now: Instant) {
         let intent = snapshot.head.intent;
         self.snapshot = snapshot;
@@ -169,7 +254,7 @@ impl Session {
 
     fn saved(&mut self, receipt: &Receipt, flown: &Flown, now: Instant) {
         let audience = flown.need.audience.clone();
-        let was_held = self.snapshot.holds.len() > receipt.snapshot().holds.len();
+        let released = self.released(receipt.snapshot(), flown.since);
         self.snapshot = receipt.snapshot().clone();
         self.doubted = None;
         match receipt.outcome() {
@@ -177,8 +262,8 @@ impl Session {
                 self.failures = 0;
                 self.parked.retain(|parked| parked.need != flown.need);
                 self.publish();
-                if was_held {
-                    self.emit(Event::Released { audience: audience.clone() });
+                for audience in released {
+                    self.emit(Event::Released { audience });
                 }
                 self.refreshed(receipt, flown, now);
             }
@@ -226,7 +311,7 @@ impl Session {
     fn refused(&mut self, need: &Need, refusal: &Refusal, fate: Fate, now: Instant) {
         let (audience, code) = (need.audience.clone(), refusal.code());
         match fate {
-            Fate::Ends(cause) => self.end(EndReason::Refused(cause), now),
+            Fate::Ends(cause) => self.end(EndReason::Refused(self.root_of(cause)), now),
             Fate::Denies => {
                 self.park(need, Answer::Denied(code.clone()), now);
                 self.emit(Event::Denied { audience, code });
@@ -236,7 +321,7 @@ impl Session {
                 self.emit(Event::Rejected { audience, code });
             }
             Fate::Holds => {
-                self.emit(Event::Held { audience });
+                self.emit(Event::Held { audience, origin: Origin::Provider });
             }
             Fate::Faults(fault) => {
                 let until = now + self.policies.backoff.operator_fault;

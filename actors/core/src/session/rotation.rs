@@ -148,6 +148,8 @@ mod tests {
             id_token: None,
             claims: None,
             ceiling: None,
+            proof: None,
+            recovery_code: None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::backoff::Dice;
 use crate::policy::Backoff;
 use crate::refusal::MfaDemand;
 use crate::snapshot::{Hold, Snapshot};
+use crate::step_up::{Context, Origin, Strength};
 use crate::time::Instant;
 
 /// The most holds that one session keeps: one for each audience and set of scopes.
@@ -14,7 +15,8 @@ pub const HOLDS_MAX: usize = 32;
 
 /// Returns the session after the provider demanded a factor for `need` at `now`.
 ///
-/// The refresh token and all other audiences stay as they are.
+/// The refresh token and all other audiences stay as they are. A demand that follows another one
+/// brings a context of its own, and the earlier one is over.
 pub fn hold(
     before: &Snapshot,
     need: &Need,
@@ -24,21 +26,34 @@ pub fn hold(
 ) -> Snapshot {
     let mut after = before.clone();
     let earlier = after.holds.iter().position(|hold| need.is_for(&hold.audience, &hold.scopes));
-    let since = earlier.map_or(now, |place| after.holds.remove(place).since);
-    if after.holds.len() >= HOLDS_MAX {
-        after.holds.remove(0);
-    }
-    let demand =
-        demand.unwrap_or(MfaDemand { mfa_token: None, challenge: Vec::new(), enroll: Vec::new() });
-    let probe_at = probe_at(backoff.hold_probe, now);
-    after.holds.push(Hold {
-        audience: need.audience.clone(),
-        scopes: need.scopes.clone(),
-        since,
-        probe_at,
-        demand,
+    let earlier = earlier.map(|place| after.holds.remove(place));
+    let (since, strength) = match earlier {
+        Some(earlier) => (earlier.since, earlier.strength),
+        None => (now, Strength::default()),
+    };
+    let mut demand = demand.unwrap_or_default();
+    let context = demand.mfa_token.take().map(|mfa_token| Context {
+        mfa_token,
+        opened_at: now,
+        ttl: backoff.context_ttl,
     });
+    let probe_at = probe_at(backoff.hold_probe, now);
+    let held = Hold::of(need, Origin::Provider, strength, since);
+    put(&mut after.holds, Hold { probe_at, demand, context, ..held });
     after
+}
+
+/// Adds a hold; where there are too many, the oldest goes.
+pub(super) fn put(holds: &mut Vec<Hold>, hold: Hold) {
+    if holds.len() >= HOLDS_MAX {
+        holds.remove(0);
+    }
+    holds.push(hold);
+}
+
+/// Finds the hold of `need`.
+pub(super) fn of<'a>(holds: &'a [Hold], need: &Need) -> Option<&'a Hold> {
+    holds.iter().find(|hold| need.is_for(&hold.audience, &hold.scopes))
 }
 
 /// Puts off the next probe of what is held for `need`, because one leaves at `now`.
@@ -46,7 +61,7 @@ pub fn hold(
 /// Whatever comes of it, a denial as well as a failure, the next one is as far away.
 pub(super) fn rearm(holds: &mut [Hold], need: &Need, every: Option<Duration>, now: Instant) {
     let held = holds.iter_mut().find(|hold| need.is_for(&hold.audience, &hold.scopes));
-    if let Some(hold) = held {
+    if let Some(hold) = held.filter(|hold| hold.origin == Origin::Provider) {
         hold.probe_at = probe_at(every, now);
     }
 }

@@ -112,14 +112,14 @@ fn l3_l8_a_held_audience_does_not_resolve_the_doubt_of_another() {
 }
 
 #[test]
-fn l3_outside_the_window_it_is_tried_once_and_ends_with_the_provider_s_word() {
+fn l3_outside_the_window_it_is_tried_once_and_names_the_lost_reply_when_it_ends() {
     tell(
         "
         given  | window 0s                          |
         0s     | provider: lost                     |
-        0s     | #1 wants A                         | lease; ask A with r0; #1 told not now(exchanging); !in_doubt; lease; ask A with r0; !ended; end invalid_grant
+        0s     | #1 wants A                         | lease; ask A with r0; #1 told not now(exchanging); !in_doubt; lease; ask A with r0; !ended; end reply_lost_without_reuse_window
         14s    |                                    |
-        15s    | #2 wants A                         | #2 told ended(invalid_grant)
+        15s    | #2 wants A                         | #2 told ended(reply_lost_without_reuse_window)
         16s    |                                    |
         ",
     );

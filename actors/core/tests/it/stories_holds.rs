@@ -9,9 +9,9 @@ fn l8_a_demand_holds_exactly_one_audience_for_a_week() {
         0s     | mfa on B                           |
         0s     | #1 wants B:b                       | lease; ask B:b with r0; save; !held; #1 told mfa_required
         1s     | #2 wants A                         | lease; ask A with r0; save r1; #2 gets A.1
-        2s     | #3 wants B:b                       | #3 told mfa_required
-        5h     |                                    | lease; ask B:b with r1; save; !held
-        7h     |                                    | 25 times (lease; ask B:b with r1; save; !held)
+        2s     | #3 wants B:b                       | #3 told mfa_required; !mfa_abandoned
+        5h     |                                    | lease; ask B:b with r1; save; !held; !mfa_abandoned
+        7h     |                                    | 25 times (lease; ask B:b with r1; save; !held; !mfa_abandoned)
         7d     | mfa off B                          | lease; ask B:b with r1; save r2; !released
         7.3d   |                                    |
         7.4d   | #4 wants B:b                       | lease; ask B:b with r2; save r3; #4 gets B.3
@@ -41,7 +41,7 @@ fn l8_a_denied_probe_is_as_slow_as_a_held_one() {
         "
         0s     | mfa on B                           |
         0s     | #1 wants B                         | lease; ask B with r0; save; !held; #1 told mfa_required
-        1s     | provider: 403 access_denied        | lease; ask B with r0; save; !denied
+        1s     | provider: 403 access_denied        | !mfa_abandoned; lease; ask B with r0; save; !denied
         8h     |                                    |
         12h    |                                    |
         ",

@@ -3,6 +3,7 @@
 //! Everything that happens from outside is a line of text ([`line`]), so that a schedule found by
 //! the simulation is a story, and a story is a schedule. The same lines give the same world.
 
+pub(crate) mod factor;
 mod journey;
 pub(crate) mod line;
 mod machine;
@@ -207,6 +208,7 @@ impl World {
                 self.oracle.leaves(machine, waiter);
                 self.input(machine, Input::Forget(WaiterId(waiter)));
             }
+            Verb::Factor(verb) => self.factor(machine, verb),
             Verb::Nudge(need) => self.input(machine, Input::Nudged(need)),
             Verb::LogOut => {
                 self.activate(machine);
@@ -292,6 +294,10 @@ impl World {
                 let aloft = Aloft { flight: *flight, leased_at: START, stray: false };
                 self.machines[machine].flights.insert(self.launches, aloft);
                 self.journey(machine, self.launches);
+            }
+            Effect::Report(waiter, report) => {
+                self.oracle.told += 1;
+                self.reported(machine, waiter.0, &report);
             }
             Effect::Publish(offers) => {
                 let clock = self.machines[machine].clock;

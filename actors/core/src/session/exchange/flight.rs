@@ -14,6 +14,7 @@ use crate::policy::{Backoff, Deadlines};
 use crate::refusal::{Fate, Refusal};
 use crate::session::{Need, rotation, step_up};
 use crate::snapshot::{Hold, Snapshot};
+use crate::step_up::Errand;
 use crate::time::Instant;
 
 impl Flight {
@@ -34,6 +35,7 @@ impl Flight {
             trigger,
             decided_at: now,
             deadlines: policy.0,
+            errand: Errand::Refresh,
             backoff: policy.1,
             before,
             takes_over,
@@ -49,6 +51,12 @@ impl Flight {
     /// Gives the flight its number within its session.
     pub(in crate::session) const fn numbered(mut self, number: u64) -> Self {
         self.number = number;
+        self
+    }
+
+    /// Says what the flight does at the provider.
+    pub(in crate::session) fn on(mut self, errand: Errand) -> Self {
+        self.errand = errand;
         self
     }
 
@@ -105,8 +113,8 @@ impl Flight {
         match self.before.refresh_token.clone() {
             Some(refresh_token) if in_time => {
                 self.sent_at = Some(now);
-                let (need, deadline) = (self.need.clone(), self.deadlines.hard);
-                Some(TokenRequest { refresh_token, need, deadline })
+                let (need, errand) = (self.need.clone(), self.errand.clone());
+                Some(TokenRequest { refresh_token, need, errand, deadline: self.deadlines.hard })
             }
             Some(_) | None => {
                 self.turn_back(now, NotSent { cause: NotSentCause::Queue, wait: None });
@@ -117,6 +125,9 @@ impl Flight {
 
     /// Takes the provider's reply to [`Flight::send`], received at `now`.
     pub fn replied(&mut self, now: Instant, reply: Reply) {
+        if !self.errand.is_refresh() {
+            return self.stepped(now, reply);
+        }
         match reply {
             Reply::Granted(grant) => self.granted(now, &grant),
             Reply::Malformed(malformed) => self.malformed(now, &malformed),
@@ -160,7 +171,10 @@ impl Flight {
 
     /// Takes the end of a [`Step::Revoke`], whatever the provider said.
     pub fn revoked(&mut self) {
-        self.step = Step::Load;
+        self.step = match &self.saving {
+            Some(saving) => saving.step(),
+            None => Step::Load,
+        };
     }
 
     /// Takes what the store read back for [`Step::Load`].
@@ -207,13 +221,13 @@ impl Flight {
 
     fn granted(&mut self, now: Instant, grant: &Grant) {
         let (after, turn) = rotation::turn(&self.before, &self.need, grant, self.epoch(), now);
-        self.save(after, grant.refresh_token.is_some(), Then::Arrive(Outcome::Turned(turn)));
+        self.save(after, grant.refresh_token.is_some(), Then::Arrive(Outcome::Turned(turn), None));
     }
 
-    fn malformed(&mut self, now: Instant, malformed: &Malformed) {
+    pub(super) fn malformed(&mut self, now: Instant, malformed: &Malformed) {
         if malformed.refresh_token.is_some() {
             let after = rotation::salvage(&self.before, malformed);
-            self.save(after, true, Then::Arrive(Outcome::Malformed(malformed.why)));
+            self.save(after, true, Then::Arrive(Outcome::Malformed(malformed.why), None));
         } else {
             // The provider may have rotated and failed to say to what. Nothing is on its way any
             // more, so the token can be sent again as soon as the provider has settled.
@@ -259,7 +273,7 @@ impl Flight {
         }
     }
 
-    fn unheard(&mut self, now: Instant, how: Unheard) {
+    pub(super) fn unheard(&mut self, now: Instant, how: Unheard) {
         let given_up = self.sent_at.map_or(now, |sent_at| sent_at + self.deadlines.hard);
         let retry_at = match how {
             Unheard::ConnectionLost => (now + self.settle()).min(given_up.max(now)),
@@ -268,7 +282,7 @@ impl Flight {
         self.doubt(Some(how), retry_at);
     }
 
-    fn turn_back(&mut self, now: Instant, not_sent: NotSent) {
+    pub(super) fn turn_back(&mut self, now: Instant, not_sent: NotSent) {
         if self.in_doubt_before() {
             let wait = not_sent.wait.unwrap_or(self.backoff.first).max(self.settle());
             self.doubt(None, now + wait);
@@ -277,7 +291,7 @@ impl Flight {
         }
     }
 
-    fn save(&mut self, snapshot: Snapshot, rotated: bool, then: Then) {
+    pub(super) fn save(&mut self, snapshot: Snapshot, rotated: bool, then: Then) {
         let consumed = self.before.head.generation;
         let commit = Commit { consumed, epoch: self.epoch(), rotated };
         let saving = Saving { commit, snapshot: Box::new(snapshot), then };
@@ -285,7 +299,7 @@ impl Flight {
         self.saving = Some(saving);
     }
 
-    fn doubt(&mut self, how: Option<Unheard>, retry_at: Instant) {
+    pub(super) fn doubt(&mut self, how: Option<Unheard>, retry_at: Instant) {
         self.step = land(Landing::Doubt { epoch: self.epoch(), how, malformed: None, retry_at });
     }
 
@@ -303,7 +317,7 @@ impl Flight {
         land(Landing::StoreDown { doubt })
     }
 
-    fn epoch(&self) -> Epoch {
+    pub(super) fn epoch(&self) -> Epoch {
         self.before.head.epoch
     }
 
@@ -311,7 +325,7 @@ impl Flight {
         self.intent.map_or(self.deadlines.hard, |intent| intent.settle).min(self.deadlines.hard)
     }
 
-    fn in_doubt_before(&self) -> bool {
+    pub(super) fn in_doubt_before(&self) -> bool {
         self.intent.is_some_and(|intent| intent.again)
     }
 }
@@ -324,9 +338,11 @@ impl Saving {
     fn landing(self) -> Landing {
         let Self { commit, snapshot, then } = self;
         match then {
-            Then::Arrive(outcome) => {
-                Landing::Saved(Receipt { snapshot, outcome, rotated: commit.rotated })
+            Then::Arrive(outcome, recovery_code) => {
+                let rotated = commit.rotated;
+                Landing::Saved(Receipt { snapshot, outcome, rotated, recovery_code })
             }
+            Then::StepUp(report) => Landing::SteppedUp { report, snapshot },
             Then::Refuse(refusal, fate) => Landing::Refused { refusal, fate, snapshot },
             Then::LookAgain => Landing::Moved(snapshot),
             Then::TurnBack(not_sent) => Landing::NotSent { not_sent, snapshot },
@@ -334,6 +350,6 @@ impl Saving {
     }
 }
 
-fn land(landing: Landing) -> Step {
+pub(super) fn land(landing: Landing) -> Step {
     Step::Land(Box::new(landing))
 }

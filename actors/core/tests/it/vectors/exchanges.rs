@@ -44,6 +44,8 @@ fn after_refresh(input: &Value) -> Value {
         id_token: None,
         claims: None,
         ceiling: input["refresh_response_claim"].as_u64().map(UnixSeconds),
+        proof: None,
+        recovery_code: None,
     };
     let need = Need { audience: before.primary.clone(), scopes: scopes(&json!("a")) };
     let (after, _) = rotation::turn(&before, &need, &grant, Epoch(1), START);

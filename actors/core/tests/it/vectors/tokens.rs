@@ -150,6 +150,8 @@ fn grant(value: &Value) -> Grant {
             issuer: claims["iss"].as_str().map(str::to_owned),
         }),
         ceiling: None,
+        proof: None,
+        recovery_code: None,
     }
 }
 
@@ -203,7 +205,7 @@ pub(crate) fn expiry(input: &Value) -> Option<Value> {
                 (action, code) = (json!("error"), json!("missing_refresh_token"));
             }
             Effect::Answer(..) | Effect::Emit(_) | Effect::End { .. } => {}
-            Effect::Launch(_) | Effect::Publish(_) => {}
+            Effect::Launch(_) | Effect::Publish(_) | Effect::Report(..) => {}
         }
     }
     let leeway_max = margins.capped(lifetime).refresh_ahead.as_secs();

@@ -9,7 +9,9 @@ use tokenward_core::refusal::Refusal;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::{Landing, Step, TokenRequest};
 use tokenward_core::session::{Answer, Input};
+use tokenward_core::step_up::Errand;
 
+use super::factor;
 use super::line::{self, Point, Twist};
 use super::oracle::Request;
 use super::provider::serial;
@@ -81,6 +83,10 @@ impl World {
 
     fn revoke(&mut self, machine: usize, refresh_token: &RefreshToken) {
         self.fact(machine, || format!("revoke {}", refresh_token.spend()));
+        // A stranger's family, which is none of ours.
+        if self.provider.factors.strays.contains(&serial(refresh_token)) {
+            return;
+        }
         if self.store.ended.is_none() {
             self.oracle.broken(self.now, "L11 a refresh token of a living session is revoked");
         }
@@ -90,7 +96,10 @@ impl World {
     fn depart(&mut self, machine: usize, number: u64, request: TokenRequest, trigger: Trigger) {
         let now = self.now;
         let (what, spent) = (line::told(&request.need), request.refresh_token.clone());
-        self.fact(machine, || format!("ask {what} with {}", spent.spend()));
+        match &request.errand {
+            Errand::Refresh => self.fact(machine, || format!("ask {what} with {}", spent.spend())),
+            errand => self.fact(machine, || factor::told(&what, errand)),
+        }
         let leased_at = self.machines[machine].flights.get(&number).map(|aloft| aloft.leased_at);
         self.oracle.sends_right_token(machine, &request, &self.store, leased_at, now);
         let twist = self.provider.twist();
@@ -159,7 +168,12 @@ impl World {
     fn decide(&mut self, number: usize, twist: Option<&Twist>) -> Option<Reply> {
         let request = self.oracle.requests[number].request.clone();
         let before = self.provider.newest();
-        let reply = self.provider.decide(&request.refresh_token, &request.need, twist, self.now);
+        let reply = match &request.errand {
+            Errand::Refresh => {
+                self.provider.decide(&request.refresh_token, &request.need, twist, self.now)
+            }
+            errand => self.provider.step_up(errand, &request, twist, self.now),
+        };
         let child = Some(self.provider.newest()).filter(|newest| *newest != before);
         self.oracle.decided(number, child, &self.provider, reply.as_ref(), self.now);
         self.reach(Point::Decision);

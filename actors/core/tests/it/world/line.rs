@@ -6,6 +6,8 @@ use tokenward_core::name::Audience;
 use tokenward_core::scope::ScopeSet;
 use tokenward_core::session::Need;
 
+use super::factor;
+
 /// One thing that happens to the world, on the machine it happens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -55,6 +57,7 @@ pub(crate) enum Verb {
     Retry,
     Alarm,
     Policy(Need, bool),
+    Factor(factor::Verb),
 }
 
 /// A point that every exchange passes: the worst moments lie right behind these.
@@ -180,7 +183,7 @@ fn parse(text: &str) -> Option<Verb> {
         ["alarm"] => Verb::Alarm,
         ["policy", what] => Verb::Policy(need(what), false),
         ["policy", what, "always"] => Verb::Policy(need(what), true),
-        _ => return None,
+        _ => Verb::Factor(factor::parse(&words)?),
     })
 }
 

@@ -134,6 +134,11 @@ impl Oracle {
         self.told_to_wait.clear();
     }
 
+    /// Takes note that tokens may be withheld from whoever has not shown a factor.
+    pub(crate) fn people_are_asked(&mut self) {
+        self.whims = true;
+    }
+
     pub(crate) fn wants(
         &mut self,
         machine: usize,
@@ -231,7 +236,7 @@ impl Oracle {
         if self.told_to_wait.get(&machine).is_some_and(|until| now < *until) {
             self.broken(now, "L7 the provider is asked before the time that it named");
         }
-        if lately && trigger != Trigger::Doubt {
+        if lately && !matches!(trigger, Trigger::Doubt | Trigger::StepUp) {
             self.broken(now, "L8 a held audience is asked for again");
         }
         self.sends.push_back(now);
@@ -307,7 +312,9 @@ impl Oracle {
             self.broken(now, "L12 a session ends by a ceiling that it does not have");
         }
         let proven = provider.revoked.is_some();
-        if let EndReason::Refused(EndCause::InvalidGrant) = reason
+        if let EndReason::Refused(
+            EndCause::InvalidGrant | EndCause::ReplyLost | EndCause::ReplyLostTooLong,
+        ) = reason
             && !proven
             && !self.refused
         {

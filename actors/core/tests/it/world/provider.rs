@@ -11,6 +11,7 @@ use tokenward_core::secret::{AccessToken, RefreshToken};
 use tokenward_core::session::Need;
 use tokenward_core::time::Instant;
 
+use super::factor::Factors;
 use super::line::Twist;
 
 /// The provider with its family of refresh tokens.
@@ -22,8 +23,9 @@ pub(crate) struct Provider {
     pub(crate) next: VecDeque<Twist>,
     pub(crate) always: Option<Twist>,
     pub(crate) revoked: Option<Revoked>,
-    issued: Vec<Issued>,
+    pub(super) issued: Vec<Issued>,
     access: u64,
+    pub(crate) factors: Factors,
 }
 
 /// How the family ended.
@@ -46,8 +48,8 @@ pub(crate) enum Reuse {
     AfterWindow { since: Instant },
 }
 
-#[derive(Debug)]
-struct Issued {
+#[derive(Debug, Default)]
+pub(super) struct Issued {
     parent: Option<usize>,
     used_at: Option<Instant>,
     newest_child: Option<usize>,
@@ -65,6 +67,7 @@ impl Provider {
             revoked: None,
             issued: vec![root],
             access: 0,
+            factors: Factors::default(),
         }
     }
 
@@ -135,9 +138,9 @@ impl Provider {
         }
         if self.mfa.contains(&need.audience) {
             let demand = MfaDemand {
-                mfa_token: Some(AccessToken::new("mfa")),
+                mfa_token: Some(self.factors.demand(need)),
                 challenge: vec!["otp".to_owned()],
-                enroll: Vec::new(),
+                ..MfaDemand::default()
             };
             let (status, error) = (403, Some("mfa_required".to_owned()));
             return Err(Box::new(Refusal {
@@ -164,7 +167,7 @@ impl Provider {
         }
     }
 
-    fn rotate(&mut self, place: usize, now: Instant) -> RefreshToken {
+    pub(super) fn rotate(&mut self, place: usize, now: Instant) -> RefreshToken {
         let child = self.issued.len();
         let token = &mut self.issued[place];
         token.used_at.get_or_insert(now);
@@ -173,7 +176,7 @@ impl Provider {
         RefreshToken::new(&format!("r{child}"))
     }
 
-    fn grant(
+    pub(super) fn grant(
         &mut self,
         need: &Need,
         refresh: Option<RefreshToken>,
@@ -201,6 +204,8 @@ impl Provider {
                 issuer: None,
             }),
             ceiling: None,
+            proof: None,
+            recovery_code: None,
         }
     }
 }

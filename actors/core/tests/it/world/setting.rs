@@ -1,9 +1,11 @@
 //! The scene of a story: what its `given` row says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh};
-use tokenward_core::session::Need;
+use tokenward_core::name::Audience;
+use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh, MfaPolicy};
+use tokenward_core::session::{Input, Need};
 
 use super::machine::{Clock, Machine};
 use super::{World, line};
@@ -42,6 +44,15 @@ impl World {
             ["keep", what] => self.policy(&line::need(&what.replace('+', ",")), true),
             ["ask", what] => self.policy(&line::need(&what.replace('+', ",")), false),
             _ => panic!("what setting is \"{clause}\"?"),
+        }
+    }
+
+    /// Sets what an audience asks of people.
+    pub(super) fn needs(&mut self, audience: Audience, mfa: MfaPolicy) {
+        self.policies.audiences.entry(audience).or_default().mfa = mfa;
+        let policies = Arc::new(self.policies.clone());
+        for machine in 0..self.machines.len() {
+            self.input(machine, Input::PoliciesReplaced(Arc::clone(&policies)));
         }
     }
 
