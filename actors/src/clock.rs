@@ -68,6 +68,12 @@ impl Clock {
         UnixSeconds(self.wall().as_secs())
     }
 
+    /// Returns what the wall clock showed at a moment of this boot, for showing only.
+    pub fn unix_millis_of(&self, at: Instant) -> u64 {
+        let ago = u64::try_from(self.now().since(at).as_millis()).unwrap_or(u64::MAX);
+        self.unix_millis().saturating_sub(ago)
+    }
+
     /// Returns the wall clock's milliseconds since the Unix epoch, for showing only.
     pub fn unix_millis(&self) -> u64 {
         u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)

@@ -47,6 +47,15 @@ pub struct SessionView {
     pub audiences: Vec<AudienceView>,
 }
 
+/// What is remembered of a session's course.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chronicle {
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Its latest facts, oldest first; the end is the last one.
+    pub facts: Vec<LifecycleEvent>,
+}
+
 /// What a session holds for one audience.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AudienceView {
@@ -128,6 +137,32 @@ impl Tokenward {
         self.shared.events.timeline(key)
     }
 
+    /// Returns what is remembered of the session with this public id, whether it lives or has
+    /// ended; `None` where there is neither.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be asked.
+    pub async fn timeline_by_id(&self, id: &str) -> Result<Option<Chronicle>, StoreError> {
+        if let Some(key) = self.find_by_id(id).await? {
+            return Ok(Some(Chronicle { ended: false, facts: self.timeline(&key) }));
+        }
+        let Some((first, last)) = keys_of(id) else {
+            return Ok(None);
+        };
+        let Some(epitaph) = self.shared.vault.epitaph(first, last).await? else {
+            return Ok(None);
+        };
+        let mut facts = self.timeline(&epitaph.key);
+        if facts.is_empty() {
+            facts = epitaph.facts;
+        }
+        if facts.is_empty() {
+            let at_ms = epitaph.at.map_or(0, |at| self.shared.clock.unix_millis_of(at));
+            facts.push(self.shared.events.end_in_words(&epitaph.key, epitaph.reason, at_ms));
+        }
+        Ok(Some(Chronicle { ended: true, facts }))
+    }
+
     async fn view(&self, key: &SessionKey) -> Option<View> {
         self.shared.directory.find(key)?;
         let (reply, answer) = oneshot::channel();
@@ -203,15 +238,21 @@ fn audiences(snapshot: &Snapshot, now: Instant) -> Vec<AudienceView> {
 /// The key right before all keys with this id: `Some(None)` where that is the very beginning.
 #[expect(clippy::option_option, reason = "no such id, or a listing from the start")]
 fn key_before(id: &str) -> Option<Option<SessionKey>> {
+    keys_of(id).map(|(SessionKey(first), _)| predecessor(first).map(SessionKey))
+}
+
+/// The first and the last key that may have this id.
+fn keys_of(id: &str) -> Option<(SessionKey, SessionKey)> {
     if id.len() != 24 || !id.is_ascii() {
         return None;
     }
-    let mut first = [0; 32];
-    for (byte, digits) in first.iter_mut().zip(id.as_bytes().chunks(2)) {
+    let (mut first, mut last) = ([0; 32], [0xff; 32]);
+    for (at, digits) in id.as_bytes().chunks(2).enumerate() {
         let digits = std::str::from_utf8(digits).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
+        let byte = u8::from_str_radix(digits, 16).ok()?;
+        (first[at], last[at]) = (byte, byte);
     }
-    Some(predecessor(first).map(SessionKey))
+    Some((SessionKey(first), SessionKey(last)))
 }
 
 fn predecessor(mut key: [u8; 32]) -> Option<[u8; 32]> {

@@ -1,9 +1,9 @@
 //! What happens to sessions, told to everybody who listens (law L16).
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -11,10 +11,12 @@ use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
 
 mod ends;
+mod timelines;
 mod words;
 
 pub use self::ends::{EndStream, HeardEnd, SessionEnd};
-pub use self::words::in_words;
+use self::timelines::Timelines;
+use self::words::Past;
 
 /// How many events a slow listener may be behind before it is told that it missed some.
 const BACKLOG: usize = 4_096;
@@ -22,23 +24,17 @@ const BACKLOG: usize = 4_096;
 /// How many ends a slow listener may be behind; looking at every session again costs more.
 const ENDS_BACKLOG: usize = 1_024;
 
-/// How many facts of one session are remembered: about an hour of ten-second tokens.
-const TIMELINE_FACTS: usize = 64;
-
-/// How many sessions are remembered; the ones that were silent longest are forgotten first.
-const TIMELINE_SESSIONS: usize = 4_096;
-
 /// One fact, as operators see it. Holds nothing secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleEvent {
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The session's public id.
     pub session: String,
     /// The reason code.
-    pub event: &'static str,
+    pub event: Cow<'static, str>,
     /// The audience it is about, if it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// One plain sentence.
     pub text: String,
@@ -78,13 +74,6 @@ pub(crate) struct Events {
     timelines: Mutex<Timelines>,
 }
 
-#[derive(Default)]
-struct Timelines {
-    facts: HashMap<SessionKey, VecDeque<LifecycleEvent>>,
-    /// The sessions in the order in which they were first heard of.
-    order: VecDeque<SessionKey>,
-}
-
 impl Events {
     pub(crate) fn new(clock: Clock) -> Self {
         let listeners = broadcast::Sender::new(BACKLOG);
@@ -93,15 +82,8 @@ impl Events {
     }
 
     pub(crate) fn tell(&self, key: &SessionKey, event: &Event) {
-        let told = LifecycleEvent {
-            at_ms: self.clock.unix_millis(),
-            session: key.id(),
-            event: event.code(),
-            audience: event.audience().map(ToString::to_string),
-            text: in_words(event),
-        };
-        tracing::debug!(session = %told.session, event = told.event, "{}", told.text);
-        self.timelines.lock().unwrap_or_else(PoisonError::into_inner).add(*key, told.clone());
+        let told = self.timelines().remember(&self.clock, key, event);
+        tracing::debug!(session = %told.session, event = &*told.event, "{}", told.text);
         // An error means that nobody listens.
         drop(self.listeners.send(told));
     }
@@ -121,52 +103,33 @@ impl Events {
     }
 
     pub(crate) fn timeline(&self, key: &SessionKey) -> Vec<LifecycleEvent> {
-        let timelines = self.timelines.lock().unwrap_or_else(PoisonError::into_inner);
-        timelines.facts.get(key).map(|facts| facts.iter().cloned().collect()).unwrap_or_default()
+        self.timelines().last(key, timelines::FACTS)
     }
-}
 
-impl Timelines {
-    fn add(&mut self, key: SessionKey, event: LifecycleEvent) {
-        if !self.facts.contains_key(&key) {
-            if self.order.len() >= TIMELINE_SESSIONS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.facts.remove(&oldest);
-            }
-            self.order.push_back(key);
-        }
-        let facts = self.facts.entry(key).or_default();
-        if facts.len() >= TIMELINE_FACTS {
-            facts.pop_front();
-        }
-        facts.push_back(event);
+    /// Returns the last facts of a session, for its tombstone.
+    pub(crate) fn last_words(&self, key: &SessionKey) -> Vec<LifecycleEvent> {
+        self.timelines().last(key, timelines::LAST_WORDS)
+    }
+
+    /// Says how a session ended of which nothing else is remembered.
+    pub(crate) fn end_in_words(
+        &self,
+        key: &SessionKey,
+        reason: EndReason,
+        at_ms: u64,
+    ) -> LifecycleEvent {
+        let event = Event::Ended { reason };
+        timelines::fact(key, &event, at_ms, &Past { clock: &self.clock, lost: None })
+    }
+
+    fn timelines(&self) -> MutexGuard<'_, Timelines> {
+        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn l14_timelines_are_bounded_both_ways() {
-        let (clock, _hand) = Clock::manual();
-        let events = Events::new(clock);
-        let key = |number: u32| {
-            let mut key = [0; 32];
-            key[..4].copy_from_slice(&number.to_be_bytes());
-            SessionKey(key)
-        };
-        for _ in 0..TIMELINE_FACTS + 5 {
-            events.tell(&key(0), &Event::Restored);
-        }
-        assert_eq!(events.timeline(&key(0)).len(), TIMELINE_FACTS);
-        for number in 1..=TIMELINE_SESSIONS as u32 {
-            events.tell(&key(number), &Event::SignedIn);
-        }
-        assert!(events.timeline(&key(0)).is_empty(), "the oldest is forgotten");
-        assert_eq!(events.timeline(&key(1)).len(), 1);
-    }
 
     #[tokio::test]
     async fn l16_a_slow_listener_is_told_what_it_missed() {

@@ -65,7 +65,7 @@ mod sign_in;
 pub use self::access::{Tokenward, Wish};
 pub use self::builder::{BuildError, Builder};
 pub use self::clock::Clock;
-pub use self::describe::{AudienceView, SessionView};
+pub use self::describe::{AudienceView, Chronicle, SessionView};
 pub use self::directory::Offer;
 pub use self::error::AccessError;
 pub use self::events::{EndStream, EventStream, Heard, HeardEnd, LifecycleEvent, SessionEnd};

@@ -23,7 +23,7 @@ pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;
 pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
-pub use self::vault::{Restored, Vault, Wiped};
+pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 
 mod due;
 pub mod embedded;
@@ -80,6 +80,13 @@ pub trait Store: Send + Sync + 'static {
     /// Answers what was wiped, so that the newest refresh token can be revoked even where another
     /// machine wrote it; `None` where the session had ended before, whose reason stays.
     fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>>;
+
+    /// Writes last words on a tombstone, in place of earlier ones; where there is no tombstone
+    /// nothing happens.
+    fn engrave(&self, key: SessionKey, words: Vec<u8>) -> Answer<'_, ()>;
+
+    /// Finds the first tombstone with a key from `first` to `last`.
+    fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>>;
 
     /// Lists the sessions whose due time is unknown (written before the last boot) or not after
     /// `until`, the unknown ones first, then the earliest.
@@ -141,6 +148,19 @@ pub enum Loaded {
     Ended(EndReason),
     /// Nothing: never created, or ended longer ago than [`TOMBSTONE_KEEP`].
     Absent,
+}
+
+/// What is left of a session that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Its key.
+    pub key: SessionKey,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When it ended; `None` where that was before the last boot.
+    pub at: Option<Instant>,
+    /// What [`Store::engrave`] wrote; empty where nothing was.
+    pub words: Vec<u8>,
 }
 
 /// A name by which sessions are found: a hash, so that a stolen store names nobody.

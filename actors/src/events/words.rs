@@ -1,13 +1,33 @@
 //! Events in plain words, for operators.
 
-use std::time::Duration;
+use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
 
+use crate::clock::Clock;
 use crate::core::event::{EndReason, Event, LogoutKind, Trigger};
 use crate::core::grant::Unheard;
 use crate::core::refusal::EndCause;
 
+/// What the words for an event need beside it.
+pub(super) struct Past<'a> {
+    pub(super) clock: &'a Clock,
+    /// The reply whose loss is not made good.
+    pub(super) lost: Option<LostReply>,
+}
+
+/// A reply that nobody received.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LostReply {
+    /// When its exchange began, or, where that is not known, when the loss was noticed.
+    pub(super) at_ms: u64,
+    /// How it was lost; `None` where the process that waited for it died.
+    pub(super) how: Option<Unheard>,
+    /// When the loss was noticed.
+    pub(super) known_ms: u64,
+}
+
 /// Says what happened in one sentence without a full stop.
-pub fn in_words(event: &Event) -> String {
+pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
     match event {
         Event::AudienceMismatched { audience } => {
             format!("the provider answered for another API than {audience}; not used")
@@ -16,12 +36,17 @@ pub fn in_words(event: &Event) -> String {
         Event::Downscoped { audience, missing } => {
             format!("the provider did not grant {missing} for {audience}")
         }
-        Event::Ended { reason } => format!("session ended: {}", reason_in_words(*reason)),
+        Event::Ended { reason } => {
+            format!("session ended: {}", reason_in_words(*reason, past.lost))
+        }
         Event::ExchangeStarted { audience, trigger } => {
             format!("asking for a token for {audience}, {}", trigger_in_words(*trigger))
         }
         Event::Held { audience } => format!("{audience} waits for a person to show another factor"),
-        Event::InDoubt { how, wait } => doubt_in_words(*how, *wait),
+        Event::InDoubt { how, since, wait } => {
+            let since = since.map(|since| moment(past.clock.unix_millis_of(since)));
+            doubt_in_words(*how, since.as_deref(), *wait)
+        }
         Event::Malformed { audience, why, .. } => {
             format!("the provider's reply for {audience} is broken ({why}); refresh token saved")
         }
@@ -63,14 +88,21 @@ pub fn in_words(event: &Event) -> String {
     }
 }
 
-fn doubt_in_words(how: Option<Unheard>, wait: Duration) -> String {
-    let how = match how {
-        Some(Unheard::ConnectionLost) => "the connection broke before the reply",
-        Some(Unheard::Deadline) => "the provider did not answer in time",
-        Some(Unheard::GatewayTimeout) => "a gateway gave up waiting for the provider",
-        None => "an earlier exchange was interrupted",
+fn doubt_in_words(how: Option<Unheard>, since: Option<&str>, wait: Duration) -> String {
+    let how = match (how, since) {
+        (Some(how), _) => how_in_words(how).to_owned(),
+        (None, Some(since)) => format!("the gateway was killed during an exchange of {since}"),
+        (None, None) => "an earlier exchange was interrupted".to_owned(),
     };
     format!("in doubt: {how}; asking again in {}", span(wait))
+}
+
+const fn how_in_words(how: Unheard) -> &'static str {
+    match how {
+        Unheard::ConnectionLost => "the connection broke before the reply",
+        Unheard::Deadline => "the provider did not answer in time",
+        Unheard::GatewayTimeout => "a gateway gave up waiting for the provider",
+    }
 }
 
 fn trigger_in_words(trigger: Trigger) -> &'static str {
@@ -82,8 +114,8 @@ fn trigger_in_words(trigger: Trigger) -> &'static str {
     }
 }
 
-fn reason_in_words(reason: EndReason) -> &'static str {
-    match reason {
+fn reason_in_words(reason: EndReason, lost: Option<LostReply>) -> Cow<'static, str> {
+    Cow::Borrowed(match reason {
         EndReason::Ceiling => "the provider's longest session time is over",
         EndReason::LoggedOut(LogoutKind::Admin) => "an operator ended it",
         EndReason::LoggedOut(LogoutKind::Backchannel | LogoutKind::Provider) => {
@@ -94,10 +126,40 @@ fn reason_in_words(reason: EndReason) -> &'static str {
         EndReason::Refused(EndCause::InvalidGrant) => {
             "the provider no longer takes the refresh token"
         }
+        EndReason::Refused(EndCause::ReplyLost) => {
+            return lost_in_words(lost, "the provider gives no reuse window").into();
+        }
+        EndReason::Refused(EndCause::ReplyLostTooLong) => {
+            return lost_in_words(lost, "the provider's reuse window was over").into();
+        }
         EndReason::Refused(EndCause::UserBlocked) => "the person is blocked at the provider",
         EndReason::Refused(EndCause::UserDeleted) => "the person was deleted at the provider",
         EndReason::SubjectChanged => "the provider answered for another person",
-    }
+    })
+}
+
+/// Says why a token that was sent again was refused, and what keeps that from happening.
+fn lost_in_words(lost: Option<LostReply>, window: &str) -> String {
+    let lost = match lost {
+        Some(LostReply { at_ms, how: Some(how), .. }) => {
+            format!("the reply of {} was lost ({})", moment(at_ms), how_in_words(how))
+        }
+        Some(LostReply { at_ms, how: None, known_ms }) => format!(
+            "the reply to an exchange of {} was lost when the gateway was killed before {}",
+            moment(at_ms),
+            moment(known_ms)
+        ),
+        None => "the reply to an earlier exchange was lost".to_owned(),
+    };
+    format!(
+        "{lost}; {window}, so the refresh token that had been sent was refused as spent. Set a \
+         reuse window of 30 s or more at the provider, and reuse_window here, to outlive this"
+    )
+}
+
+/// Writes a wall clock's moment as logs of HTTP servers have it.
+fn moment(at_ms: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(at_ms))
 }
 
 fn span(span: Duration) -> String {

@@ -218,12 +218,22 @@ impl SessionMeter {
     fn refused(&mut self, cause: EndCause, now: Instant) {
         let again = self.trip.as_ref().filter(|trip| trip.trigger == Trigger::Doubt);
         match (cause, again) {
-            (EndCause::InvalidGrant, Some(trip)) => {
+            (
+                EndCause::InvalidGrant | EndCause::ReplyLost | EndCause::ReplyLostTooLong,
+                Some(trip),
+            ) => {
                 let row = self.metrics.at_audience(trip.audience);
                 row.reuse.of(ReuseAction::Detected).increment(1);
                 self.land(RefreshOutcome::ReuseDetected, now);
             }
-            (EndCause::InvalidGrant | EndCause::UserBlocked | EndCause::UserDeleted, _) => {
+            (
+                EndCause::InvalidGrant
+                | EndCause::ReplyLost
+                | EndCause::ReplyLostTooLong
+                | EndCause::UserBlocked
+                | EndCause::UserDeleted,
+                _,
+            ) => {
                 self.land(RefreshOutcome::InvalidGrant, now);
             }
         }

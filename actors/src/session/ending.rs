@@ -44,6 +44,7 @@ pub(super) async fn bury(
     };
     // An error means that the actor was restarted meanwhile; it will read the tombstone.
     drop(actor.cast(SessionMessage::Buried));
+    engrave(&key, &shared).await;
     let Some(in_memory) = revoke else { return };
     let stored = match wiped {
         Wiped::Living(snapshot) => snapshot.refresh_token,
@@ -56,6 +57,14 @@ pub(super) async fn bury(
     let newer = stored.filter(|stored| *stored != in_memory);
     for refresh_token in newer.iter().chain([&in_memory]) {
         revoke_once(&shared, &key, refresh_token).await;
+    }
+}
+
+/// Writes on the tombstone what led to the end, so that it can be explained when the process that
+/// saw it is gone. The tombstone holds without it.
+async fn engrave(key: &SessionKey, shared: &Shared) {
+    if let Err(error) = shared.vault.engrave(*key, &shared.events.last_words(key)).await {
+        tracing::warn!(session = %key.id(), %error, "the last facts of a session are not kept");
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use self::lane::{Lane, Pen};
-use super::{Answer, Body, DuePage, IndexKey, Loaded, Mark, Row, Store, StoreError};
+use super::{Answer, Body, DuePage, IndexKey, Loaded, Mark, Row, Store, StoreError, Tombstone};
 use crate::clock::Clock;
 use crate::core::event::EndReason;
 use crate::core::lease::{Begin, Begun, Commit, Verdict};
@@ -130,6 +130,14 @@ impl Store for Embedded {
 
     fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>> {
         lane::ask(self.writes(), move |rows| rows.end(&key, reason))
+    }
+
+    fn engrave(&self, key: SessionKey, words: Vec<u8>) -> Answer<'_, ()> {
+        lane::ask(self.writes(), move |rows| rows.engrave(&key, &words))
+    }
+
+    fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>> {
+        lane::ask(self.reads(), move |rows| rows.tombstone(&first, &last))
     }
 
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Answer, Body, DuePage, IndexKey, Loaded, Mark, PAGE_MAX, Row, Store, StoreError,
-    TOMBSTONE_KEEP, bury, lease,
+    TOMBSTONE_KEEP, Tombstone, bury, lease,
 };
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -34,7 +34,7 @@ struct Kept {
 #[derive(Debug)]
 enum State {
     Living(Body),
-    Ended { reason: EndReason, at: Instant },
+    Ended { reason: EndReason, at: Instant, words: Vec<u8> },
 }
 
 impl Memory {
@@ -127,8 +127,27 @@ impl Store for Memory {
             return answer(Ok(None));
         };
         let wiped = Row { head: kept.head, body: body.clone() };
-        *kept = Kept { head: bury(&kept.head), state: State::Ended { reason, at } };
+        let state = State::Ended { reason, at, words: Vec::new() };
+        *kept = Kept { head: bury(&kept.head), state };
         answer(Ok(Some(wiped)))
+    }
+
+    fn engrave(&self, key: SessionKey, engraved: Vec<u8>) -> Answer<'_, ()> {
+        if let Some(Kept { state: State::Ended { words, .. }, .. }) = self.kept().get_mut(&key) {
+            *words = engraved;
+        }
+        answer(Ok(()))
+    }
+
+    fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>> {
+        let kept = self.kept();
+        let found = kept.range(first..=last).find_map(|(key, kept)| match &kept.state {
+            State::Living(_) => None,
+            State::Ended { reason, at, words } => {
+                Some(Tombstone { key: *key, reason: *reason, at: Some(*at), words: words.clone() })
+            }
+        });
+        answer(Ok(found))
     }
 
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {

@@ -34,8 +34,12 @@ const HEADER_BYTES: usize = 1 + ID_BYTES + NONCE_BYTES;
 pub enum Purpose {
     /// A state that a browser carries for us, such as that of a sign-in under way.
     Cookie,
+    /// What led to a session's end, on its tombstone.
+    Epitaph,
     /// A session's record in the store.
     Record,
+    /// A caller's reference to a demand for a factor.
+    StepUp,
 }
 
 /// The name of a key: random, so that two rings never use one name for two keys.
@@ -271,7 +275,9 @@ struct RingKey {
     id: KeyId,
     secret: Zeroizing<[u8; 32]>,
     cookie: XChaCha20Poly1305,
+    epitaph: XChaCha20Poly1305,
     record: XChaCha20Poly1305,
+    step_up: XChaCha20Poly1305,
 }
 
 impl RingKey {
@@ -284,14 +290,18 @@ impl RingKey {
 
     fn new(id: KeyId, secret: Zeroizing<[u8; 32]>) -> Self {
         let cookie = derive(&secret, b"tokenward 1 cookie");
+        let epitaph = derive(&secret, b"tokenward 1 epitaph");
         let record = derive(&secret, b"tokenward 1 record");
-        Self { id, secret, cookie, record }
+        let step_up = derive(&secret, b"tokenward 1 step-up");
+        Self { id, secret, cookie, epitaph, record, step_up }
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
         match purpose {
             Purpose::Cookie => &self.cookie,
+            Purpose::Epitaph => &self.epitaph,
             Purpose::Record => &self.record,
+            Purpose::StepUp => &self.step_up,
         }
     }
 }

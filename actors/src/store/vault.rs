@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::record;
+use super::record::{self, RecordFault};
 use super::seal::{KeyRing, Purpose, RingFault};
-use super::{Body, DuePage, Embedded, IndexKey, Loaded, Mark, Row, Store, StoreError};
+use super::{Body, DuePage, Embedded, IndexKey, Loaded, Mark, Row, Store, StoreError, Tombstone};
 use crate::clock::Clock;
 use crate::core::event::EndReason;
 use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::snapshot::Snapshot;
 use crate::core::time::Instant;
+use crate::events::LifecycleEvent;
 
 /// The key ring's file in the state directory.
 const RING_FILE: &str = "keys.json";
@@ -44,6 +45,19 @@ pub enum Wiped {
     Unreadable(StoreError),
     /// Nothing: the session had ended before, or never was.
     Nothing,
+}
+
+/// What a vault has of a session that has ended.
+#[derive(Clone, Debug)]
+pub struct Epitaph {
+    /// The session.
+    pub key: SessionKey,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When it ended; `None` where that was before the last boot.
+    pub at: Option<Instant>,
+    /// Its last facts, oldest first; empty where they were not written.
+    pub facts: Vec<LifecycleEvent>,
 }
 
 impl Vault {
@@ -157,6 +171,42 @@ impl Vault {
             Ok(snapshot) => Wiped::Living(Box::new(snapshot)),
             Err(error) => Wiped::Unreadable(error),
         })
+    }
+
+    /// Writes the last facts of a session on its tombstone, sealed.
+    ///
+    /// # Errors
+    /// Where the store fails; the session has ended all the same.
+    pub async fn engrave(
+        &self,
+        key: SessionKey,
+        facts: &[LifecycleEvent],
+    ) -> Result<(), StoreError> {
+        let plain = serde_json::to_vec(facts)
+            .map_err(|_| StoreError::record(&key, RecordFault::Malformed("last words")))?;
+        let sealed = self
+            .ring
+            .seal(Purpose::Epitaph, &key.0, &plain)
+            .map_err(|fault| StoreError::seal(&key, fault))?;
+        self.store.engrave(key, sealed).await
+    }
+
+    /// Finds the first tombstone with a key from `first` to `last`.
+    ///
+    /// # Errors
+    /// Where the store fails. Last words that cannot be read are left out.
+    pub async fn epitaph(
+        &self,
+        first: SessionKey,
+        last: SessionKey,
+    ) -> Result<Option<Epitaph>, StoreError> {
+        let Some(found) = self.store.tombstone(first, last).await? else {
+            return Ok(None);
+        };
+        let Tombstone { key, reason, at, words } = found;
+        let plain = self.ring.open_sealed(Purpose::Epitaph, &key.0, &words).ok();
+        let facts = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+        Ok(Some(Epitaph { key, reason, at, facts: facts.unwrap_or_default() }))
     }
 
     /// Lists the sessions to be woken: see [`Store::due`].

@@ -280,7 +280,7 @@ async fn l16_the_timeline_tells_the_story_in_plain_words() {
     let world = World::start(json!({})).await;
     let key = world.adopt().await;
     world.access(&key, 0).await.expect("a token");
-    let codes: Vec<_> = world.tokenward.timeline(&key).iter().map(|fact| fact.event).collect();
+    let codes: Vec<_> = world.tokenward.timeline(&key).into_iter().map(|fact| fact.event).collect();
     assert_eq!(codes, ["signed_in", "restored", "exchange_started", "refreshed"]);
     assert_eq!(world.tokenward.find_by_id(&key.id()).await, Ok(Some(key)));
     let view = world.tokenward.describe(&key).await.expect("readable").expect("there");

@@ -90,7 +90,7 @@ fn not_sent(cause: NotSentCause) -> Event {
 }
 
 fn in_doubt(how: Option<Unheard>) -> Event {
-    Event::InDoubt { how, wait: SECOND }
+    Event::InDoubt { how, since: None, wait: SECOND }
 }
 
 fn held(name: &str) -> Event {

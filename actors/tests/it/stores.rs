@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokenward::core::event::EndReason;
 use tokenward::core::lease::{Begin, Begun, Commit, Head, Verdict};
-use tokenward::core::name::{Epoch, Generation, Owner};
-use tokenward::store::{Body, Loaded, Row, StoreError, TOMBSTONE_KEEP};
+use tokenward::core::name::{Epoch, Generation, Owner, SessionKey};
+use tokenward::store::{Body, Loaded, Row, StoreError, TOMBSTONE_KEEP, Tombstone};
 
 use crate::stores_bench::{
     Bench, ENDED, ask, body, every_store, key, leased, living, rotated, row,
@@ -19,6 +19,7 @@ every_store! {
     l10_a_tombstone_refuses_everything_and_keeps_its_first_reason
     l10_a_session_that_the_store_does_not_know_has_ended
     l10_a_tombstone_is_purged_when_nothing_can_be_late_any_more
+    l16_a_tombstone_keeps_the_last_words
     l11_the_later_sibling_wins_and_nothing_goes_back
     l11_a_reply_without_rotation_replaces_the_body_only
     a_key_is_given_once
@@ -93,6 +94,30 @@ async fn l10_a_tombstone_refuses_everything_and_keeps_its_first_reason(bench: Be
     assert_eq!(store.find(due.by_subject).await, Ok(vec![]));
     let page = store.due(bench.clock.now(), None, 9).await.expect("readable");
     assert_eq!(page.sessions, vec![]);
+}
+
+async fn l16_a_tombstone_keeps_the_last_words(bench: Bench) {
+    let store = &*bench.store;
+    for number in 1..=3 {
+        store.create(key(number), row("r0")).await.expect("created");
+    }
+    let before = living(store, key(1)).await;
+    store.engrave(key(1), b"too early".to_vec()).await.expect("asked");
+    store.engrave(key(9), b"for nobody".to_vec()).await.expect("asked");
+    assert_eq!(living(store, key(1)).await, before, "a living session has none");
+
+    assert_eq!(store.tombstone(key(1), key(3)).await, Ok(None));
+    store.end(key(2), ENDED).await.expect("ended");
+    let at = Some(bench.clock.now());
+    let silent = Tombstone { key: key(2), reason: ENDED, at, words: Vec::new() };
+    let (first, last) = (SessionKey([0; 32]), SessionKey([0xff; 32]));
+    assert_eq!(store.tombstone(first, last).await, Ok(Some(silent.clone())));
+    store.engrave(key(2), b"why".to_vec()).await.expect("engraved");
+    let told = Tombstone { words: b"why".to_vec(), ..silent };
+    assert_eq!(store.tombstone(key(2), key(2)).await, Ok(Some(told)));
+    assert_eq!(store.tombstone(key(3), key(3)).await, Ok(None));
+    assert_eq!(store.load(key(2)).await, Ok(Loaded::Ended(ENDED)));
+    assert_eq!(store.end(key(2), EndReason::Ceiling).await, Ok(None));
 }
 
 async fn l10_a_session_that_the_store_does_not_know_has_ended(bench: Bench) {

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokenward::core::event::LogoutKind;
 use tokenward::core::name::SessionKey;
 use tokenward::store::StoreError;
-use tokenward::{LifecycleEvent, SessionView, Tokenward};
+use tokenward::{Chronicle, LifecycleEvent, SessionView, Tokenward};
 
 use super::{Admin, json};
 use crate::pages::Trouble;
@@ -114,21 +114,18 @@ pub(super) async fn show(
     }
 }
 
-/// GET /api/sessions/{id}/timeline: of an ended session its end is known for a while.
+/// GET /api/sessions/{id}/timeline: of an ended session, what led to its end, for a day.
 pub(super) async fn timeline(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    match find(&admin, &id).await {
-        Ok(key) => {
-            let facts = admin.front.tokenward().timeline(&key);
-            json(StatusCode::OK, Story { session: id, ended: false, facts })
+    match admin.front.tokenward().timeline_by_id(&id).await {
+        Ok(Some(Chronicle { ended, facts })) => {
+            json(StatusCode::OK, Story { session: id, ended, facts })
         }
-        Err(trouble) => match admin.front.hub().end_of(&id) {
-            Some(end) => json(StatusCode::OK, Story { session: id, ended: true, facts: vec![end] }),
-            None => trouble.reply(&headers),
-        },
+        Ok(None) => absent(&admin, &id).reply(&headers),
+        Err(error) => store(&error).reply(&headers),
     }
 }
 

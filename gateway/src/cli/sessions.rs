@@ -18,7 +18,7 @@ pub(super) enum Command {
     Show(One),
     /// Tells what happened to a session lately, in plain words.
     ///
-    /// Of a session that has ended, how it ended is known for a while.
+    /// Of a session that has ended, what led to its end is kept for a day.
     Explain(One),
     /// Ends a session; its person must sign in again, and its refresh token is revoked.
     End(One),

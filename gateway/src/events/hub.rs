@@ -181,13 +181,13 @@ mod tests {
 
     fn fact(key: &SessionKey, event: &'static str) -> LifecycleEvent {
         let text = event.to_owned();
-        LifecycleEvent { at_ms: 1, session: key.id(), event, audience: None, text }
+        LifecycleEvent { at_ms: 1, session: key.id(), event: event.into(), audience: None, text }
     }
 
-    async fn heard(listening: &mut Listening) -> Option<&'static str> {
+    async fn heard(listening: &mut Listening) -> Option<String> {
         match listening.next().await? {
-            Told::Fact(fact) => Some(fact.event),
-            Told::Missed => Some("missed"),
+            Told::Fact(fact) => Some(fact.event.to_string()),
+            Told::Missed => Some("missed".to_owned()),
         }
     }
 
@@ -200,10 +200,10 @@ mod tests {
             hub.tell(fact(&key, event));
         }
         hub.tell(fact(&ours, "refreshed"));
-        assert_eq!(heard(&mut listening).await, Some("refreshed"));
-        assert_eq!(heard(&mut listening).await, Some("ended"));
-        assert_eq!(heard(&mut listening).await, None);
-        assert_eq!(hub.end_of(&ours.id()).map(|end| end.event), Some("ended"));
+        assert_eq!(heard(&mut listening).await.as_deref(), Some("refreshed"));
+        assert_eq!(heard(&mut listening).await.as_deref(), Some("ended"));
+        assert_eq!(heard(&mut listening).await.as_deref(), None);
+        assert_eq!(hub.end_of(&ours.id()).map(|end| end.event), Some("ended".into()));
         assert!(hub.end_of(&theirs.id()).is_none());
     }
 

@@ -16,7 +16,8 @@ use crate::core::lease::{self as rules, Begin, Begun, Commit, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 use crate::store::{
-    Body, DuePage, IndexKey, Loaded, Mark, PAGE_MAX, Row, StoreError, TOMBSTONE_KEEP, bury, lease,
+    Body, DuePage, IndexKey, Loaded, Mark, PAGE_MAX, Row, StoreError, TOMBSTONE_KEEP, Tombstone,
+    bury, lease,
 };
 
 /// The sessions, as a connection sees them.
@@ -53,10 +54,7 @@ impl Rows<'_> {
         match found.columns.end_reason() {
             None => self.living(key, found).map(|row| Loaded::Living(Box::new(row))),
             Some(Ok(reason)) => Ok(Loaded::Ended(reason)),
-            Some(Err(code)) => Err(self.damaged(
-                key,
-                &format!("it ended for a reason this version does not know: {code}"),
-            )),
+            Some(Err(code)) => Err(self.unheard_of(key, code)),
         }
     }
 
@@ -130,6 +128,27 @@ impl Rows<'_> {
         };
         self.write(sql::UPDATE_ALL, key, &tombstone, None, &id)?;
         Ok(Some(wiped))
+    }
+
+    pub(super) fn engrave(&self, key: &SessionKey, words: &[u8]) -> Result<(), StoreError> {
+        self.execute(sql::ENGRAVE, params![words, key.0]).map(drop)
+    }
+
+    pub(super) fn tombstone(
+        &self,
+        first: &SessionKey,
+        last: &SessionKey,
+    ) -> Result<Option<Tombstone>, StoreError> {
+        let found =
+            self.many(sql::TOMBSTONE, params![first.0, last.0], |row| row.get(0).map(SessionKey))?;
+        let Some(key) = found.first() else { return Ok(None) };
+        let Some(Found { columns, sealed, .. }) = self.find_row(key)? else { return Ok(None) };
+        let reason = match columns.end_reason() {
+            None => return Ok(None),
+            Some(reason) => reason.map_err(|code| self.unheard_of(key, code))?,
+        };
+        let at = self.moment(columns.ended.as_ref().map(|(_, at)| *at));
+        Ok(Some(Tombstone { key: *key, reason, at, words: sealed.unwrap_or_default() }))
     }
 
     pub(super) fn due(
@@ -293,6 +312,10 @@ impl Rows<'_> {
             .query_map(params, read)
             .and_then(Iterator::collect)
             .map_err(|error| self.fault(error))
+    }
+
+    fn unheard_of(&self, key: &SessionKey, code: &str) -> StoreError {
+        self.damaged(key, &format!("it ended for a reason this version does not know: {code}"))
     }
 
     fn damaged(&self, key: &SessionKey, detail: &str) -> StoreError {

@@ -106,6 +106,13 @@ pub(super) const PURGE: &str = "DELETE FROM session WHERE id IN (SELECT id FROM 
      WHERE ended_at IS NOT NULL AND (ended_boot, ended_at) <= (?1, ?2) \
      ORDER BY ended_boot, ended_at LIMIT ?3)";
 
+/// Last words take the place of the record that the end has wiped.
+pub(super) const ENGRAVE: &str =
+    "UPDATE session SET sealed = ?1 WHERE key = ?2 AND ended IS NOT NULL";
+
+pub(super) const TOMBSTONE: &str = "SELECT key FROM session \
+     WHERE key BETWEEN ?1 AND ?2 AND ended IS NOT NULL ORDER BY key LIMIT 1";
+
 pub(super) const PING: &str = "UPDATE pulse SET beats = beats + 1";
 
 /// Says what SQLite did not want at `place`.
@@ -147,6 +154,8 @@ mod tests {
             (LIST, "sqlite_autoindex_session_1"),
             (COUNT, "session_by_subject"),
             (PURGE, "session_ended"),
+            (ENGRAVE, "sqlite_autoindex_session_1"),
+            (TOMBSTONE, "sqlite_autoindex_session_1"),
         ] {
             let mut plan =
                 connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("SQL");

@@ -1,7 +1,8 @@
 //! What one lane's run came to, read before its programs stop.
 
 use std::iter::Sum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::crowd::{Board, Missing, Tally};
@@ -41,6 +42,8 @@ pub(super) struct Gone {
     pub(super) was_in_doubt: bool,
     /// When and how it ended, in words.
     pub(super) why: String,
+    /// The end of what the gateway tells an operator about it.
+    pub(super) explained: String,
 }
 
 /// A session that was answered for every audience after a start.
@@ -60,6 +63,7 @@ impl Course {
     /// `Ours` when the sandbox's ledger does not tell what it should.
     pub(super) fn read(
         world: &World,
+        program: &Path,
         board: &Board,
         doubts: Doubts,
         waited: Duration,
@@ -72,7 +76,11 @@ impl Course {
         Ok(Self {
             ledger: Ledger::read(world)?,
             calls: board.tally(),
-            lost: board.missing().iter().map(|missing| Gone::of(missing, &doubts)).collect(),
+            lost: board
+                .missing()
+                .iter()
+                .map(|missing| Gone::of(missing, &doubts, explain(world, program, &missing.id)))
+                .collect(),
             recoveries: recoveries.collect(),
             starts: board.starts(),
             waited,
@@ -83,7 +91,7 @@ impl Course {
 }
 
 impl Gone {
-    fn of(missing: &Missing, doubts: &Doubts) -> Self {
+    fn of(missing: &Missing, doubts: &Doubts, explained: String) -> Self {
         let (was_in_doubt, why) = match &missing.ended {
             Some((era, why)) => (
                 doubts.had(&missing.id, *era),
@@ -91,7 +99,26 @@ impl Gone {
             ),
             None => (false, "was not answered for every audience".to_owned()),
         };
-        Self { id: missing.id.clone(), was_in_doubt, why }
+        Self { id: missing.id.clone(), was_in_doubt, why, explained }
+    }
+
+    /// Tells whether an operator learns that a reply was lost, and what to do.
+    pub(super) fn is_explained(&self) -> bool {
+        ["was lost", "reuse window", "30 s"].iter().all(|words| self.explained.contains(words))
+    }
+}
+
+/// Returns the last line of `tokenward sessions explain`, or why there is none.
+fn explain(world: &World, program: &Path, id: &str) -> String {
+    let mut command = Command::new(program);
+    command.args(["sessions", "explain", id, "--admin", &world.admin("")]);
+    match command.output() {
+        Ok(told) if told.status.success() => {
+            let told = String::from_utf8_lossy(&told.stdout).into_owned();
+            told.lines().last().unwrap_or_default().to_owned()
+        }
+        Ok(told) => String::from_utf8_lossy(&told.stderr).into_owned(),
+        Err(error) => error.to_string(),
     }
 }
 

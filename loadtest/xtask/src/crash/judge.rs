@@ -18,7 +18,9 @@ const TOLD_MAX: usize = 5;
 #[derive(Debug, Default)]
 struct Lost {
     count: usize,
-    /// Those of them whose loss no doubt explains.
+    /// Those of them that were not in doubt when the gateway was killed.
+    undoubted: usize,
+    /// Those of them of which an operator does not learn why.
     unexplained: usize,
 }
 
@@ -83,8 +85,18 @@ fn broken(options: &Options, ledger: &Ledger, lost: &Lost) -> Vec<String> {
                 broken.push(format!("{count} {what}"));
             }
         }
-    } else if lost.unexplained > 0 {
-        broken.push(format!("{} sessions were lost that were not in doubt", lost.unexplained));
+    } else {
+        for (count, what) in [
+            (lost.undoubted, "sessions were lost that were not in doubt"),
+            (
+                lost.unexplained,
+                "sessions were lost and `tokenward sessions explain` does not say why",
+            ),
+        ] {
+            if count > 0 {
+                broken.push(format!("{count} {what}"));
+            }
+        }
     }
     if ledger.rotations == 0 {
         broken.push("the provider saw no rotation".to_owned());
@@ -96,17 +108,19 @@ fn count_lost(courses: &[Course]) -> Lost {
     let mut lost = Lost::default();
     for gone in courses.iter().flat_map(|course| &course.lost) {
         lost.count += 1;
-        lost.unexplained += usize::from(!gone.was_in_doubt);
+        lost.undoubted += usize::from(!gone.was_in_doubt);
+        lost.unexplained += usize::from(!gone.is_explained());
         if lost.count <= TOLD_MAX {
             let doubt = if gone.was_in_doubt { "was in doubt" } else { "was not in doubt" };
             terminal::note(&format!("lost: {}, which {doubt}; {}", gone.id, gone.why));
+            terminal::note(&format!("  explain: {}", gone.explained));
         }
     }
     if lost.count > 0 {
         terminal::note(&format!(
             "{} sessions need a new sign-in, {} of them were in doubt when the gateway was killed",
             lost.count,
-            lost.count - lost.unexplained
+            lost.count - lost.undoubted
         ));
     }
     lost
@@ -165,13 +179,15 @@ mod tests {
             families_revoked,
             max_concurrent_per_family: 1,
         };
-        let lost = |count, unexplained| Lost { count, unexplained };
+        let lost = |count, undoubted| Lost { count, undoubted, unexplained: 0 };
+        let silent = Lost { unexplained: 1, ..lost(1, 0) };
         for (reuse_window, ledger, lost, faults) in [
             (60, ledger(0, 0), lost(0, 0), 0),
             (60, ledger(0, 0), lost(1, 0), 1),
             (30, ledger(1, 1), lost(1, 0), 3),
             (0, ledger(1, 1), lost(1, 0), 0),
             (0, ledger(1, 1), lost(2, 1), 1),
+            (0, ledger(1, 1), silent, 1),
             (0, Ledger { max_concurrent_per_family: 2, ..ledger(0, 0) }, lost(0, 0), 1),
             (60, Ledger { rotations: 0, ..ledger(0, 0) }, lost(0, 0), 1),
         ] {

@@ -1,6 +1,6 @@
 //! One lane: a provider, a gateway and a crowd, and the kills that fall on that gateway.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -58,6 +58,8 @@ impl Shared {
 pub(super) struct Lane {
     number: u32,
     world: World,
+    /// The gateway's program, which also explains.
+    program: PathBuf,
     members: Vec<Member>,
     dice: Dice,
 }
@@ -80,7 +82,8 @@ impl Lane {
         let members = crowd::gather(&world, options.sessions)?;
         // Neighbouring seeds give unlike numbers: the generator mixes its whole state.
         let dice = Dice::new(seed.wrapping_add(number.into()));
-        Ok(Self { number, world, members, dice })
+        let program = tree.built(options.profile(), "tokenward");
+        Ok(Self { number, world, program, members, dice })
     }
 
     /// Returns the folder with the lane's state and logs.
@@ -95,7 +98,8 @@ impl Lane {
         let struck = self.strike(options, &board, &mut doubts, shared);
         let waited = struck.and_then(|()| recover(options, &self.world, &board));
         crowd.stop();
-        let course = waited.and_then(|waited| Course::read(&self.world, &board, doubts, waited));
+        let course = waited
+            .and_then(|waited| Course::read(&self.world, &self.program, &board, doubts, waited));
         let stopped = self.world.stop();
         course.and_then(|course| stopped.map(|()| course))
     }
