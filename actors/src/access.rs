@@ -152,15 +152,22 @@ impl Tokenward {
         key: &SessionKey,
         kind: LogoutKind,
     ) -> Result<Option<Farewell>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let message = SessionMessage::End(EndReason::LoggedOut(kind), reply);
-        self.shared.router(key).send(RouterMessage::Deliver(*key, message));
-        match tokio::time::timeout(self.shared.policies().deadlines.soft, answer).await {
-            Ok(Ok(farewell)) => farewell,
-            // Nobody knows the session: there is nothing to end.
-            Ok(Err(_)) => Ok(None),
-            Err(_) => Err(StoreError::Busy { why: "the end of a session" }),
+        let busy = StoreError::Busy { why: "the end of a session" };
+        for _ in 0..TRIES {
+            let (reply, answer) = oneshot::channel();
+            let message = SessionMessage::End(EndReason::LoggedOut(kind), reply);
+            self.shared.router(key).send(RouterMessage::Deliver(*key, message));
+            match tokio::time::timeout(self.shared.policies().deadlines.soft, answer).await {
+                Ok(Ok(farewell)) => return farewell,
+                // Nobody knows the session, or its actor died with the word in its mailbox.
+                Ok(Err(_)) => match self.shared.read(*key).await {
+                    Reading::Absent | Reading::Ended(_) => return Ok(None),
+                    Reading::Living(_) | Reading::Failed => {}
+                },
+                Err(_) => return Err(busy),
+            }
         }
+        Err(busy)
     }
 
     /// Ends the sessions that a verified logout token names; answers how many.
@@ -170,7 +177,8 @@ impl Tokenward {
     pub async fn end_by_provider(&self, claims: &LogoutClaims) -> Result<usize, StoreError> {
         let (vault, issuer) = (&self.shared.vault, self.shared.provider.issuer());
         let mut ended = 0;
-        loop {
+        let mut idle_rounds = 0;
+        while idle_rounds < TRIES {
             let keys = match (&claims.provider_session, &claims.subject) {
                 (Some(sid), _) => vault.of_provider_session(issuer, sid).await?,
                 (None, Some(subject)) => vault.of_subject(issuer, subject).await?,
@@ -179,11 +187,14 @@ impl Tokenward {
             if keys.is_empty() {
                 return Ok(ended);
             }
+            let before = ended;
             for key in keys {
-                self.end(&key, LogoutKind::Backchannel).await?;
-                ended += 1;
+                ended += usize::from(self.end(&key, LogoutKind::Backchannel).await?.is_some());
             }
+            idle_rounds += u32::from(ended == before);
         }
+        // What is still listed after it has ended is written by somebody else at this moment.
+        Err(StoreError::Busy { why: "the sessions of a logout" })
     }
 
     /// Asks for everything at once that a session waits for or that is held, as an operator.

@@ -19,7 +19,7 @@ use crate::core::policy::Policies;
 use crate::core::session::Answer;
 use crate::core::session::exchange::Reading;
 use crate::metrics::label::{self, RestartReason};
-use crate::session::SessionMessage;
+use crate::session::{SessionMessage, ending};
 use crate::shared::Shared;
 
 pub(crate) mod supervisor;
@@ -187,7 +187,7 @@ impl RouterState {
                 if queue.len() < OPENING_MAX {
                     queue.push(message);
                 } else {
-                    refuse(message, &Answer::Busy);
+                    self.turn_away(&key, message, &Answer::Busy);
                 }
             }
             None => self.open(myself, key, vec![message]),
@@ -202,7 +202,7 @@ impl RouterState {
     ) {
         if let Some(wait) = self.crash_pause(&key) {
             let answer = Answer::NotNow { retry_after: wait, why: "restarting" };
-            return queue.into_iter().for_each(|message| refuse(message, &answer));
+            return queue.into_iter().for_each(|message| self.turn_away(&key, message, &answer));
         }
         self.seats.insert(key, Place::Opening(queue));
         let (myself, shared) = (myself.clone(), Arc::clone(&self.shared));
@@ -303,7 +303,31 @@ impl RouterState {
 
     fn refuse(&mut self, key: SessionKey, answer: &Answer) {
         if let Some(Place::Opening(queue) | Place::Leaving(queue)) = self.seats.remove(&key) {
-            queue.into_iter().for_each(|message| refuse(message, answer));
+            queue.into_iter().for_each(|message| self.turn_away(&key, message, answer));
+        }
+    }
+
+    /// Answers somebody who waits for a session that cannot be had. An end needs no session in
+    /// memory: it is written behind its back.
+    fn turn_away(&self, key: &SessionKey, message: SessionMessage, answer: &Answer) {
+        match message {
+            SessionMessage::Want(_, reply) => drop(reply.send(answer.clone())),
+            SessionMessage::End(_, reply) if matches!(answer, Answer::Ended(_)) => {
+                drop(reply.send(Ok(None)));
+            }
+            SessionMessage::End(reason, reply) => {
+                let shared = Arc::clone(&self.shared);
+                self.shared.flights.spawn(ending::bury_unseen(*key, reason, reply, shared));
+            }
+            SessionMessage::Buried
+            | SessionMessage::Describe(_)
+            | SessionMessage::Forget(_)
+            | SessionMessage::Landed(..)
+            | SessionMessage::Nudged(_)
+            | SessionMessage::Observed(_)
+            | SessionMessage::PoliciesReplaced(_)
+            | SessionMessage::Retry
+            | SessionMessage::Wake => {}
         }
     }
 
@@ -327,26 +351,6 @@ impl RouterState {
 
 fn unreadable() -> Answer {
     Answer::NotNow { retry_after: crate::error::BUSY_FOR, why: "store" }
-}
-
-fn refuse(message: SessionMessage, answer: &Answer) {
-    match message {
-        SessionMessage::Want(_, reply) => drop(reply.send(answer.clone())),
-        SessionMessage::End(_, reply) => {
-            if matches!(answer, Answer::Ended(_)) {
-                drop(reply.send(Ok(None)));
-            }
-        }
-        SessionMessage::Buried
-        | SessionMessage::Describe(_)
-        | SessionMessage::Forget(_)
-        | SessionMessage::Landed(..)
-        | SessionMessage::Nudged(_)
-        | SessionMessage::Observed(_)
-        | SessionMessage::PoliciesReplaced(_)
-        | SessionMessage::Retry
-        | SessionMessage::Wake => {}
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::StoreError;
 
-mod ending;
+pub(crate) mod ending;
 mod flight;
 
 /// How long a session that nobody uses stays in memory: longer than a person reads a page.
