@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -9,6 +10,7 @@ use tokio::sync::broadcast;
 use crate::clock::Clock;
 use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
+use crate::core::time::Instant;
 
 mod ends;
 mod timelines;
@@ -23,6 +25,9 @@ const BACKLOG: usize = 4_096;
 
 /// How many ends a slow listener may be behind; looking at every session again costs more.
 const ENDS_BACKLOG: usize = 1_024;
+
+/// How long the log is silent of an operator's fault: every session meets it, once a minute.
+const ALARM_PAUSE: Duration = Duration::from_secs(60);
 
 /// One fact, as operators see it. Holds nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,20 +77,45 @@ pub(crate) struct Events {
     listeners: broadcast::Sender<LifecycleEvent>,
     ends: broadcast::Sender<SessionEnd>,
     timelines: Mutex<Timelines>,
+    /// When the operator was last told by the log what only an operator can mend.
+    alarmed_at: Mutex<Option<Instant>>,
 }
 
 impl Events {
     pub(crate) fn new(clock: Clock) -> Self {
         let listeners = broadcast::Sender::new(BACKLOG);
         let ends = broadcast::Sender::new(ENDS_BACKLOG);
-        Self { clock, listeners, ends, timelines: Mutex::default() }
+        let (timelines, alarmed_at) = Default::default();
+        Self { clock, listeners, ends, timelines, alarmed_at }
     }
 
     pub(crate) fn tell(&self, key: &SessionKey, event: &Event) {
         let told = self.timelines().remember(&self.clock, key, event);
         tracing::debug!(session = %told.session, event = &*told.event, "{}", told.text);
+        if let Event::OperatorMustAct { fault, code } = event
+            && self.alarm_is_due()
+        {
+            tracing::error!(
+                session = %told.session,
+                fault = fault.code(),
+                code,
+                "the provider refuses this client: check its credentials and what it is allowed to \
+                 do; nobody is signed out, and each session is tried again by itself"
+            );
+        }
         // An error means that nobody listens.
         drop(self.listeners.send(told));
+    }
+
+    /// Reports whether the log is to tell the operator again, and takes note that it does.
+    fn alarm_is_due(&self) -> bool {
+        let now = self.clock.now();
+        let mut alarmed_at = self.alarmed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = alarmed_at.is_none_or(|at| now.since(at) >= ALARM_PAUSE);
+        if due {
+            *alarmed_at = Some(now);
+        }
+        due
     }
 
     /// Tells that a session is over, after its access tokens were withdrawn.
@@ -130,6 +160,18 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l7_an_operator_is_told_again_each_minute_and_not_by_every_session() {
+        let (clock, hand) = Clock::manual();
+        let events = Events::new(clock);
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            told.push(events.alarm_is_due());
+            hand.advance(ALARM_PAUSE / 2);
+        }
+        assert_eq!(told, [true, false, true, false, true]);
+    }
 
     #[tokio::test]
     async fn l16_a_slow_listener_is_told_what_it_missed() {
