@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -40,18 +41,22 @@ struct Source {
     boot: BootId,
     /// The time since the start of a manual clock; `None` for the machine's own.
     moved: Option<watch::Sender<Duration>>,
+    /// By how many seconds the wall clock of a manual clock is off.
+    wall_off: AtomicI64,
 }
 
 impl Clock {
     /// Returns the machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Source { boot: machine_boot(), moved: None }))
+        let wall_off = AtomicI64::new(0);
+        Self(Arc::new(Source { boot: machine_boot(), moved: None, wall_off }))
     }
 
     /// Returns a clock that stands still until its hand moves it, on a boot of its own.
     pub fn manual() -> (Self, ManualHand) {
         let moved = Some(watch::Sender::new(Duration::ZERO));
-        let source = Arc::new(Source { boot: random_boot(), moved });
+        let wall_off = AtomicI64::new(0);
+        let source = Arc::new(Source { boot: random_boot(), moved, wall_off });
         (Self(Arc::clone(&source)), ManualHand(source))
     }
 
@@ -105,7 +110,12 @@ impl Clock {
 
     fn wall(&self) -> Duration {
         match &self.0.moved {
-            Some(moved) => MANUAL_UNIX + *moved.borrow(),
+            Some(moved) => {
+                let right = MANUAL_UNIX + *moved.borrow();
+                let off = self.0.wall_off.load(Ordering::Relaxed);
+                let span = Duration::from_secs(off.unsigned_abs());
+                if off < 0 { right.saturating_sub(span) } else { right + span }
+            }
             None => wall_time(),
         }
     }
@@ -117,6 +127,12 @@ impl ManualHand {
         if let Some(moved) = &self.0.moved {
             moved.send_modify(|since_start| *since_start += by);
         }
+    }
+
+    /// Sets the wall clock by so many seconds off what it should show, as somebody at the machine
+    /// may; the clock that deadlines are counted on goes on undisturbed.
+    pub fn set_wall_off(&self, seconds: i64) {
+        self.0.wall_off.store(seconds, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The framework's tests from outside: one binary, one module per subject.
 
+#[path = "it/faults.rs"]
+mod faults;
 #[path = "it/framework.rs"]
 mod framework;
 #[path = "it/inject.rs"]

@@ -7,6 +7,7 @@ mod it {
     mod cli;
     mod config;
     mod desk;
+    mod faults;
     mod life;
     mod lifecycle;
     mod logout;
