@@ -100,6 +100,23 @@ impl Child {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Stops the clock of the program alone: it does nothing until it is thawed.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen program go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Ok(number) = i32::try_from(self.child.id()) {
+            // Fails only when the process has ended by itself, which its owner will notice.
+            let _ = signal::kill(Pid::from_raw(number), signal);
+        }
+    }
+
     /// Sends SIGKILL and waits for the end.
     pub(crate) fn kill(&mut self) {
         // Fails only when the process has ended by itself, which is what is wanted.
@@ -116,9 +133,7 @@ impl Child {
         if self.stopped {
             return Ok(());
         }
-        if let Ok(number) = i32::try_from(self.child.id()) {
-            let _ = signal::kill(Pid::from_raw(number), Signal::SIGTERM);
-        }
+        self.signal(Signal::SIGTERM);
         let status = clock::poll(STOP_LIMIT, STOP_GAP, || self.ended());
         self.stopped = status.is_some();
         match status {

@@ -36,6 +36,15 @@ impl Control {
         self.understood(path, answer).map(drop)
     }
 
+    /// Reads something, such as the events of the ledger.
+    ///
+    /// # Errors
+    /// `Ours` with the sandbox's words when it refuses.
+    pub(crate) fn read(&self, path: &str) -> Result<Value, Failure> {
+        let answer = self.caller.fetch(&self.address(path), &[]);
+        self.understood(path, answer)
+    }
+
     /// Returns one sum of the ledger; nothing when it is out of reach.
     pub(crate) fn sum(&self, key: &str) -> Option<u64> {
         let answer = self.caller.fetch(&self.address("ledger/summary"), &[]).ok()?;

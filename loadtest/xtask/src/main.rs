@@ -7,6 +7,7 @@ mod control;
 mod crash;
 mod demo;
 mod failure;
+mod faults;
 mod http;
 mod proofs;
 mod setup;
@@ -43,10 +44,12 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, the demo under chaos, and the crash loop.
+    /// the dependencies, the demo under chaos, the fault table, and the crash loop.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),
+    /// Plays what goes wrong with providers, callers and machines, and prints a table
+    Faults(faults::Options),
     /// Simulates schedules of failures against the core, and looks for a broken law
     Sim(proofs::Schedules),
     /// Breaks the core on purpose, and looks for a breakage that no test catches
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => suite::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::Sim(schedules) => proofs::simulate(&schedules),
         Command::Mutants => proofs::mutate(),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),

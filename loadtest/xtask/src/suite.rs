@@ -9,6 +9,7 @@ use crate::clock::Watch;
 use crate::crash;
 use crate::demo;
 use crate::failure::Failure;
+use crate::faults;
 use crate::setup::{self, Tools};
 use crate::terminal;
 use crate::tree::Tree;
@@ -41,13 +42,23 @@ enum Step {
     Deny,
     /// The demo under chaos
     Demo,
+    /// What goes wrong with providers, callers and machines, row by row
+    Faults,
     /// The gateway under load, killed again and again
     Crash,
 }
 
 impl Step {
-    const ALL: [Self; 7] =
-        [Self::Fmt, Self::Clippy, Self::Tests, Self::Doc, Self::Deny, Self::Demo, Self::Crash];
+    const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Tests,
+        Self::Doc,
+        Self::Deny,
+        Self::Demo,
+        Self::Faults,
+        Self::Crash,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -57,6 +68,7 @@ impl Step {
             Self::Doc => "documentation",
             Self::Deny => "dependencies",
             Self::Demo => "demo under chaos",
+            Self::Faults => "fault table",
             Self::Crash => "crash loop",
         }
     }
@@ -76,6 +88,7 @@ impl Step {
     fn run_here(self) -> Result<(), Failure> {
         match self {
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
+            Self::Faults => faults::run(&faults::Options::step()),
             Self::Crash => crash::run(&crash::Options::step(CRASH_KILLS)),
             Self::Fmt | Self::Clippy | Self::Tests | Self::Doc | Self::Deny => {
                 Err(Failure::Ours(format!("the step {} lacks its program", self.title())))
@@ -83,7 +96,7 @@ impl Step {
         }
     }
 
-    /// Returns the program of the step; demo and crash loop have none.
+    /// Returns the program of the step; demo, fault table and crash loop have none.
     fn command(self, tools: &Tools) -> Option<Command> {
         let cargo = |arguments: &[&str]| {
             let mut command = child::cargo();
@@ -114,7 +127,7 @@ impl Step {
                 command.args(["--config", ".deny.toml", "check", "bans", "licenses", "sources"]);
                 command
             }
-            Self::Demo | Self::Crash => return None,
+            Self::Demo | Self::Faults | Self::Crash => return None,
         })
     }
 }

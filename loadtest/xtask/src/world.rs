@@ -18,7 +18,7 @@ use crate::tree::{Profile, Tree};
 /// The client that the gateway is at the sandbox's tenant.
 pub(crate) const CLIENT_ID: &str = "tokenward-demo";
 /// A secret for a tenant that lives as long as the command and listens on this machine only.
-const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
+pub(crate) const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
 /// By this variable the gateway reads it, as an operator would have it.
 const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
 /// A start takes under a second; a machine that compiles on all cores beside it needs much more.
@@ -115,6 +115,7 @@ struct ClientTable<'a> {
     client_secret: &'a str,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
+    backchannel_logout_uri: String,
 }
 
 #[derive(Serialize)]
@@ -195,6 +196,11 @@ impl World {
     /// Returns the origin of the gateway.
     pub(crate) fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.launch.port)
+    }
+
+    /// Returns the port that the gateway listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.launch.port
     }
 
     /// Returns an address of the gateway's admin listener.
@@ -280,6 +286,10 @@ fn start_sandbox(
             client_secret: CLIENT_SECRET,
             redirect_uris: at("/auth/callback"),
             post_logout_redirect_uris: [at("/"), at("")].concat(),
+            backchannel_logout_uri: format!(
+                "http://127.0.0.1:{}/auth/backchannel-logout",
+                launch.port
+            ),
         }],
     };
     let text = toml::to_string(&sandbox).map_err(|error| Failure::Ours(error.to_string()))?;

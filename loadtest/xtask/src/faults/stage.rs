@@ -1,0 +1,374 @@
+//! One row's own provider, gateway and callers.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::outcome::{Calls, Entry, Ledger, Outcome};
+use crate::child;
+use crate::clock::{self, Watch};
+use crate::control::Control;
+use crate::crash::crowd;
+use crate::failure::Failure;
+use crate::http::{Answer, Caller};
+use crate::tree::{Profile, Tree};
+use crate::visitor::Visitor;
+use crate::world::{Addresses, Launch, Route, World};
+
+/// The life of an access token where a row wants no second exchange, in seconds.
+pub(super) const LONG: u32 = 3_600;
+/// How long anything is waited for that must happen: longer than a lease, and than the longest
+/// pause of a breaker.
+pub(super) const PATIENCE: Duration = Duration::from_secs(45);
+/// How often something is looked for.
+const GAP: Duration = Duration::from_millis(10);
+/// Between two calls of one caller that comes again and again.
+const CALL_GAP: Duration = Duration::from_millis(50);
+/// How often a world is started anew: another program may have taken a free port meanwhile.
+const STARTS: u32 = 3;
+
+/// The three APIs: the path that is called for each.
+pub(super) const QUOTES: &str = "/quotes/quote";
+pub(super) const ACCOUNTS: &str = "/accounts/accounts";
+pub(super) const ECHO: &str = "/echo/anything";
+
+/// A session's credential, as its holder sends it.
+#[derive(Clone, Debug)]
+pub(super) struct Who {
+    /// The session's public id; nothing for a browser, which does not know it.
+    pub(super) id: Option<String>,
+    header: &'static str,
+    value: String,
+}
+
+/// The stage.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) control: Control,
+    calls: Mutex<Calls>,
+}
+
+impl Stage {
+    /// Starts provider and gateway; access tokens live for `life` seconds.
+    ///
+    /// # Errors
+    /// `Unavailable` when one does not come up.
+    pub(super) fn open(tree: &Tree, name: &str, life: u32) -> Result<Self, Failure> {
+        let mut tries = 1;
+        let world = loop {
+            match World::start(tree, &format!("faults-{name}"), launch(life)?, routes) {
+                Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
+                started => break started?,
+            }
+        };
+        let control = world.control();
+        Ok(Self { world, control, calls: Mutex::default() })
+    }
+
+    /// Makes sessions whose access tokens have all run out.
+    ///
+    /// # Errors
+    /// `Ours` when sandbox or gateway refuse.
+    pub(super) fn sessions(&self, count: u32) -> Result<Vec<Who>, Failure> {
+        let members = crowd::gather(&self.world, count)?;
+        let who = |member: crowd::Member| Who {
+            header: "authorization",
+            value: member.authorization(),
+            id: Some(member.id),
+        };
+        self.control.delete("ledger")?;
+        Ok(members.into_iter().map(who).collect())
+    }
+
+    /// Lets the session exchange once, for another API than the row is about: a gateway that has been
+    /// at work knows how long its provider takes. What was seen so far is forgotten.
+    ///
+    /// # Errors
+    /// `Missed` where that did not work.
+    pub(super) fn warm_up(&self, who: &Who) -> Result<(), Failure> {
+        self.until_served(who, ACCOUNTS)?;
+        *self.calls() = Calls::default();
+        self.control.delete("ledger")
+    }
+
+    /// Signs somebody in with a browser.
+    ///
+    /// # Errors
+    /// `Ours` where the sign-in got stuck.
+    pub(super) fn browser(&self, login: &str) -> Result<Who, Failure> {
+        let mut visitor = Visitor::new(&self.world.origin());
+        visitor.sign_in(login).map_err(Failure::Ours)?;
+        Ok(Who { header: "cookie", value: visitor.cookie(), id: None })
+    }
+
+    /// Arms a fault.
+    ///
+    /// # Errors
+    /// `Ours` with the sandbox's words.
+    pub(super) fn arm(&self, fault: &Value) -> Result<(), Failure> {
+        self.control.post("faults", fault).map(drop)
+    }
+
+    /// Changes the tenant.
+    ///
+    /// # Errors
+    /// `Ours` with the sandbox's words.
+    pub(super) fn tenant(&self, patch: &Value) -> Result<(), Failure> {
+        self.control.post("tenant", patch).map(drop)
+    }
+
+    /// Plugs the provider into the network, or out of it.
+    ///
+    /// # Errors
+    /// `Ours` with the sandbox's words.
+    pub(super) fn network(&self, up: bool) -> Result<(), Failure> {
+        self.control.post("network", &json!({ "up": up })).map(drop)
+    }
+
+    /// Calls an API once; the answer counts.
+    pub(super) fn call(&self, who: &Who, path: &str) -> Result<Answer, String> {
+        let watch = Watch::start();
+        let answer = self.ask(who, path);
+        self.calls().hear(&answer, watch.elapsed());
+        answer
+    }
+
+    /// Calls an API once, and expects a status and a word in the answer's body; anything else is a
+    /// failed call.
+    pub(super) fn refused(&self, who: &Who, path: &str, status: u16, word: &str) {
+        match self.ask(who, path) {
+            Ok(answer) if answer.status == status && answer.body.contains(word) => {}
+            Ok(answer) => self.calls().fail(format!("{path} answered {}", answer.status)),
+            Err(why) => self.calls().fail(why),
+        }
+    }
+
+    /// Calls an API from so many callers at the same time; all answers count.
+    pub(super) fn at_once(&self, who: &[&Who], path: &str, callers: usize) {
+        let start = Barrier::new(callers);
+        thread::scope(|scope| {
+            for caller in 0..callers {
+                let (start, who) = (&start, who[caller % who.len()]);
+                scope.spawn(move || {
+                    start.wait();
+                    // Counted where it is heard.
+                    let _ = self.call(who, path);
+                });
+            }
+        });
+    }
+
+    /// Calls an API again and again until it answers 200; says how long that took. All answers count.
+    ///
+    /// # Errors
+    /// `Missed` when it did not in time.
+    pub(super) fn until_served(&self, who: &Who, path: &str) -> Result<Duration, Failure> {
+        let watch = Watch::start();
+        let served = || self.call(who, path).is_ok_and(|answer| answer.status == 200).then_some(());
+        clock::poll(PATIENCE, CALL_GAP, served).ok_or_else(|| {
+            let waited = PATIENCE.as_secs();
+            Failure::Missed(format!("{path} was not served again within {waited} s"))
+        })?;
+        Ok(watch.elapsed())
+    }
+
+    /// Waits as [`Stage::until_served`] does for what takes a minute, without counting the answers.
+    ///
+    /// # Errors
+    /// `Missed` when it did not in time.
+    pub(super) fn until_served_late(&self, who: &Who, path: &str) -> Result<Duration, Failure> {
+        let watch = Watch::start();
+        let served = || self.ask(who, path).is_ok_and(|answer| answer.status == 200).then_some(());
+        let never = || Failure::Missed(format!("{path} was never served again"));
+        clock::poll(2 * PATIENCE, CALL_GAP, served).ok_or_else(never)?;
+        Ok(watch.elapsed())
+    }
+
+    /// Calls an API again and again for so long. All answers count.
+    pub(super) fn call_for(&self, time: Duration, who: &Who, path: &str) {
+        let watch = Watch::start();
+        while watch.elapsed() < time {
+            // Counted where it is heard.
+            let _ = self.call(who, path);
+            thread::sleep(CALL_GAP);
+        }
+    }
+
+    /// Sends a POST to the gateway as a page of its own would.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(super) fn post(&self, who: &Who, path: &str) -> Result<Answer, String> {
+        let headers =
+            [(who.header, who.value.as_str()), ("accept", "application/json"), SAME_ORIGIN];
+        Caller::new().post_form(&format!("{}{path}", self.world.origin()), &headers, &[])
+    }
+
+    /// Opens a connection of its own and sends a request on it, without waiting for the answer.
+    ///
+    /// # Errors
+    /// `Unavailable` when the gateway cannot be reached.
+    pub(super) fn line(&self, who: &Who, path: &str) -> Result<Line, Failure> {
+        let gone = |error| Failure::io("reach the gateway", &error);
+        let port = self.world.port();
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(gone)?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{}: {}\r\n\r\n",
+            who.header, who.value
+        );
+        socket.write_all(request.as_bytes()).map_err(gone)?;
+        Ok(Line { socket })
+    }
+
+    /// Returns the provider's sums.
+    ///
+    /// # Errors
+    /// `Ours` when the ledger is out of reach.
+    pub(super) fn ledger(&self) -> Result<Ledger, Failure> {
+        let sums = self.control.read("ledger/summary")?;
+        serde_json::from_value(sums).map_err(|error| Failure::Ours(error.to_string()))
+    }
+
+    /// Returns the provider's ledger, in order.
+    ///
+    /// # Errors
+    /// `Ours` when it is out of reach.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, Failure> {
+        let page = self.control.read("ledger?since=0")?;
+        serde_json::from_value(page["events"].clone())
+            .map_err(|error| Failure::Ours(error.to_string()))
+    }
+
+    /// Waits until the provider's ledger shows something.
+    ///
+    /// # Errors
+    /// `Missed` when it does not in time.
+    pub(super) fn until(&self, what: &str, shows: impl Fn(&Ledger) -> bool) -> Result<(), Failure> {
+        let looked = || self.ledger().is_ok_and(|ledger| shows(&ledger)).then_some(());
+        let never = || Failure::Missed(format!("it never came to pass that {what}"));
+        clock::poll(PATIENCE, GAP, looked).ok_or_else(never)
+    }
+
+    /// Takes what has been seen so far, and then proves that these sessions live: each must get an
+    /// access token by one more exchange.
+    ///
+    /// # Errors
+    /// `Missed` where one does not.
+    pub(super) fn outcome(&self, living: &[&Who], path: &str) -> Result<Outcome, Failure> {
+        let ledger = self.ledger()?;
+        let calls = self.calls().clone();
+        for who in living {
+            self.until_served(who, path)?;
+        }
+        let after = self.ledger()?;
+        let ledger = Ledger {
+            reuse_detected: after.reuse_detected,
+            families_revoked: after.families_revoked,
+            max_concurrent_per_family: after.max_concurrent_per_family,
+            ..ledger
+        };
+        let exchanged = after.refreshes >= ledger.refreshes + living.len() as u64;
+        let (remark, broken) = (String::new(), Vec::new());
+        let outcome = Outcome { calls, ledger, lived: "live", remark, broken };
+        Ok(outcome.judged().must(living.is_empty() || exchanged, |_| {
+            "the sessions were not exchanged once more, which was to prove that they live"
+                .to_owned()
+        }))
+    }
+
+    /// Calls an API without counting the answer.
+    ///
+    /// # Errors
+    /// The transport's words when no answer came.
+    pub(super) fn ask(&self, who: &Who, path: &str) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.world.origin());
+        Caller::new().fetch(&url, &[(who.header, &who.value)])
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a browser says of a request that a page of the gateway itself sends.
+const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+/// A connection of its own. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Line {
+    socket: TcpStream,
+}
+
+impl Line {
+    /// Waits for the first bytes of the answer.
+    ///
+    /// # Errors
+    /// `Missed` when there are none.
+    pub(super) fn begins(&mut self) -> Result<(), Failure> {
+        let mut first = [0; 12];
+        let read = self.patient().and_then(|()| self.socket.read_exact(&mut first));
+        read.map_err(|error| Failure::Missed(format!("no answer began: {error}")))?;
+        match &first {
+            b"HTTP/1.1 200" => Ok(()),
+            other => Err(Failure::Missed(format!(
+                "the stream began with {}",
+                String::from_utf8_lossy(other)
+            ))),
+        }
+    }
+
+    /// Tells whether the gateway closes it, however much it says before.
+    pub(super) fn closes(mut self) -> bool {
+        let mut piece = [0; 4_096];
+        if self.patient().is_err() {
+            return false;
+        }
+        loop {
+            match self.socket.read(&mut piece) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                // A reset closes it, too; a silence does not.
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
+    fn patient(&self) -> std::io::Result<()> {
+        self.socket.set_read_timeout(Some(PATIENCE))
+    }
+}
+
+fn launch(life: u32) -> Result<Launch, Failure> {
+    Ok(Launch {
+        profile: Profile::Debug,
+        port: child::port_or_free(0)?,
+        admin_port: child::port_or_free(0)?,
+        access_token_seconds: life,
+        reuse_window_seconds: None,
+        gateway_core: None,
+        other_core: None,
+    })
+}
+
+fn routes(addresses: &Addresses) -> Vec<Route> {
+    let apis = &addresses.apis;
+    [
+        ("quotes", &apis.quotes, vec!["read:quotes"]),
+        ("accounts", &apis.accounts, vec!["read:accounts", "write:accounts"]),
+        ("echo", &apis.echo, vec!["use:echo"]),
+    ]
+    .into_iter()
+    .map(|(name, upstream, scopes)| Route {
+        path: format!("/{name}/"),
+        upstream: upstream.clone(),
+        audience: Some(format!("https://{name}.sandbox.example")),
+        scopes: scopes.into_iter().map(str::to_owned).collect(),
+        strip_prefix: true,
+    })
+    .collect()
+}
