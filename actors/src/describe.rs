@@ -163,7 +163,7 @@ impl Tokenward {
         Ok(Some(Chronicle { ended: true, facts }))
     }
 
-    async fn view(&self, key: &SessionKey) -> Option<View> {
+    pub(crate) async fn view(&self, key: &SessionKey) -> Option<View> {
         self.shared.directory.find(key)?;
         let (reply, answer) = oneshot::channel();
         let message = SessionMessage::Describe(reply);

@@ -33,6 +33,8 @@
 //! # }
 //! ```
 //!
+//! Where a person must show another factor, [`step_up`] says how.
+//!
 //! Where to read on: [`Tokenward`] for what can be done, [`core::session`] for the rules,
 //! [`provider`] for what is sent, [`store`] for what is kept.
 
@@ -61,6 +63,7 @@ mod router;
 mod session;
 mod shared;
 mod sign_in;
+pub mod step_up;
 
 pub use self::access::{Tokenward, Wish};
 pub use self::builder::{BuildError, Builder};
@@ -72,4 +75,5 @@ pub use self::events::{EndStream, EventStream, Heard, HeardEnd, LifecycleEvent, 
 pub use self::handle::{HandleFault, SessionHandle};
 pub use self::session::Farewell;
 pub use self::sign_in::{AdoptError, Adoption};
+pub use self::step_up::MfaFault;
 pub use self::store::Vault;

@@ -3,5 +3,8 @@
 #[doc = include_str!("../manual/rotation.md")]
 pub mod rotation {}
 
+#[doc = include_str!("../manual/step-up.md")]
+pub mod step_up {}
+
 #[doc = include_str!("../manual/time.md")]
 pub mod time {}

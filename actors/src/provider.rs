@@ -6,6 +6,7 @@
 //!
 //! - [`exchange`]: the trips to the token endpoint.
 //! - [`reply`]: what the token endpoint's bytes mean; refresh token first.
+//! - [`step_up`]: the MFA API, and the grants that show a factor.
 //! - [`discovery`] and [`jwks`]: what the provider publishes, fetched when needed and kept.
 //! - `departure`: the evidence that tells a request that was not sent from one that was not
 //!   heard of again.
@@ -25,12 +26,16 @@ pub mod settings;
 mod departure;
 mod document;
 mod form;
+#[cfg(test)]
+mod hostile;
 mod id_token;
 mod jwt;
 mod keys;
 mod latency;
 mod logout;
+mod redact;
 mod revoke;
+pub mod step_up;
 mod turn;
 mod wire;
 
@@ -61,6 +66,7 @@ pub use settings::{
     AssertionAudience, AudienceParameter, Endpoints, LogoutFallback, ProviderSettings,
     SettingsFault,
 };
+pub use step_up::{Challenge, Enrolled, MfaApiError, VerifyRequest};
 pub use wire::Extent;
 
 /// One provider, shared by all its sessions; a clone is the same provider.

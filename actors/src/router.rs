@@ -311,7 +311,10 @@ impl RouterState {
     /// memory: it is written behind its back.
     fn turn_away(&self, key: &SessionKey, message: SessionMessage, answer: &Answer) {
         match message {
-            SessionMessage::Want(_, reply) => drop(reply.send(answer.clone())),
+            SessionMessage::Want(_, reply)
+        | SessionMessage::Renew(_, reply)
+        | SessionMessage::Demanded(_, reply) => drop(reply.send(answer.clone())),
+        SessionMessage::StepUp(_, reply) => drop(reply.send(crate::step_up::turned_away(answer))),
             SessionMessage::End(_, reply) if matches!(answer, Answer::Ended(_)) => {
                 drop(reply.send(Ok(None)));
             }

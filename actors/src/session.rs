@@ -15,9 +15,11 @@ use crate::core::event::{EndReason, Event};
 use crate::core::name::{SessionKey, WaiterId};
 use crate::core::policy::Policies;
 use crate::core::secret::{IdToken, RefreshToken};
+use crate::core::session::demand::Demanded;
 use crate::core::session::exchange::Landing;
 use crate::core::session::{Answer, Effect, Input, Need, Session, State, Want};
 use crate::core::snapshot::Snapshot;
+use crate::core::step_up::{Report, StepUp};
 use crate::core::time::{Instant, UnixSeconds};
 use crate::directory::Seat;
 use crate::metrics::SessionMeter;
@@ -42,6 +44,8 @@ pub(crate) struct SessionActor;
 pub(crate) enum SessionMessage {
     /// When a copy of what is known of the session is wanted.
     Describe(oneshot::Sender<View>),
+    /// When an API refused an access token for want of a stronger authentication.
+    Demanded(Demanded, oneshot::Sender<Answer>),
     /// When somebody ends the session; the answer comes when the tombstone is durable.
     End(EndReason, EndReply),
     /// When a caller went away.
@@ -54,8 +58,12 @@ pub(crate) enum SessionMessage {
     Observed(Box<Snapshot>),
     /// When the configuration was reloaded.
     PoliciesReplaced(Arc<Policies>),
+    /// When a person wants to meet a demand whose context is over.
+    Renew(Want, oneshot::Sender<Answer>),
     /// When an operator asks to try again at once.
     Retry,
+    /// When a person tries to meet a demand.
+    StepUp(StepUp, oneshot::Sender<Report>),
     /// When the tombstone has become durable.
     Buried,
     /// When the alarm rings.
@@ -94,6 +102,7 @@ pub(crate) struct SessionState {
     shared: Arc<Shared>,
     seat: Arc<Seat>,
     replies: HashMap<WaiterId, oneshot::Sender<Answer>>,
+    reports: HashMap<WaiterId, oneshot::Sender<Report>>,
     /// Those who wait for the tombstone; `None` once it is durable.
     mourners: Option<Vec<EndReply>>,
     active_at: Instant,
@@ -121,6 +130,7 @@ impl Actor for SessionActor {
             core,
             seat: Arc::clone(&seat),
             replies: HashMap::new(),
+            reports: HashMap::new(),
             mourners: Some(Vec::new()),
             active_at: now,
             resting: false,
@@ -185,6 +195,7 @@ impl SessionState {
             }
             SessionMessage::Forget(waiter) => {
                 self.replies.remove(&waiter);
+                self.reports.remove(&waiter);
                 Input::Forget(waiter)
             }
             SessionMessage::Landed(flight, landing) => Input::Landed(flight, landing),
@@ -192,6 +203,18 @@ impl SessionState {
             SessionMessage::Observed(snapshot) => Input::Observed(snapshot),
             SessionMessage::PoliciesReplaced(policies) => Input::PoliciesReplaced(policies),
             SessionMessage::Retry => Input::Retry,
+            SessionMessage::Demanded(demanded, reply) => {
+                self.replies.insert(demanded.waiter, reply);
+                Input::Demanded(demanded)
+            }
+            SessionMessage::Renew(want, reply) => {
+                self.replies.insert(want.waiter, reply);
+                Input::Renew(want)
+            }
+            SessionMessage::StepUp(step, reply) => {
+                self.reports.insert(step.waiter, reply);
+                Input::StepUp(step)
+            }
             SessionMessage::Wake => return self.wake(myself, now),
             SessionMessage::Want(want, reply) => {
                 if reply.is_closed() {
@@ -249,6 +272,11 @@ impl SessionState {
                 flight::launch(*flight, self.key, myself.clone(), Arc::clone(&self.shared));
             }
             Effect::Publish(offers) => self.seat.publish(offers),
+            Effect::Report(waiter, report) => {
+                if let Some(reply) = self.reports.remove(&waiter) {
+                    drop(reply.send(*report));
+                }
+            }
         }
     }
 

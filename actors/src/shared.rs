@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::router::Router;
+use crate::step_up::StepLimits;
 use crate::store::Vault;
 
 pub(crate) struct Shared {
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) provider: Provider,
     pub(crate) vault: Vault,
     pub(crate) draining: AtomicBool,
+    /// How often people have tried to step up.
+    pub(crate) steps: StepLimits,
     policies: ArcSwap<Policies>,
     waiters: AtomicU64,
     routers: std::sync::OnceLock<Box<[Router]>>,
@@ -57,6 +60,7 @@ impl Shared {
             owner,
             alone,
             draining: AtomicBool::new(false),
+            steps: StepLimits::default(),
             policies: ArcSwap::from_pointee(policies),
             waiters: AtomicU64::new(1),
             routers: std::sync::OnceLock::new(),

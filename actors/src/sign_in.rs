@@ -56,6 +56,7 @@ impl Tokenward {
             Snapshot::new(provider, subject, primary.clone(), grant.refresh_token.clone());
         session.provider_session = identity.provider_session.as_deref().map(Arc::from);
         session.authentication = identity.authentication.clone();
+        session.proofs = grant.proof.clone().into_iter().collect();
         session.ceiling = identity.ceiling;
         session.id_token = grant.id_token.clone();
         if session.refresh_token.is_none() {

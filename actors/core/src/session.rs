@@ -36,7 +36,7 @@ use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::secret::RefreshToken;
 use crate::snapshot::Snapshot;
-use crate::step_up::{Origin, Report, StepUp};
+use crate::step_up::{Report, StepUp};
 use crate::time::Instant;
 
 /// One session in memory.
@@ -350,10 +350,7 @@ impl Session {
     fn forgive(&mut self, now: Instant) {
         self.parked.clear();
         self.spared_until = None;
-        let asked = |hold: &&mut crate::snapshot::Hold| hold.origin == Origin::Provider;
-        for hold in self.snapshot.holds.iter_mut().filter(asked) {
-            hold.probe_at = Some(now);
-        }
+        step_up::probe_all(&mut self.snapshot.holds, now);
         if matches!(self.state, State::Backoff { .. } | State::OperatorFault { .. }) {
             self.state = State::Fresh;
         }

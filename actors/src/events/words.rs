@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::core::event::{EndReason, Event, LogoutKind, Trigger};
 use crate::core::grant::Unheard;
 use crate::core::refusal::EndCause;
+use crate::core::step_up::{Factor, Origin};
 
 /// What the words for an event need beside it.
 pub(super) struct Past<'a> {
@@ -42,7 +43,27 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::ExchangeStarted { audience, trigger } => {
             format!("asking for a token for {audience}, {}", trigger_in_words(*trigger))
         }
-        Event::Held { audience } => format!("{audience} waits for a person to show another factor"),
+        Event::Held { audience, origin } => {
+            let by = match origin {
+                Origin::Provider => "the provider",
+                Origin::Policy => "its policy",
+                Origin::Upstream => "the API",
+            };
+            format!("{audience} waits for a person to show another factor, as {by} demands")
+        }
+        Event::Abandoned { audience } => {
+            format!("nobody showed the factor that {audience} waits for in time")
+        }
+        Event::Challenged { audience, factor } => {
+            format!("a person is asked for a factor ({}) for {audience}", factor_in_words(*factor))
+        }
+        Event::Verified { audience, factor, took } => {
+            let (factor, took) = (factor_in_words(*factor), span(*took));
+            format!("a person showed a factor ({factor}) for {audience}, {took} after the demand")
+        }
+        Event::VerificationFailed { audience, factor, code } => {
+            format!("a factor ({}) was not accepted for {audience} ({code})", factor_in_words(*factor))
+        }
         Event::InDoubt { how, since, wait } => {
             let since = since.map(|since| moment(past.clock.unix_millis_of(since)));
             doubt_in_words(*how, since.as_deref(), *wait)
@@ -105,11 +126,16 @@ const fn how_in_words(how: Unheard) -> &'static str {
     }
 }
 
+fn factor_in_words(factor: Option<Factor>) -> &'static str {
+    factor.map_or("unknown", Factor::code)
+}
+
 fn trigger_in_words(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Ahead => "ahead of its end",
         Trigger::Demand => "a caller waits",
         Trigger::Doubt => "to clear a doubt",
+        Trigger::StepUp => "because a person shows a factor",
         Trigger::Forced => "the API refused the old one",
     }
 }

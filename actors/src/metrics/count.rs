@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::label::{
-    Actor, BreakerState, Endpoint, LogoutLabel, ProviderOutcome, RestartReason, ReuseAction,
+    Actor, BreakerState, Endpoint, LogoutLabel, MfaAttempt, MfaMethod, ProviderOutcome, RestartReason, ReuseAction,
     RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome, TokenResult,
 };
 use super::{AudienceIndex, Metrics, ProviderIndex};
@@ -21,6 +21,8 @@ impl Metrics {
     /// - `AudienceMismatched`: `tokenward_token_audience_mismatch_total`.
     /// - `ReusePrevented`: `tokenward_refresh_reuse_total{prevented}`.
     /// - `Ended` by somebody: `tokenward_logout_total`.
+    /// - `Verified`, `VerificationFailed`: `tokenward_mfa_attempts_total`, and
+    ///   `tokenward_mfa_duration_seconds` for the former.
     ///
     /// What follows from the other events is counted by the session's
     /// [`SessionMeter`](super::SessionMeter), which knows what set an exchange off, and when.
@@ -47,7 +49,18 @@ impl Metrics {
             Event::ReusePrevented { audience } => {
                 self.at(audience).reuse.of(ReuseAction::Prevented).increment(1);
             }
-            Event::Denied { .. }
+            Event::Verified { audience, factor, took } => {
+                let (audience, method) = (self.audience(audience.as_str()), MfaMethod::of(*factor));
+                self.mfa_attempt(audience, method, MfaAttempt::Success);
+                self.mfa_duration(audience, method, *took);
+            }
+            Event::VerificationFailed { audience, factor, code } => {
+                let audience = self.audience(audience.as_str());
+                self.mfa_attempt(audience, MfaMethod::of(*factor), MfaAttempt::of_code(code));
+            }
+            Event::Abandoned { .. }
+            | Event::Challenged { .. }
+            | Event::Denied { .. }
             | Event::Ended { .. }
             | Event::ExchangeStarted { .. }
             | Event::Held { .. }

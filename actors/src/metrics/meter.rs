@@ -13,6 +13,7 @@ use crate::core::grant::{NotSentCause, Unheard};
 use crate::core::name::Audience;
 use crate::core::refusal::EndCause;
 use crate::core::session::{Session, State};
+use crate::core::step_up::Origin;
 use crate::core::time::Instant;
 
 /// Counts what one session in memory does, and takes its share out of the gauges when it goes.
@@ -98,14 +99,22 @@ impl SessionMeter {
     /// `tokenward_refresh_reuse_total{detected}`.
     pub fn record(&mut self, event: &Event, now: Instant) {
         match event {
+            // A step up is no refresh.
+            Event::ExchangeStarted { trigger: Trigger::StepUp, .. } => self.trip = None,
             Event::ExchangeStarted { audience, trigger } => {
                 let audience = self.metrics.audience(audience.as_str());
                 self.trip = Some(Trip { audience, trigger: *trigger, since: now });
             }
             Event::Refreshed { took, .. } => self.arrive(RefreshOutcome::Success, *took),
-            Event::Held { audience } => {
+            Event::Held { audience, origin: Origin::Provider } => {
                 self.land(RefreshOutcome::MfaRequired, now);
-                self.challenge(audience);
+                self.challenge(audience, MfaTrigger::Refresh);
+            }
+            Event::Held { audience, origin: Origin::Policy | Origin::Upstream } => {
+                self.challenge(audience, MfaTrigger::StepUp);
+            }
+            Event::Abandoned { audience } => {
+                self.close(self.metrics.audience(audience.as_str()), MfaClosed::Expired);
             }
             Event::Denied { .. } | Event::Rejected { .. } => {
                 self.land(RefreshOutcome::InvalidScope, now);
@@ -124,7 +133,12 @@ impl SessionMeter {
                 self.close(self.metrics.audience(audience.as_str()), MfaClosed::Completed);
             }
             Event::Restored => self.metrics.session_event(self.home, SessionEvent::Restored),
-            Event::Downscoped { .. } | Event::SaveDelayed { .. } | Event::SignedIn => {}
+            Event::Challenged { .. }
+            | Event::Downscoped { .. }
+            | Event::SaveDelayed { .. }
+            | Event::SignedIn
+            | Event::Verified { .. }
+            | Event::VerificationFailed { .. } => {}
         }
     }
 
@@ -239,10 +253,10 @@ impl SessionMeter {
         }
     }
 
-    fn challenge(&mut self, audience: &Audience) {
+    fn challenge(&mut self, audience: &Audience, trigger: MfaTrigger) {
         let audience = self.metrics.audience(audience.as_str());
         self.close(audience, MfaClosed::Superseded);
-        self.metrics.mfa_opened(audience, MfaTrigger::Refresh);
+        self.metrics.mfa_opened(audience, trigger);
         self.challenged.push(audience);
     }
 
@@ -262,7 +276,7 @@ impl SessionMeter {
 
 impl Drop for SessionMeter {
     fn drop(&mut self) {
-        // A challenge needs its mfa_token, which is in memory only and goes with the session.
+        // Whoever comes next counts what is still open anew.
         self.close_all(MfaClosed::Expired);
         self.show(Shown::default());
     }
@@ -291,7 +305,8 @@ const fn shown_state(state: &State, held: bool) -> SessionState {
 
 const fn of_trigger(trigger: Trigger) -> RefreshTrigger {
     match trigger {
-        Trigger::Ahead | Trigger::Doubt => RefreshTrigger::Proactive,
+        // A step up is no refresh, and makes no trip.
+        Trigger::Ahead | Trigger::Doubt | Trigger::StepUp => RefreshTrigger::Proactive,
         Trigger::Demand => RefreshTrigger::Demand,
         Trigger::Forced => RefreshTrigger::Forced,
     }

@@ -1,7 +1,6 @@
 //! What is counted of MFA challenges.
 //!
-//! A challenge is a provider's demand with what is needed to meet it (its `mfa_token`), which lives
-//! in memory only. Each one that is opened is closed once, so that
+//! A challenge is a demand for a factor that a person can meet. Each one that is opened is closed once, so that
 //! `tokenward_mfa_challenges_total − Σ tokenward_mfa_challenges_closed_total` is always
 //! `tokenward_mfa_challenges_pending`.
 
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use super::label::{MfaAttempt, MfaClosed, MfaMethod, MfaTrigger};
 use super::{AudienceIndex, Metrics};
+use crate::core::step_up::Factor;
 
 impl Metrics {
     /// Counts a challenge that is opened.
@@ -33,5 +33,34 @@ impl Metrics {
     /// Counts the time from opening a challenge to passing it.
     pub fn mfa_duration(&self, audience: AudienceIndex, method: MfaMethod, took: Duration) {
         self.at_audience(audience).mfa_duration.of(method).record(took.as_secs_f64());
+    }
+}
+
+impl MfaMethod {
+    /// Returns the label of a factor.
+    pub(super) const fn of(factor: Option<Factor>) -> Self {
+        match factor {
+            Some(Factor::Otp) => Self::Otp,
+            Some(Factor::Push) => Self::Push,
+            Some(Factor::Sms) => Self::Sms,
+            Some(Factor::Voice) => Self::Voice,
+            Some(Factor::Email) => Self::Email,
+            Some(Factor::Webauthn) => Self::Webauthn,
+            Some(Factor::RecoveryCode) => Self::RecoveryCode,
+            None => Self::Unknown,
+        }
+    }
+}
+
+impl MfaAttempt {
+    /// Sorts the reason codes of failed verifications; see `core::step_up::Report`.
+    pub(super) fn of_code(code: &str) -> Self {
+        match code {
+            "wrong_code" | "challenge_invalid" => Self::InvalidCode,
+            "rejected" | "wrong_subject" | "acr_not_met" | "auth_time_too_old" => Self::Rejected,
+            "context_expired" | "context_invalid" | "context_not_found" => Self::Expired,
+            "too_many_attempts" => Self::RateLimited,
+            _ => Self::ProviderError,
+        }
     }
 }

@@ -37,6 +37,8 @@ const fn of_endpoint(endpoint: observe::Endpoint) -> Endpoint {
     match endpoint {
         observe::Endpoint::Discovery => Endpoint::Discovery,
         observe::Endpoint::Jwks => Endpoint::Jwks,
+        observe::Endpoint::MfaAssociate => Endpoint::MfaAssociate,
+        observe::Endpoint::MfaChallenge => Endpoint::MfaChallenge,
         observe::Endpoint::Revocation => Endpoint::Revocation,
         observe::Endpoint::Token => Endpoint::Token,
     }

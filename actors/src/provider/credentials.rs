@@ -125,7 +125,7 @@ pub(super) struct ClientAuthentication {
 
 enum Method {
     None,
-    Basic(HeaderValue),
+    Basic { header: HeaderValue, secret: ClientSecret },
     Post(ClientSecret),
     Assertion { key: EncodingKey, header: Box<Header> },
 }
@@ -134,7 +134,10 @@ impl ClientAuthentication {
     pub(super) fn new(settings: &ProviderSettings) -> Result<Self, SettingsFault> {
         let method = match &settings.credentials {
             Credentials::None => Method::None,
-            Credentials::Basic(secret) => Method::Basic(basic(&settings.client_id, secret)),
+            Credentials::Basic(secret) => Method::Basic {
+                header: basic(&settings.client_id, secret),
+                secret: secret.clone(),
+            },
             Credentials::Post(secret) => Method::Post(secret.clone()),
             Credentials::PrivateKeyJwt(key) => assertion(key)?,
         };
@@ -149,12 +152,12 @@ impl ClientAuthentication {
         metadata: &Metadata,
         now: UnixSeconds,
     ) -> Result<Option<HeaderValue>, ProviderError> {
-        if let Method::Basic(value) = &self.method {
-            return Ok(Some(value.clone()));
+        if let Method::Basic { header, .. } = &self.method {
+            return Ok(Some(header.clone()));
         }
         form.add("client_id", &self.client_id);
         match &self.method {
-            Method::None | Method::Basic(_) => {}
+            Method::None | Method::Basic { .. } => {}
             Method::Post(secret) => form.add("client_secret", secret.expose()),
             Method::Assertion { key, header } => {
                 let assertion = self.sign(key, header, metadata, now)?;
@@ -163,6 +166,27 @@ impl ClientAuthentication {
             }
         }
         Ok(None)
+    }
+
+    /// Adds the credentials as members of a JSON object, for endpoints that take them nowhere else.
+    pub(super) fn members(
+        &self,
+        metadata: &Metadata,
+        now: UnixSeconds,
+    ) -> Result<Vec<(&'static str, Zeroizing<String>)>, ProviderError> {
+        let text = |text: &str| Zeroizing::new(text.to_owned());
+        let mut members = vec![("client_id", text(&self.client_id))];
+        match &self.method {
+            Method::None => {}
+            Method::Basic { secret, .. } | Method::Post(secret) => {
+                members.push(("client_secret", text(secret.expose())));
+            }
+            Method::Assertion { key, header } => {
+                members.push(("client_assertion_type", text(ASSERTION_TYPE)));
+                members.push(("client_assertion", self.sign(key, header, metadata, now)?));
+            }
+        }
+        Ok(members)
     }
 
     fn sign(

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::clock::Clock;
 use crate::core::grant::{AccessClaims, Grant, Malformed, NotSent, NotSentCause, Reply};
 use crate::core::name::Audience;
 use crate::core::refusal::Refusal;
 use crate::core::scope::ScopeSet;
 use crate::core::secret::{IdToken, RefreshToken};
-use crate::core::time::Instant;
+use crate::core::snapshot::Authentication;
+use crate::core::step_up::Proof;
+use crate::core::time::{Instant, UnixSeconds};
 use crate::provider::Provider;
 use crate::provider::discovery::Metadata;
 use crate::provider::error::{IdTokenFault, ProviderError, SignInError};
@@ -18,6 +21,7 @@ use crate::provider::gate::Attempt;
 use crate::provider::id_token::{self, Expected, Identity};
 use crate::provider::jwt::Claims;
 use crate::provider::observe::{Endpoint, Oddity, Outcome, Refused, Requested};
+use crate::provider::redact::redact;
 use crate::provider::reply::{self, Heard};
 use crate::provider::settings::AudienceParameter;
 use crate::provider::wire::Lost;
@@ -165,13 +169,14 @@ impl Provider {
         if identity.ceiling.is_some_and(|at| id_token::born_expired(at, &claims, now)) {
             return Err(SignInError::BornExpired);
         }
-        let grant = joined(grant, id_token, &identity, self.issuer())
+        let mut grant = joined(grant, id_token, &identity, self.issuer())
             .map_err(|broken| SignInError::Malformed(broken.why))?;
+        grant.proof = Some(proof(&identity.authentication, &self.0.clock));
         Ok(SignedIn { grant, identity })
     }
 
     /// Waits for a turn, sends `form` once, and reads the answer.
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         metadata: &Metadata,
         mut form: Form,
@@ -200,9 +205,16 @@ impl Provider {
         until: Instant,
     ) -> Heard {
         let started = self.0.clock.now();
-        let url = &metadata.token_endpoint;
-        let heard = match self.0.http.post(url, authorization, form.finish(), until).await {
-            Ok(answer) => reply::read(&answer.received(self.0.clock.unix())),
+        let (url, form) = (&metadata.token_endpoint, form.finish());
+        let sent = (form.clone(), authorization.clone());
+        let heard = match self.0.http.post(url, authorization, form, until).await {
+            Ok(answer) => {
+                let mut heard = reply::read(&answer.received(self.0.clock.unix()));
+                if let Reply::Refused(refusal) = &mut heard.reply {
+                    redact(refusal, &sent.0, sent.1.as_ref());
+                }
+                heard
+            }
             Err(Lost::NotSent) => {
                 only(Reply::NotSent(NotSent { cause: NotSentCause::Connect, wait: None }))
             }
@@ -221,14 +233,17 @@ impl Provider {
     }
 
     /// Joins a refresh's grant with its ID token, or leaves that out if it does not pass.
-    async fn with_id_token(&self, metadata: &Metadata, heard: Heard) -> Reply {
+    pub(super) async fn with_id_token(&self, metadata: &Metadata, heard: Heard) -> Reply {
         let Heard { reply: Reply::Granted(grant), id_token: Some(id_token) } = heard else {
             return heard.reply;
         };
         let until = self.0.clock.now() + REFRESH_KEYS_WAIT;
         match self.identify(metadata, &id_token, until).await {
             Ok((identity, _)) => match joined(*grant, id_token, &identity, self.issuer()) {
-                Ok(grant) => Reply::Granted(Box::new(grant)),
+                Ok(mut grant) => {
+                    grant.proof = Some(proof(&identity.authentication, &self.0.clock));
+                    Reply::Granted(Box::new(grant))
+                }
                 Err(malformed) => Reply::Malformed(malformed),
             },
             Err(fault) => {
@@ -261,7 +276,7 @@ impl Provider {
         }
     }
 
-    fn add_audience(&self, form: &mut Form, audience: Option<&Audience>) {
+    pub(super) fn add_audience(&self, form: &mut Form, audience: Option<&Audience>) {
         let name = match self.0.settings.audience_parameter {
             AudienceParameter::Audience => "audience",
             AudienceParameter::Resource => "resource",
@@ -308,11 +323,18 @@ fn joined(
     Ok(grant)
 }
 
+/// Returns what an ID token says of how its person authenticated, on our own clock.
+fn proof(authentication: &Authentication, clock: &Clock) -> Proof {
+    let Authentication { at, class, methods } = authentication.clone();
+    let ago = at.map(|UnixSeconds(at)| Duration::from_secs(clock.unix().0.saturating_sub(at)));
+    Proof { at: ago.map(|ago| clock.now() - ago), class, methods }
+}
+
 fn only(reply: Reply) -> Heard {
     Heard { reply, id_token: None }
 }
 
-fn not_discovered(error: &ProviderError) -> Reply {
+pub(super) fn not_discovered(error: &ProviderError) -> Reply {
     let wait = match error {
         ProviderError::Discovery { wait, .. } => *wait,
         ProviderError::NotOffered(_)

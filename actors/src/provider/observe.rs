@@ -65,6 +65,10 @@ pub enum Endpoint {
     Discovery,
     /// The signing keys.
     Jwks,
+    /// The enrolment of a factor, and the list of what is enrolled.
+    MfaAssociate,
+    /// The challenge of a factor.
+    MfaChallenge,
     /// The revocation endpoint.
     Revocation,
     /// The token endpoint.
@@ -77,6 +81,8 @@ impl Endpoint {
         match self {
             Self::Discovery => "discovery",
             Self::Jwks => "jwks",
+            Self::MfaAssociate => "mfa_associate",
+            Self::MfaChallenge => "mfa_challenge",
             Self::Revocation => "revocation",
             Self::Token => "token",
         }

@@ -8,6 +8,7 @@ pub mod members;
 mod refused;
 mod wait;
 
+use std::fmt;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::core::grant::{AccessClaims, Grant, Malformed, Reply};
 use crate::core::refusal::Refusal;
 use crate::core::scope::ScopeSet;
-use crate::core::secret::{AccessToken, IdToken, RefreshToken};
+use crate::core::secret::{AccessToken, IdToken, Passcode, RefreshToken};
 use crate::core::time::UnixSeconds;
 use crate::provider::jwt;
 use crate::provider::reply::members::Members;
@@ -31,7 +32,7 @@ pub const ACCESS_TOKEN_BYTES_MAX: usize = 15 * 1024;
 pub const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// An answer of the token endpoint, as it arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Received<'a> {
     /// The HTTP status.
     pub status: u16,
@@ -52,6 +53,17 @@ pub struct Heard {
     pub reply: Reply,
     /// The ID token of a grant, not verified yet.
     pub id_token: Option<IdToken>,
+}
+
+/// The body and the header fields are left out: they carry tokens and cookies.
+impl fmt::Debug for Received<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .field("extent", &self.extent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads an answer of the token endpoint. Never panics, whatever the bytes.
@@ -138,6 +150,10 @@ fn strict(
             issuer: None,
         }),
         ceiling: None,
+        proof: None,
+        recovery_code: members
+            .lenient_text("recovery_code")
+            .map(|text| Passcode::new(&text)),
     };
     let id_token = members.lenient_text("id_token").map(|text| IdToken::new(&text));
     Ok(Heard { reply: Reply::Granted(Box::new(grant)), id_token })

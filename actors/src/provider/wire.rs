@@ -39,7 +39,6 @@ pub(super) struct Http {
 }
 
 /// What came back of one request.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
@@ -120,13 +119,25 @@ impl Http {
         form: Bytes,
         until: Instant,
     ) -> Result<Answer, Lost> {
+        let kind = "application/x-www-form-urlencoded";
+        self.post_as(url, authorization, (kind, form), until).await
+    }
+
+    /// Sends a body of some kind once; as [`Http::post`].
+    pub(super) async fn post_as(
+        &self,
+        url: &Url,
+        authorization: Option<HeaderValue>,
+        (kind, body): (&'static str, Bytes),
+        until: Instant,
+    ) -> Result<Answer, Lost> {
         let left = until.left_at(self.clock.now());
         let departure = Departure::new(self.clock.clone(), until - SEND_MARGIN.min(left / 2));
-        let body = DepartingBody::new(form, departure.clone());
+        let body = DepartingBody::new(body, departure.clone());
         let mut request = self
             .client
             .post(url.clone())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(CONTENT_TYPE, kind)
             .body(reqwest::Body::wrap(body));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -141,6 +152,17 @@ impl Http {
     /// Fetches a document; back at `until` at the latest.
     pub(super) async fn get(&self, url: &Url, until: Instant) -> Result<Answer, Lost> {
         self.receive(self.client.get(url.clone()), until).await.map_err(Lost::Unheard)
+    }
+
+    /// Fetches a document that is only for whoever shows `authorization`.
+    pub(super) async fn get_as(
+        &self,
+        url: &Url,
+        authorization: HeaderValue,
+        until: Instant,
+    ) -> Result<Answer, Lost> {
+        let request = self.client.get(url.clone()).header(AUTHORIZATION, authorization);
+        self.receive(request, until).await.map_err(Lost::Unheard)
     }
 
     async fn receive(&self, request: RequestBuilder, until: Instant) -> Result<Answer, Unheard> {

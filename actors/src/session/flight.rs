@@ -13,7 +13,8 @@ use crate::core::secret::RefreshToken;
 use crate::core::session::due_at;
 use crate::core::session::exchange::{Flight, Landing, Reading, Step, TokenRequest};
 use crate::core::snapshot::Snapshot;
-use crate::provider::RefreshRequest;
+use crate::core::step_up::Errand;
+use crate::provider::{RefreshRequest, VerifyRequest};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::Restored;
@@ -94,13 +95,20 @@ impl Pilot {
     }
 
     async fn ask_provider(&self, request: &TokenRequest) -> Reply {
-        let request = RefreshRequest {
-            refresh_token: &request.refresh_token,
-            audience: &request.need.audience,
-            scopes: &request.need.scopes,
-            deadline: request.deadline,
-        };
-        self.shared.provider.refresh(request).await
+        let TokenRequest { refresh_token, need, errand, deadline } = request;
+        let (provider, deadline) = (&self.shared.provider, *deadline);
+        let (audience, scopes) = (&need.audience, &need.scopes);
+        match errand {
+            Errand::Refresh => {
+                let request = RefreshRequest { refresh_token, audience, scopes, deadline };
+                provider.refresh(request).await
+            }
+            Errand::Verify { mfa_token, evidence, .. } => {
+                let request = VerifyRequest { mfa_token, evidence, audience, scopes, deadline };
+                provider.verify(request).await
+            }
+            Errand::Code(code) => provider.exchange_step_up(code, need).await,
+        }
     }
 
     async fn save(&self, commit: Commit, snapshot: &Snapshot) -> Option<Verdict> {

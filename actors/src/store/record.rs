@@ -5,22 +5,24 @@
 //! The [`Head`] is not in here, because the store must understand it.
 //!
 //! Moments are nanoseconds of one boot, which the record names. What is read on another boot, or
-//! lies in the future, has an unknown age: an access token is dropped then, and a hold counts anew
-//! (law L12). An `mfa_token` is never stored (law L9).
+//! lies in the future, has an unknown age: an access token is dropped then, a hold counts anew, its
+//! context is over, and nobody knows when a person authenticated (law L12). What opens a demand,
+//! the `mfa_token`, is stored here and nowhere else, for as long as its context lasts (law L9).
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use self::bytes::{Reader, Writer};
+use self::holds::{count_anew, read_hold_1, read_hold_2, read_proof, write_hold, write_proof};
 use crate::clock::{BootId, Clock};
 use crate::core::lease::Head;
 use crate::core::name::Epoch;
-use crate::core::refusal::MfaDemand;
 use crate::core::secret::{AccessToken, IdToken, RefreshToken};
 use crate::core::snapshot::{Authentication, Entry, Hold, Snapshot};
-use crate::core::time::{Instant, UnixSeconds};
+use crate::core::time::UnixSeconds;
 
 mod bytes;
+mod holds;
 
 /// The longest record. Some forty access tokens of 4 KiB, which is more than a browser session
 /// asks for in a day, with an ID token as large as providers make them; beyond it a session would
@@ -28,6 +30,7 @@ mod bytes;
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
 const VERSION_1: u8 = 1;
+const VERSION_2: u8 = 2;
 
 /// Why bytes are no record, or a session does not fit into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -52,7 +55,8 @@ pub enum RecordFault {
 /// [`RecordFault::TooLarge`] beyond [`RECORD_BYTES_MAX`].
 pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
     let mut to = Writer::new();
-    to.byte(VERSION_1);
+    let now = clock.now();
+    to.byte(VERSION_2);
     to.raw(&clock.boot().0);
     to.text(&snapshot.provider);
     to.text(&snapshot.subject);
@@ -67,7 +71,9 @@ pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, 
     to.number(snapshot.entries.len() as u64);
     snapshot.entries.iter().for_each(|entry| write_entry(&mut to, entry));
     to.number(snapshot.holds.len() as u64);
-    snapshot.holds.iter().for_each(|hold| write_hold(&mut to, hold));
+    snapshot.holds.iter().for_each(|hold| write_hold(&mut to, hold, now));
+    to.number(snapshot.proofs.len() as u64);
+    snapshot.proofs.iter().for_each(|proof| write_proof(&mut to, proof));
     to.finish()
 }
 
@@ -81,14 +87,20 @@ pub fn decode(bytes: &[u8], head: Head, clock: &Clock) -> Result<Snapshot, Recor
     }
     let mut from = Reader::new(bytes);
     match from.byte()? {
-        VERSION_1 => decode_1(from, head, clock),
+        version @ (VERSION_1 | VERSION_2) => decode_known(version, from, head, clock),
         version => Err(RecordFault::UnknownVersion(version)),
     }
 }
 
-fn decode_1(mut from: Reader<'_>, head: Head, clock: &Clock) -> Result<Snapshot, RecordFault> {
+fn decode_known(
+    version: u8,
+    mut from: Reader<'_>,
+    head: Head,
+    clock: &Clock,
+) -> Result<Snapshot, RecordFault> {
     let same_boot = BootId(from.array()?) == clock.boot();
     let now = clock.now();
+    let read_hold = if version == VERSION_1 { read_hold_1 } else { read_hold_2 };
     let snapshot = Snapshot {
         provider: from.text()?.into(),
         subject: from.text()?.into(),
@@ -112,6 +124,15 @@ fn decode_1(mut from: Reader<'_>, head: Head, clock: &Clock) -> Result<Snapshot,
             let unknown = |hold: &&mut Hold| !same_boot || hold.since > now;
             holds.iter_mut().filter(unknown).for_each(|hold| count_anew(hold, now));
             holds
+        },
+        proofs: if version == VERSION_1 {
+            Vec::new()
+        } else {
+            let mut proofs = from.list(read_proof)?;
+            for proof in &mut proofs {
+                proof.at = proof.at.filter(|at| same_boot && *at <= now);
+            }
+            proofs
         },
         head,
     };
@@ -139,32 +160,6 @@ fn read_entry(from: &mut Reader<'_>) -> Result<Entry, RecordFault> {
         lifetime: from.span()?,
         born_in: Epoch(from.number()?),
     })
-}
-
-fn write_hold(to: &mut Writer, hold: &Hold) {
-    to.text(hold.audience.as_str());
-    to.text(&hold.scopes.to_string());
-    to.instant(hold.since);
-    to.maybe(hold.probe_at, Writer::instant);
-    to.texts(hold.demand.challenge.iter().map(String::as_str));
-    to.texts(hold.demand.enroll.iter().map(String::as_str));
-}
-
-fn read_hold(from: &mut Reader<'_>) -> Result<Hold, RecordFault> {
-    Ok(Hold {
-        audience: from.audience()?,
-        scopes: from.scopes()?,
-        since: from.instant()?,
-        probe_at: from.maybe(Reader::instant)?,
-        demand: MfaDemand { mfa_token: None, challenge: from.texts()?, enroll: from.texts()? },
-    })
-}
-
-/// Makes a hold of unknown age begin at `now`, and its probe come as late after that as it was to
-/// come after its beginning.
-fn count_anew(hold: &mut Hold, now: Instant) {
-    hold.probe_at = hold.probe_at.map(|probe_at| now + probe_at.since(hold.since));
-    hold.since = now;
 }
 
 #[cfg(test)]

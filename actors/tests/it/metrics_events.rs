@@ -9,6 +9,7 @@ use tokenward::core::grant::{NotSentCause, Unheard};
 use tokenward::core::name::{Audience, Generation};
 use tokenward::core::refusal::{EndCause, OperatorFault};
 use tokenward::core::scope::ScopeSet;
+use tokenward::core::step_up::Origin;
 use tokenward::core::time::Instant;
 use tokenward::metrics::label::{MfaClosed, MfaTrigger};
 use tokenward::metrics::{Labels, Metrics, SessionMeter};
@@ -94,7 +95,7 @@ fn in_doubt(how: Option<Unheard>) -> Event {
 }
 
 fn held(name: &str) -> Event {
-    Event::Held { audience: audience(name) }
+    Event::Held { audience: audience(name), origin: Origin::Provider }
 }
 
 fn released(name: &str) -> Event {

@@ -66,6 +66,13 @@ pub(super) fn rearm(holds: &mut [Hold], need: &Need, every: Option<Duration>, no
     }
 }
 
+/// Lets everything that the provider holds be asked for at once.
+pub(super) fn probe_all(holds: &mut [Hold], now: Instant) {
+    for hold in holds.iter_mut().filter(|hold| hold.origin == Origin::Provider) {
+        hold.probe_at = Some(now);
+    }
+}
+
 /// A tenth of jitter, drawn from the moment, keeps a wall of displays that were held by one change
 /// of policy from probing in step.
 fn probe_at(every: Option<Duration>, now: Instant) -> Option<Instant> {

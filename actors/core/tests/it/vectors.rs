@@ -5,6 +5,7 @@
 mod exchanges;
 mod reading;
 mod scopes;
+mod step_up;
 mod tokens;
 
 use tokenward_vectors::hold;
@@ -13,7 +14,12 @@ use tokenward_vectors::hold;
 fn the_core_agrees_with_the_vectors() {
     hold(&[
         ("concurrency", exchanges::concurrency),
+        ("device_poll", step_up::device_poll),
         ("expiry", tokens::expiry),
+        ("mfa_challenge_guard", step_up::challenge_guard),
+        ("mfa_factor_map", step_up::factor_map),
+        ("mfa_http_status", step_up::http_status),
+        ("mfa_ttl_config", step_up::ttl_config),
         ("scope_compare", scopes::compare),
         ("scope_merge", scopes::merge),
         ("scope_missing", scopes::missing),

@@ -1,11 +1,13 @@
 //! An answer that says no, reduced to what decides (RFC 6749 §5.2, WIRE a1).
 
 use http::header::CONTENT_TYPE;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::core::grant::{Reply, Unheard};
 use crate::core::refusal::{DESCRIPTION_BYTES_MAX, ERROR_BYTES_MAX, MfaDemand, Refusal};
-use crate::core::secret::AccessToken;
+use crate::core::secret::MfaToken;
+use crate::core::step_up::ContextId;
 use crate::provider::reply::Received;
 use crate::provider::reply::members::{self, Members};
 use crate::provider::reply::wait;
@@ -44,7 +46,7 @@ pub(super) fn refusal(received: &Received<'_>) -> Refusal {
         Some(cut(&text, most))
     };
     let error = read("error", ERROR_BYTES_MAX);
-    let mfa = (error.as_deref() == Some("mfa_required")).then(|| demand(&members));
+    let mfa = matches!(error.as_deref(), Some("mfa_required" | "a0.mfa_required")).then(|| demand(&members));
     Refusal {
         status: received.status,
         error,
@@ -55,7 +57,8 @@ pub(super) fn refusal(received: &Received<'_>) -> Refusal {
 }
 
 fn demand(members: &Members<'_>) -> MfaDemand {
-    let requirements = members.value("mfa_requirements").unwrap_or_default();
+    let listed = members.present("mfa_requirements");
+    let requirements = listed.unwrap_or_default();
     let factors = |name| {
         let list = Members::of(requirements).value(name).unwrap_or_default();
         members::elements(list)
@@ -65,10 +68,16 @@ fn demand(members: &Members<'_>) -> MfaDemand {
             .collect()
     };
     MfaDemand {
-        mfa_token: members.lenient_text("mfa_token").map(|text| AccessToken::new(&text)),
+        mfa_token: members.lenient_text("mfa_token").map(|text| mfa_token(&text)),
         challenge: factors("challenge"),
         enroll: factors("enroll"),
+        is_listed: listed.is_some(),
     }
+}
+
+/// Names an mfa_token by its hash, so that whoever sees the name cannot use it (law L9).
+fn mfa_token(text: &str) -> MfaToken {
+    MfaToken::new(text, ContextId(Sha256::digest(text.as_bytes()).into()))
 }
 
 /// Reads `{"type": "otp"}`, or plain `"otp"`.

@@ -7,7 +7,12 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
 use crate::core::name::{Audience, Generation};
+use crate::core::refusal::MfaDemand;
 use crate::core::scope::ScopeSet;
+use crate::core::secret::MfaToken;
+use crate::core::snapshot::Hold;
+use crate::core::step_up::{Context, ContextId, Origin, Proof, Strength};
+use crate::core::time::Instant;
 
 /// Everything of a session that must survive, as text: tokens too, which have none of their own.
 fn shown(snapshot: &Snapshot) -> String {
@@ -46,10 +51,28 @@ fn specimen(now: Instant) -> Snapshot {
             since: now,
             probe_at: Some(now + Duration::from_secs(21_600)),
             demand: MfaDemand {
-                mfa_token: None,
                 challenge: vec!["otp".to_owned()],
                 enroll: vec!["push".to_owned()],
+                is_listed: true,
+                ..MfaDemand::default()
             },
+            origin: Origin::Upstream,
+            strength: Strength {
+                classes: vec!["gold".to_owned()],
+                max_age: Some(Duration::from_secs(300)),
+                factor: true,
+                each_time: false,
+            },
+            context: Some(Context {
+                mfa_token: MfaToken::new("Fe26.secret", ContextId([7; 32])),
+                opened_at: now,
+                ttl: Duration::from_secs(300),
+            }),
+        }],
+        proofs: vec![Proof {
+            at: Some(now),
+            class: Some("gold".to_owned()),
+            methods: vec!["mfa".to_owned()],
         }],
         authentication: Authentication {
             at: Some(UnixSeconds(1_767_225_600)),
@@ -64,8 +87,21 @@ fn specimen(now: Instant) -> Snapshot {
 /// The specimen as version 1 wrote it, on a boot of sixteen bytes 0xb0, at 10,000 s. For ever.
 const VECTOR_1: &str = include_str!("vector_1.hex");
 
-fn vector_1() -> Vec<u8> {
-    let digits: Vec<u8> = VECTOR_1.bytes().filter(u8::is_ascii_hexdigit).collect();
+/// The same as version 2 writes it. For ever.
+const VECTOR_2: &str = include_str!("vector_2.hex");
+
+/// The specimen as far as version 1 knew it.
+fn specimen_1(now: Instant) -> Snapshot {
+    let mut specimen = specimen(now);
+    let hold = &mut specimen.holds[0];
+    (hold.origin, hold.strength, hold.context) = (Origin::Provider, Strength::default(), None);
+    hold.demand.is_listed = false;
+    specimen.proofs.clear();
+    specimen
+}
+
+fn vector(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     let text = std::str::from_utf8(&digits).expect("digits are ASCII");
     (0..text.len() / 2)
         .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two digits"))
@@ -73,20 +109,22 @@ fn vector_1() -> Vec<u8> {
 }
 
 #[test]
-fn version_1_is_readable_for_ever_and_is_what_is_written() {
+fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
     let (clock, _hand) = Clock::manual();
     let mut written = encode(&specimen(clock.now()), &clock).expect("fits").to_vec();
     written[1..17].fill(0xb0);
     let hex = written.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(
         hex,
-        vector_1().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        vector(VECTOR_2).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
-    let mut read = vector_1();
-    read[1..17].copy_from_slice(&clock.boot().0);
-    let snapshot = decode(&read, Head::new(), &clock).expect("version 1 is readable");
-    assert_eq!(shown(&snapshot), shown(&specimen(clock.now())));
+    for (hex, expected) in [(VECTOR_1, specimen_1(clock.now())), (VECTOR_2, specimen(clock.now()))] {
+        let mut read = vector(hex);
+        read[1..17].copy_from_slice(&clock.boot().0);
+        let snapshot = decode(&read, Head::new(), &clock).expect("it is readable");
+        assert_eq!(shown(&snapshot), shown(&expected));
+    }
 }
 
 #[test]
@@ -101,6 +139,8 @@ fn l12_another_boot_drops_access_tokens_and_counts_holds_anew() {
     assert_eq!(snapshot.holds[0].since, after.now());
     assert_eq!(snapshot.holds[0].probe_at, Some(after.now() + Duration::from_secs(21_600)));
     assert_eq!(snapshot.refresh_token.as_ref().map(RefreshToken::seal), Some("v1.refresh"));
+    assert_eq!(snapshot.holds[0].context, None, "nobody knows how old its context is");
+    assert_eq!(snapshot.proofs[0].at, None, "nor when the person authenticated");
 }
 
 #[test]
@@ -111,12 +151,16 @@ fn l12_a_token_from_the_future_has_no_age() {
 }
 
 #[test]
-fn l9_an_mfa_token_is_not_stored() {
-    let (clock, _hand) = Clock::manual();
-    let mut snapshot = specimen(clock.now());
-    snapshot.holds[0].demand.mfa_token = Some(AccessToken::new("Fe26.secret"));
-    let bytes = encode(&snapshot, &clock).expect("fits");
-    assert!(!bytes.windows(11).any(|part| part == b"Fe26.secret"));
+fn l9_an_mfa_token_is_stored_for_as_long_as_its_context_lasts() {
+    let (clock, hand) = Clock::manual();
+    let snapshot = specimen(clock.now());
+    let holds_it = || {
+        let bytes = encode(&snapshot, &clock).expect("fits");
+        bytes.windows(11).any(|part| part == b"Fe26.secret")
+    };
+    assert!(holds_it());
+    hand.advance(Duration::from_secs(300));
+    assert!(!holds_it(), "purged on write");
 }
 
 #[test]
@@ -132,15 +176,15 @@ fn l14_a_session_that_outgrows_its_record_is_refused() {
 #[test]
 fn a_cut_or_lengthened_record_is_refused() {
     let (clock, _hand) = Clock::manual();
-    let bytes = vector_1();
+    let bytes = vector(VECTOR_2);
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end], Head::new(), &clock).is_err(), "cut at {end}");
     }
     let longer = [&bytes[..], &[0]].concat();
     assert!(decode(&longer, Head::new(), &clock).is_err());
-    let newer = [&[2], &bytes[1..]].concat();
+    let newer = [&[3], &bytes[1..]].concat();
     let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
-    assert_eq!(refused, RecordFault::UnknownVersion(2));
+    assert_eq!(refused, RecordFault::UnknownVersion(3));
 }
 
 /// Nanoseconds at which a manual clock starts: what was received later has no age.
@@ -181,7 +225,10 @@ fn holds() -> impl Strategy<Value = Hold> {
             scopes,
             since: Instant::from_nanos(since),
             probe_at,
-            demand: MfaDemand { mfa_token: None, challenge, enroll },
+            demand: MfaDemand { challenge, enroll, ..MfaDemand::default() },
+            origin: Origin::Provider,
+            strength: Strength::default(),
+            context: None,
         },
     )
 }
@@ -203,6 +250,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
                 id_token: id.map(|text| IdToken::new(&text)),
                 entries,
                 holds,
+                proofs: Vec::new(),
                 authentication: Authentication { at, class, methods },
                 ceiling,
                 head: Head { generation: Generation(generation), ..Head::new() },
@@ -224,8 +272,10 @@ proptest! {
     fn no_bytes_make_a_reader_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let (clock, _hand) = Clock::manual();
         let _ = decode(&bytes, Head::new(), &clock);
-        if let Some(version) = bytes.first_mut() {
-            *version = VERSION_1;
+        for known in [VERSION_1, VERSION_2] {
+            if let Some(version) = bytes.first_mut() {
+                *version = known;
+            }
             let _ = decode(&bytes, Head::new(), &clock);
         }
     }
@@ -233,7 +283,7 @@ proptest! {
     #[test]
     fn no_flipped_byte_makes_a_reader_panic(at in 0..200_usize, flip in 1..=255_u8) {
         let (clock, _hand) = Clock::manual();
-        let mut bytes = vector_1();
+        let mut bytes = vector(VECTOR_2);
         let at = at % bytes.len();
         bytes[at] ^= flip;
         let _ = decode(&bytes, Head::new(), &clock);

@@ -7,7 +7,7 @@ use tokenward::core::lease::{Begin, Begun, Commit, Verdict};
 use tokenward::core::name::SessionKey;
 use tokenward::core::time::Instant;
 use tokenward::store::{
-    Answer, Body, DuePage, IndexKey, Loaded, Mark, Memory, Row, Store, StoreError,
+    Answer, Body, DuePage, IndexKey, Loaded, Mark, Memory, Row, Store, StoreError, Tombstone,
 };
 
 /// A store in memory whose first saves fail.
@@ -46,6 +46,14 @@ impl Store for FailingSaves {
 
     fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>> {
         self.store.end(key, reason)
+    }
+
+    fn engrave(&self, key: SessionKey, words: Vec<u8>) -> Answer<'_, ()> {
+        self.store.engrave(key, words)
+    }
+
+    fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>> {
+        self.store.tombstone(first, last)
     }
 
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {

@@ -106,7 +106,22 @@ impl Flight {
             let report = match classify::meaning(Asked::Oob, &refusal) {
                 Meaning::Fault(fault) => Report::OperatorFault(fault),
                 Meaning::Transient => wait(&refusal),
-                _ => Report::BadRequest(refusal.code()),
+                Meaning::BadRequest
+                | Meaning::ChallengeInvalid
+                | Meaning::CodeInvalid
+                | Meaning::EnrollRequired
+                | Meaning::InteractionRequired
+                | Meaning::LoginRequired
+                | Meaning::NotMfa
+                | Meaning::Pending
+                | Meaning::ReauthRequired
+                | Meaning::Rejected
+                | Meaning::Required
+                | Meaning::RequiredInteractive
+                | Meaning::SlowDown
+                | Meaning::TokenExpired
+                | Meaning::TokenInvalid
+                | Meaning::TooManyAttempts => Report::BadRequest(refusal.code()),
             };
             return self.settle_step(self.before.clone(), report);
         }

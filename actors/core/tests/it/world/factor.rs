@@ -180,10 +180,8 @@ impl World {
     }
 
     pub(super) fn reported(&mut self, machine: usize, waiter: u64, report: &Report) {
-        let more = match report {
-            Report::Verified { recovery_code: Some(_), .. } => " with a new recovery code",
-            _ => "",
-        };
+        let renewed = matches!(report, Report::Verified { recovery_code: Some(_), .. });
+        let more = if renewed { " with a new recovery code" } else { "" };
         self.fact(machine, || format!("#{waiter} steps: {}{more}", report.code()));
     }
 }

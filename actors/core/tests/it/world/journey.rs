@@ -98,7 +98,9 @@ impl World {
         let (what, spent) = (line::told(&request.need), request.refresh_token.clone());
         match &request.errand {
             Errand::Refresh => self.fact(machine, || format!("ask {what} with {}", spent.spend())),
-            errand => self.fact(machine, || factor::told(&what, errand)),
+            errand @ (Errand::Verify { .. } | Errand::Code(_)) => {
+                self.fact(machine, || factor::told(&what, errand));
+            }
         }
         let leased_at = self.machines[machine].flights.get(&number).map(|aloft| aloft.leased_at);
         self.oracle.sends_right_token(machine, &request, &self.store, leased_at, now);
@@ -172,7 +174,9 @@ impl World {
             Errand::Refresh => {
                 self.provider.decide(&request.refresh_token, &request.need, twist, self.now)
             }
-            errand => self.provider.step_up(errand, &request, twist, self.now),
+            errand @ (Errand::Verify { .. } | Errand::Code(_)) => {
+                self.provider.step_up(errand, &request, twist, self.now)
+            }
         };
         let child = Some(self.provider.newest()).filter(|newest| *newest != before);
         self.oracle.decided(number, child, &self.provider, reply.as_ref(), self.now);
