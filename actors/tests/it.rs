@@ -16,6 +16,10 @@ mod metrics_gauges;
 mod provider;
 #[path = "it/provider_reply.rs"]
 mod provider_reply;
+#[path = "it/secrecy.rs"]
+mod secrecy;
+#[path = "it/step_up.rs"]
+mod step_up;
 #[path = "it/stores.rs"]
 mod stores;
 #[path = "it/stores_alike.rs"]
