@@ -32,6 +32,8 @@ mod stores_embedded;
 mod stores_harm;
 #[path = "it/stores_listings.rs"]
 mod stores_listings;
+#[path = "it/stores_torn.rs"]
+mod stores_torn;
 #[path = "it/vectors.rs"]
 mod vectors;
 #[path = "it/world.rs"]

@@ -22,6 +22,7 @@ use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 
 mod columns;
+mod journal;
 mod lane;
 mod place;
 mod rows;

@@ -55,6 +55,21 @@ pub enum StoreError {
         /// What the operating system or the database says.
         detail: Arc<str>,
     },
+    /// Commits that were answered cannot be read back.
+    #[error(
+        "{place} is damaged ({detail}), and what was saved from there on cannot be read: stop \
+         tokenward, keep a copy of the state directory, and restore it from a backup; to go on \
+         without those writes instead (sessions refreshed or ended since then may have to sign in \
+         or out again), make the empty file {accept} and start again"
+    )]
+    LogDamaged {
+        /// The log.
+        place: Arc<str>,
+        /// How that shows.
+        detail: Arc<str>,
+        /// The file by which an operator accepts the loss.
+        accept: Arc<str>,
+    },
     /// Another process uses the state directory.
     #[error(
         "{place} is in use by another process: stop that one, or give this one a state directory \
@@ -125,6 +140,7 @@ impl StoreError {
             | Self::Full { .. }
             | Self::Io { .. }
             | Self::Locked { .. }
+            | Self::LogDamaged { .. }
             | Self::ReadOnly { .. }
             | Self::Record { .. }
             | Self::Ring(_)
@@ -143,6 +159,7 @@ impl StoreError {
             Self::Full { .. } => "full",
             Self::Io { .. } => "io",
             Self::Locked { .. } => "locked",
+            Self::LogDamaged { .. } => "log_damaged",
             Self::ReadOnly { .. } => "read_only",
             Self::Record { .. } => "record",
             Self::Ring(_) => "key_ring",

@@ -2,19 +2,23 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::journal;
 use super::sql::{self, APPLICATION_ID, STEPS};
 use crate::clock::BootId;
 use crate::store::StoreError;
 
 const LOCK_FILE: &str = "lock";
 const STORE_FILE: &str = "sessions.db";
+
+/// Made by an operator who goes on with what is left of a damaged log.
+const ACCEPT_FILE: &str = "accept-loss";
 
 /// Two records of an ordinary session fit one page, and one record needs no overflow page.
 const PAGE_BYTES: u64 = 8192;
@@ -60,7 +64,7 @@ impl Place {
 
 /// Takes the directory `dir` and opens the store in it; makes either where it is missing.
 pub(super) fn open(dir: &Path, boot: BootId, bytes_max: u64) -> Result<Place, StoreError> {
-    let lock = take(dir)?;
+    let (lock, same_boot) = take(dir, boot)?;
     let path = dir.join(STORE_FILE);
     let name: Arc<str> = path.to_string_lossy().into();
     if !path.try_exists().map_err(|error| StoreError::io(Arc::clone(&name), &error))? {
@@ -73,6 +77,7 @@ pub(super) fn open(dir: &Path, boot: BootId, bytes_max: u64) -> Result<Place, St
         return Err(StoreError::corrupt(name, "it is empty"));
     }
 
+    look_at_log(&path, same_boot)?;
     let sqlite = |error| sql::fault(&name, error);
     let writer = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
     check(&writer, &name, size)?;
@@ -85,8 +90,27 @@ pub(super) fn open(dir: &Path, boot: BootId, bytes_max: u64) -> Result<Place, St
     Ok(Place { lock, writer, boot, was_empty, name, path })
 }
 
-/// Makes the directory where it is missing, and locks it for as long as the file lives.
-fn take(dir: &Path) -> Result<File, StoreError> {
+/// Refuses a log of which commits are lost, unless the operator has accepted that.
+fn look_at_log(path: &Path, same_boot: bool) -> Result<(), StoreError> {
+    let log: Arc<str> = path.with_extension("db-wal").to_string_lossy().into();
+    let failed = |error: io::Error| StoreError::io(Arc::clone(&log), &error);
+    let Some(detail) = journal::damage(path, same_boot).map_err(failed)? else {
+        return Ok(());
+    };
+    let accepted = path.with_file_name(ACCEPT_FILE);
+    if !accepted.try_exists().map_err(failed)? {
+        let accept = accepted.to_string_lossy().into();
+        return Err(StoreError::LogDamaged { place: log, detail: detail.into(), accept });
+    }
+    journal::keep_copy(path).map_err(failed)?;
+    tracing::warn!(log = &*log, detail, "goes on without the commits that cannot be read");
+    // It speaks for this damage and for no later one.
+    fs::remove_file(&accepted).map_err(failed)
+}
+
+/// Makes the directory where it is missing, and locks it for as long as the file lives; tells
+/// whether it was last locked on the same boot of the same machine.
+fn take(dir: &Path, boot: BootId) -> Result<(File, bool), StoreError> {
     let failed = |path: &Path, error: &io::Error| StoreError::io(path.to_string_lossy(), error);
     DirBuilder::new()
         .recursive(true)
@@ -95,6 +119,7 @@ fn take(dir: &Path) -> Result<File, StoreError> {
         .map_err(|error| failed(dir, &error))?;
     let path = dir.join(LOCK_FILE);
     let lock = OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
@@ -106,8 +131,14 @@ fn take(dir: &Path) -> Result<File, StoreError> {
             let read_only = matches!(refused, StoreError::ReadOnly { .. });
             if read_only { refused } else { failed(&path, &error) }
         })?;
+    let mut last = [0; 16];
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => {
+            let same_boot = lock.read_exact_at(&mut last, 0).is_ok() && last == boot.0;
+            // Where there is no room for it the next start knows less, and refuses nothing for that.
+            let _ = lock.write_all_at(&boot.0, 0);
+            Ok((lock, same_boot))
+        }
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::Locked { place: dir.to_string_lossy().into() })
         }
@@ -182,7 +213,7 @@ fn check(connection: &Connection, name: &Arc<str>, size: u64) -> Result<(), Stor
         return Ok(());
     }
     let found: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(|error| sql::fault(name, error))?;
     if found == "ok" { Ok(()) } else { corrupt(&found) }
 }

@@ -9,17 +9,21 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{ID_BYTES, KeyId, RING_KEYS_MAX, RingFault, RingKey};
 
-/// The largest file that is read: each of the [`RING_KEYS_MAX`] keys takes some 80 bytes.
+/// The largest file that is read: each of the [`RING_KEYS_MAX`] keys takes some 100 bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 const VERSION: u32 = 1;
 
 /// Thirty-two bytes in base64url without padding.
 const SECRET_CHARS: usize = 43;
+
+/// So many bytes tell damage from chance, and are too few to guess a secret by.
+const CHECK_BYTES: usize = 4;
 
 pub(super) fn read(path: &Path) -> Result<Vec<RingKey>, RingFault> {
     let name: Arc<str> = path.to_string_lossy().into();
@@ -68,6 +72,8 @@ fn print(keys: &[RingKey]) -> Zeroizing<String> {
         text.push_str(&key.id.to_string());
         text.push_str("\",\"secret\":\"");
         text.push_str(&secret);
+        text.push_str("\",\"check\":\"");
+        text.push_str(&check_of(key));
         text.push_str("\"}");
     }
     text.push_str("\n]}\n");
@@ -108,7 +114,20 @@ fn parse_key(key: &KeyText) -> Option<RingKey> {
     let count = BASE64_URL_SAFE_NO_PAD.decode_slice(&key.secret, &mut room[..]).ok()?;
     let mut secret = Zeroizing::new([0; 32]);
     secret.copy_from_slice(room.get(..count)?.first_chunk::<32>()?);
-    Some(RingKey::new(KeyId(id.to_be_bytes()), secret))
+    let parsed = RingKey::new(KeyId(id.to_be_bytes()), secret);
+    // A changed secret would open nothing, and every session would look forged.
+    let is_whole = key.check.as_ref().is_none_or(|check| *check == check_of(&parsed));
+    is_whole.then_some(parsed)
+}
+
+/// Tells a key from its damaged copies; says nothing of the secret, which is random.
+fn check_of(key: &RingKey) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"tokenward 1 check");
+    hash.update(key.id.0);
+    hash.update(&key.secret[..]);
+    let digest = hash.finalize();
+    digest.iter().take(CHECK_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn refused(name: &Arc<str>, error: &io::Error) -> RingFault {
@@ -127,4 +146,6 @@ struct RingText {
 struct KeyText {
     id: String,
     secret: String,
+    /// Absent from rings of the first version.
+    check: Option<String>,
 }
