@@ -16,6 +16,7 @@ use tokenward::{
     AccessError, Adoption, EventStream, Heard, LifecycleEvent, Offer, Tokenward, Vault, Wish,
 };
 use tokenward_sandbox::ledger::Summary;
+use tokenward_sandbox::secrecy::{Kind, Watch};
 use tokenward_sandbox::{Config, Mint, Sandbox};
 
 /// How long a test waits for what must happen: never reached by a test that passes.
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) tokenward: Tokenward,
     pub(crate) hand: Option<ManualHand>,
+    /// Every story is a story of secrecy too (law L13).
+    pub(crate) watch: Watch,
     clock: Clock,
     dir: TempDir,
 }
@@ -57,13 +60,16 @@ impl World {
         let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
         sandbox.tenant(&tenant).expect("the tenant's settings are known");
         let dir = tempfile::tempdir().expect("a directory");
+        let watch = Watch::over(sandbox.secrets());
+        watch.folder(dir.path());
         let tokenward = framework(&sandbox, &dir, &clock, keep_fresh).await;
-        Self { sandbox, tokenward, hand, clock, dir }
+        Self { sandbox, tokenward, hand, watch, clock, dir }
     }
 
     /// Stops the framework and starts another on the same store.
     pub(crate) async fn restart(mut self) -> Self {
         assert!(self.tokenward.drain(PATIENCE).await, "everything has landed");
+        self.watch.note("metrics", self.tokenward.metrics().render());
         drop(self.tokenward);
         // The store is closed when the last actor that knows it has gone.
         for _ in 0..600 {
@@ -93,7 +99,9 @@ impl World {
             subject: minted.subject,
             primary: Audience::parse(audience).expect("an audience"),
         };
-        self.tokenward.adopt(adoption).await.expect("the session is stored").key()
+        let handle = self.tokenward.adopt(adoption).await.expect("the session is stored");
+        self.watch.secrets().learn(Kind::SessionHandle, &handle.expose());
+        handle.key()
     }
 
     pub(crate) async fn access(
@@ -101,7 +109,10 @@ impl World {
         key: &SessionKey,
         audience: usize,
     ) -> Result<Arc<Offer>, AccessError> {
-        within(self.tokenward.access(key, &wish(audience))).await
+        let answer = within(self.tokenward.access(key, &wish(audience))).await;
+        // What embedders log: the error, and what was given out as it is printed.
+        self.watch.note("an answer", format!("{answer:?}"));
+        answer
     }
 
     pub(crate) fn summary(&self) -> Summary {

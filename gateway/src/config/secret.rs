@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
 /// A secret of the operator: it has no text, and its memory is wiped.
@@ -33,12 +35,24 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a secret is: `{ env = "NAME" }` or `{ file = "PATH" }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(super) struct SecretSource {
     pub(super) env: Option<String>,
     pub(super) file: Option<String>,
 }
+
+/// What is said where the secret itself is written: never what was written.
+const INLINE: &str = "a secret is not kept in this file; write { env = \"NAME\" } or \
+                      { file = \"PATH\" }, and replace the secret that stood here";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    env: Option<String>,
+    file: Option<String>,
+}
+
+struct Written;
 
 impl SecretSource {
     /// Reads the secret; the error is a fragment that says what to do.
@@ -63,6 +77,42 @@ impl SecretSource {
             return Err("the secret is empty; put it where the key points".to_owned());
         }
         Ok(Secret::new(trimmed.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// serde's own words repeat a value of the wrong kind, which here is a secret.
+impl<'de> Visitor<'de> for Written {
+    type Value = SecretSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ env = \"NAME\" } or { file = \"PATH\" }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<SecretSource, A::Error> {
+        let Table { env, file } = Table::deserialize(MapAccessDeserializer::new(table))?;
+        Ok(SecretSource { env, file })
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
+        Err(E::custom(INLINE))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<SecretSource, E> {
+        Err(E::custom(INLINE))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<SecretSource, E> {
+        Err(E::custom(INLINE))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<SecretSource, E> {
+        Err(E::custom(INLINE))
     }
 }
 

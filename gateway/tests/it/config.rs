@@ -64,6 +64,22 @@ fn a_shape_that_does_not_fit_is_shown() {
 }
 
 #[test]
+fn l13_a_secret_in_the_file_itself_is_refused_and_not_repeated() {
+    for written in
+        ["\"hunter2hunter2\"", "2022202220222022", "20.22", "true", "[\"hunter2hunter2\"]"]
+    {
+        for text in [
+            format!("{LISTEN}{PROVIDER}client_secret = {written}\n{ROUTE}"),
+            whole("", &format!("[admin]\ntoken = {written}\n")),
+        ] {
+            let refused = parse(&text).unwrap_err();
+            assert!(!refused.contains("hunter2") && !refused.contains("22022"), "{refused}");
+            assert!(!refused.contains("20.22") && refused.contains("env"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn a_listener_that_cannot_be_is_named() {
     told(&[
         (whole("", "").replace("127.0.0.1:1", "localhost"), &["listen", "127.0.0.1:8080"]),

@@ -33,11 +33,13 @@ mod forms;
 mod places;
 mod search;
 mod tap;
+mod watch;
 
 pub(crate) use self::ear::hear;
 pub use self::places::{files, process};
 pub use self::search::{Leak, Search};
 pub use self::tap::Tap;
+pub use self::watch::Watch;
 
 /// The shortest text that is taken for a secret: shorter ones are in every log by chance.
 pub const SECRET_BYTES_MIN: usize = 8;

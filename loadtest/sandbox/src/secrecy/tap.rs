@@ -10,9 +10,9 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::hold;
 
 /// What is heard: all that the programs under test say, and what their libraries say of requests.
-/// The sandbox is left out: its log is its own.
+/// The sandbox is left out: its log is its own. So are ractor's spans, one for each actor.
 const FILTER: &str = "info,tokenward=trace,tokenward_core=trace,tokenward_gateway=trace,\
-                      reqwest=trace,tokenward_sandbox=off";
+                      reqwest=trace,ractor=off,tokenward_sandbox=off";
 
 /// The most that is kept of it, in bytes; what comes later is dropped and counted.
 const KEPT_MAX: usize = 64 << 20;
@@ -57,7 +57,7 @@ fn log() -> &'static Mutex<Log> {
         let writer = Writer(Arc::clone(&log));
         let lines = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(FILTER))
-            .with_span_events(FmtSpan::FULL)
+            .with_span_events(FmtSpan::NEW)
             .with_ansi(false)
             .with_writer(writer);
         // Fails where the process logs elsewhere already: then there is nothing to hear.
