@@ -42,11 +42,16 @@ impl Answer {
 impl Caller {
     /// Makes a caller that follows nothing and reads no proxy settings: all traffic is local.
     pub(crate) fn new() -> Self {
+        Self::patient(ANSWER_LIMIT)
+    }
+
+    /// Makes a caller as [`Caller::new`] does that waits for so long for an answer.
+    pub(crate) fn patient(limit: Duration) -> Self {
         let config = Agent::config_builder()
             .max_redirects(0)
             .http_status_as_error(false)
             .proxy(None)
-            .timeout_global(Some(ANSWER_LIMIT))
+            .timeout_global(Some(limit))
             .build();
         Self { agent: config.new_agent() }
     }

@@ -24,6 +24,9 @@ pub(super) const LONG: u32 = 3_600;
 /// How long anything is waited for that must happen: longer than a lease, and than the longest
 /// pause of a breaker.
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
+/// How long a call may wait for its answer: the gateway answers within the patience of its policies,
+/// 24 s, however often it asks its provider meanwhile.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How often something is looked for.
 const GAP: Duration = Duration::from_millis(10);
 /// Between two calls of one caller that comes again and again.
@@ -287,7 +290,7 @@ impl Stage {
     /// The transport's words when no answer came.
     pub(super) fn ask(&self, who: &Who, path: &str) -> Result<Answer, String> {
         let url = format!("{}{path}", self.world.origin());
-        Caller::new().fetch(&url, &[(who.header, &who.value)])
+        Caller::patient(ANSWER_LIMIT).fetch(&url, &[(who.header, &who.value)])
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
