@@ -20,8 +20,6 @@ mod provider_reply;
 mod secrecy;
 #[path = "it/step_up.rs"]
 mod step_up;
-#[path = "it/secrecy.rs"]
-mod secrecy;
 #[path = "it/stores.rs"]
 mod stores;
 #[path = "it/stores_alike.rs"]
