@@ -19,7 +19,7 @@ use crate::tls;
 
 pub use body::BodyFault;
 pub(crate) use body::{Relayed, SentBody, Tape};
-pub(crate) use pool::{Lease, sweep};
+pub(crate) use pool::{Lease, allow, sweep};
 pub use reply::ReplyBody;
 pub(crate) use tunnel::{Opened, tunnel};
 

@@ -30,6 +30,7 @@ use pulse::Bounds;
 
 mod admin;
 mod connection;
+mod files;
 mod flight;
 mod framing;
 mod gate;
@@ -102,7 +103,8 @@ pub async fn start(config: Config, rooms: Rooms) -> Result<Running, StartFault> 
         stall: tick::ticks(stall),
     };
     let (sockets, addresses) = open_all(&config.listen, limits.threads)?;
-    let gates: Vec<_> = addresses.iter().map(|_| Gate::new(limits.connections)).collect();
+    let share = files::share(&limits, addresses.len());
+    let gates: Vec<_> = addresses.iter().map(|_| Gate::new(share.connections)).collect();
     let admin = admin::open(&config.admin, rooms.admin.clone()).await?;
     let live = reload::load(config, None).map_err(StartFault::Load)?;
     let runtime = tokio::runtime::Handle::current();
@@ -117,6 +119,7 @@ pub async fn start(config: Config, rooms: Rooms) -> Result<Running, StartFault> 
             protocols: Arc::clone(&protocols),
             listeners: listeners.into_iter().zip(gates.iter().cloned()).collect(),
             bounds,
+            upstreams: share.upstreams,
             drain: limits.drain,
         };
         let stopped = stopped.clone();
@@ -169,6 +172,8 @@ struct Worker {
     protocols: Arc<Protocols>,
     listeners: Vec<(TcpListener, Arc<Gate>)>,
     bounds: Bounds,
+    /// The most connections to upstreams.
+    upstreams: usize,
     drain: Duration,
 }
 
@@ -194,6 +199,7 @@ impl Worker {
                 tokio::spawn(accept(house, protocols, listener, gate, stopped.clone()))
             })
             .collect();
+        forward::allow(self.upstreams);
         let ticking = tokio::spawn(tick_on(self.bounds));
         // An error means that whoever could stop us is gone, which stops us as well.
         drop(stopped.wait_for(|stopped| *stopped).await);

@@ -1,6 +1,6 @@
 //! The connections that a thread keeps open to its upstreams.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
@@ -25,8 +25,12 @@ const IN_USE_MAX: usize = 4096;
 const KEEP_SECONDS: u32 = 55;
 
 thread_local! {
-    static LANES: RefCell<Vec<Option<Lane>>> = const { RefCell::new(Vec::new()) };
+    static LANES: RefCell<Lanes> = const { RefCell::new(Vec::new()) };
+    /// How many connections this thread may have open to all of its upstreams together.
+    static MOST: Cell<usize> = const { Cell::new(usize::MAX) };
 }
+
+type Lanes = Vec<Option<Lane>>;
 
 /// What a thread has open to one upstream.
 #[derive(Default)]
@@ -58,9 +62,13 @@ struct Kept {
 pub(crate) struct Lease {
     key: usize,
     sender: Sender,
+    place: Option<Place>,
     kept: bool,
     seconds: u32,
 }
+
+/// The place of a connection that nobody shares, from before it is made; given back when dropped.
+pub(super) struct Place(usize);
 
 enum Sender {
     Gone,
@@ -99,15 +107,10 @@ async fn connect(
     timeouts: &Timeouts,
     choice: Choice,
 ) -> Result<Lease, UpstreamFault> {
-    let known = with_lane(upstream.key, |lane| {
-        (lane.in_use < IN_USE_MAX).then(|| (lane.speaks, Arc::clone(&lane.door)))
-    });
-    let (speaks, door) = known.ok_or(UpstreamFault::Busy)?;
+    let (speaks, door) = with_lane(upstream.key, |lane| (lane.speaks, Arc::clone(&lane.door)));
     let may_be_shared = upstream.config.http2 || upstream.config.https;
     if !may_be_shared || speaks == Some(Protocol::Http1) {
-        return dial::dial(upstream, timeouts.connect, false)
-            .await
-            .map(|new| admit(upstream.key, new));
+        return dial(upstream, timeouts).await;
     }
     let _door = tokio::time::timeout(timeouts.connect, door.lock())
         .await
@@ -119,7 +122,13 @@ async fn connect(
     {
         return Ok(lease);
     }
-    dial::dial(upstream, timeouts.connect, false).await.map(|new| admit(upstream.key, new))
+    dial(upstream, timeouts).await
+}
+
+async fn dial(upstream: &Arc<Upstream>, timeouts: &Timeouts) -> Result<Lease, UpstreamFault> {
+    let place = Place::take(upstream.key)?;
+    let dialled = dial::dial(upstream, timeouts.connect, false).await?;
+    Ok(admit(place, dialled))
 }
 
 fn kept(key: usize) -> Option<Lease> {
@@ -127,39 +136,61 @@ fn kept(key: usize) -> Option<Lease> {
         if let Some(shared) = &lane.shared {
             if !shared.is_closed() {
                 let sender = Sender::Shared(shared.clone());
-                return Some(Lease { key, sender, kept: true, seconds: KEEP_SECONDS });
+                return Some(Lease { key, sender, place: None, kept: true, seconds: KEEP_SECONDS });
             }
             lane.shared = None;
         }
         while let Some(Kept { sender, seconds, .. }) = lane.idle.pop() {
             if !sender.is_closed() {
                 lane.in_use += 1;
-                return Some(Lease { key, sender: Sender::One(sender), kept: true, seconds });
+                let (sender, place) = (Sender::One(sender), Some(Place(key)));
+                return Some(Lease { key, sender, place, kept: true, seconds });
             }
         }
         None
     })
 }
 
-fn admit(key: usize, dialled: Dialled) -> Lease {
-    with_lane(key, |lane| match dialled {
+fn admit(place: Place, dialled: Dialled) -> Lease {
+    let key = place.0;
+    match dialled {
         Dialled::Http1(sender) => {
-            lane.speaks = Some(Protocol::Http1);
-            lane.in_use += 1;
-            Lease { key, sender: Sender::One(sender), kept: false, seconds: KEEP_SECONDS }
+            with_lane(key, |lane| lane.speaks = Some(Protocol::Http1));
+            admit_alone(place, sender)
         }
         Dialled::Http2(sender) => {
-            lane.speaks = Some(Protocol::Http2);
-            lane.shared = Some(sender.clone());
-            Lease { key, sender: Sender::Shared(sender), kept: false, seconds: KEEP_SECONDS }
+            with_lane(key, |lane| {
+                lane.speaks = Some(Protocol::Http2);
+                lane.shared = Some(sender.clone());
+            });
+            let sender = Sender::Shared(sender);
+            Lease { key, sender, place: None, kept: false, seconds: KEEP_SECONDS }
         }
-    })
+    }
 }
 
-/// Counts a connection that was made for one request, whatever the others speak.
-pub(super) fn admit_alone(key: usize, sender: http1::SendRequest<SentBody>) -> Lease {
-    with_lane(key, |lane| lane.in_use += 1);
-    Lease { key, sender: Sender::One(sender), kept: false, seconds: KEEP_SECONDS }
+/// Takes a connection that was made for one request, whatever the others speak.
+pub(super) fn admit_alone(place: Place, sender: http1::SendRequest<SentBody>) -> Lease {
+    let (key, sender, place) = (place.0, Sender::One(sender), Some(place));
+    Lease { key, sender, place, kept: false, seconds: KEEP_SECONDS }
+}
+
+/// Bounds what this thread has open to its upstreams.
+pub(crate) fn allow(most: usize) {
+    MOST.set(most.max(1));
+}
+
+/// Returns how many connections are open to upstreams, those that are being made included.
+fn open(lanes: &Lanes) -> usize {
+    let of_lane = |lane: &Lane| lane.in_use + lane.idle.len() + usize::from(lane.shared.is_some());
+    lanes.iter().flatten().map(of_lane).sum()
+}
+
+/// Closes the idle connection that would have been closed first; tells whether there was one.
+fn close_one(lanes: &mut Lanes) -> bool {
+    let idle = lanes.iter_mut().flatten().filter(|lane| !lane.idle.is_empty());
+    let oldest = idle.min_by_key(|lane| lane.idle.first().map(|kept| kept.until));
+    oldest.map(|lane| lane.idle.remove(0)).is_some()
 }
 
 fn with_lane<T>(key: usize, act: impl FnOnce(&mut Lane) -> T) -> T {
@@ -216,8 +247,8 @@ impl Lease {
             return;
         };
         let seconds = self.seconds;
+        drop(self.place.take());
         with_lane(self.key, |lane| {
-            lane.in_use = lane.in_use.saturating_sub(1);
             if seconds > 0 && !sender.is_closed() && lane.idle.len() < IDLE_MAX {
                 let until = tick::now().saturating_add(seconds);
                 lane.idle.push(Kept { sender, until, seconds });
@@ -226,10 +257,27 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+// === impl Place ===
+
+impl Place {
+    /// Takes a place, closing an idle connection where all are taken; there is none where all are
+    /// in use.
+    pub(super) fn take(key: usize) -> Result<Self, UpstreamFault> {
+        with_lane(key, |_| ());
+        LANES.with_borrow_mut(|lanes| {
+            let full = open(lanes) >= MOST.get() && !close_one(lanes);
+            let lane = lanes[key].get_or_insert_default();
+            if full || lane.in_use >= IN_USE_MAX {
+                return Err(UpstreamFault::Busy);
+            }
+            lane.in_use += 1;
+            Ok(Self(key))
+        })
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        if matches!(self.sender, Sender::One(_)) {
-            with_lane(self.key, |lane| lane.in_use = lane.in_use.saturating_sub(1));
-        }
+        with_lane(self.0, |lane| lane.in_use = lane.in_use.saturating_sub(1));
     }
 }

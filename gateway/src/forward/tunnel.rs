@@ -53,11 +53,12 @@ pub(crate) async fn tunnel(
     request.headers_mut().insert(header::CONNECTION, UPGRADE);
     request.headers_mut().insert(header::UPGRADE, WEBSOCKET);
 
+    let place = pool::Place::take(upstream.key).map_err(failure)?;
     let dialled = dial::dial(upstream, timeouts.connect, true).await.map_err(failure)?;
     let Dialled::Http1(sender) = dialled else {
         return Err(failure(UpstreamFault::Reset));
     };
-    let mut lease = pool::admit_alone(upstream.key, sender);
+    let mut lease = pool::admit_alone(place, sender);
     let response = tokio::time::timeout(timeouts.response, lease.send(request))
         .await
         .map_err(|_| failure(UpstreamFault::ResponseTimeout))?
