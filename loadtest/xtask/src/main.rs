@@ -53,7 +53,7 @@ enum Command {
     /// Simulates schedules of failures against the core, and looks for a broken law
     Sim(proofs::Schedules),
     /// Breaks the core on purpose, and looks for a breakage that no test catches
-    Mutants,
+    Mutants(proofs::mutants::Options),
     /// Replays the vectors of other implementations
     Vectors(proofs::vectors::Options),
     /// Installs what the tests and measurements need, and nothing else
@@ -86,7 +86,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Crash(options) => crash::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Sim(schedules) => proofs::simulate(&schedules),
-        Command::Mutants => proofs::mutate(),
+        Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),
         Command::Setup => setup::everything().map(drop),
         Command::Bench { subject } => bench::run(&subject),

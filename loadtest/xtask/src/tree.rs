@@ -48,6 +48,12 @@ impl Tree {
         self.target.join("tools")
     }
 
+    /// Returns the folder of a workshop in which the core is broken on purpose; what was compiled
+    /// there stays for the next time.
+    pub(crate) fn mutants(&self, workshop: usize) -> PathBuf {
+        self.target.join("mutants").join(workshop.to_string())
+    }
+
     /// Returns the committed folder of the real provider's script and lock file.
     pub(crate) fn provider_source(&self) -> PathBuf {
         self.root.join("loadtest/xtask/provider")

@@ -72,3 +72,18 @@ fn l3_a_machine_asleep_before_its_call_does_not_send() {
         ",
     );
 }
+
+#[test]
+fn l11_two_late_children_of_one_token_are_both_saved_in_their_order() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.05s  | suspend 17s                        |
+        1s     | provider: late 4s                  |
+        1s     | b: #2 wants A within 40s           | b: !in_doubt; b: lease; b: ask A with r0; a: #1 told not now(exchanging); a: save r1; b: save r2; b: #2 gets A.2
+        30s    | b: #3 wants B within 40s           | b: lease; b: ask B with r2; b: save r3; b: #3 gets B.3
+        60s    |                                    |
+        ",
+    );
+}
