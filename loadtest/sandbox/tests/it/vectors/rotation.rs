@@ -8,12 +8,9 @@ use serde_json::{Value, json};
 use tokenward_sandbox::Mint;
 use tokenward_sandbox::ledger::{Event, Kind};
 
-use crate::world::World;
+use crate::world::{World, told};
 
 pub(crate) fn rotation(input: &Value) -> Option<Value> {
-    if input["config"]["mfa_on_refresh"] == true {
-        return None;
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     Some(runtime.block_on(async {
         let mut tenancy = Tenancy::start(&input["config"]).await;
@@ -26,12 +23,20 @@ pub(crate) fn rotation(input: &Value) -> Option<Value> {
     }))
 }
 
+/// The grant that completes a demand with a one-time code (WIRE a3).
+const OTP_GRANT: &str = "http://auth0.com/oauth/grant-type/mfa-otp";
+
+/// What the vectors write for the right one-time code.
+const RIGHT_CODE: &str = "123456";
+
 /// A tenant with the refresh tokens that it has issued, by the names the vectors give them.
 struct Tenancy {
     world: Arc<World>,
     tokens: BTreeMap<String, String>,
     /// The families that were minted, by the names of their first tokens.
     families: BTreeMap<String, String>,
+    /// What the provider demanded for a token, by the token's name.
+    demands: BTreeMap<String, String>,
     seconds: u64,
 }
 
@@ -50,8 +55,17 @@ impl Tenancy {
                 patch.insert(ours.to_owned(), config[theirs].clone());
             }
         }
+        if config["mfa_on_refresh"] == true {
+            let mut ada = world.sandbox.user("ada").unwrap();
+            ada.factors = vec![serde_json::from_value(json!({ "kind": "otp" })).unwrap()];
+            world.sandbox.put_user(ada);
+            let done = json!({ "when": { "mfa_done": true }, "then": "return" });
+            let rules = json!({ "rules": [done, { "then": "challenge" }] });
+            patch.insert("mfa".to_owned(), rules);
+        }
         world.set(Value::Object(patch));
-        Self { world, tokens: BTreeMap::new(), families: BTreeMap::new(), seconds: 0 }
+        let (tokens, families, demands) = Default::default();
+        Self { world, tokens, families, demands, seconds: 0 }
     }
 
     fn wait_until(&mut self, seconds: &Value) {
@@ -66,13 +80,13 @@ impl Tenancy {
             let evicted = self.mint(count);
             return json!({ "issue": format!("rt{}", self.families.len()), "evicted": evicted });
         }
-        let presented = step["present"].as_str().expect("a step that presents something");
         if self.tokens.is_empty() {
             self.mint(1);
         }
-        let unknown = "no such token".to_owned();
-        let refresh_token = self.tokens.get(presented).unwrap_or(&unknown).clone();
-        let (status, body) = self.world.refresh(&refresh_token, &[]).await.unwrap();
+        let (status, body) = match step["mfa_otp"].as_str() {
+            Some(code) => self.verify(step["for"].as_str().unwrap(), code).await,
+            None => self.present(step["present"].as_str().unwrap()).await,
+        };
         let events = self.world.sandbox.ledger().since(seen);
         let issued = body["refresh_token"].as_str().map(|text| self.name(text, &events));
         let log = events.iter().map(|event| event.code).find(|code| !code.is_empty());
@@ -85,6 +99,25 @@ impl Tenancy {
             "log": log,
             "family": if revoked { "revoked" } else { "living" },
         })
+    }
+
+    async fn present(&mut self, name: &str) -> (u16, Value) {
+        let unknown = "no such token".to_owned();
+        let refresh_token = self.tokens.get(name).unwrap_or(&unknown).clone();
+        let (status, body) = self.world.refresh(&refresh_token, &[]).await.unwrap();
+        if let Some(mfa_token) = body["mfa_token"].as_str() {
+            self.demands.insert(name.to_owned(), mfa_token.to_owned());
+        }
+        (status, body)
+    }
+
+    async fn verify(&self, name: &str, code: &str) -> (u16, Value) {
+        let ask = self.world.http.get(self.world.control("/users/ada/otp"));
+        let right = told(ask).await.unwrap().1["otp"].as_str().unwrap().to_owned();
+        let otp = if code == RIGHT_CODE { right.as_str() } else { code };
+        let mfa_token = &self.demands[name];
+        let form = [("grant_type", OTP_GRANT), ("mfa_token", mfa_token.as_str()), ("otp", otp)];
+        self.world.tokens(&form).await.unwrap()
     }
 
     /// Signs one person in as many times, and returns whose turn it was to go.
