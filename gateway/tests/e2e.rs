@@ -12,6 +12,7 @@ mod e2e {
     mod program;
     mod provider;
     mod rotation;
+    mod secrecy;
     mod signals;
     mod upstream;
 }

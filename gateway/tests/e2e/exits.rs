@@ -26,7 +26,8 @@ async fn a_bad_configuration_ends_with_78_and_one_sentence_with_the_remedy() {
     let place = Place::new(&good);
     place.write(ROUTE);
     let text = std::fs::read_to_string(place.file()).unwrap();
-    std::fs::write(place.file(), text.replace("TOKENWARD_CLIENT_SECRET", "NOT_SET")).unwrap();
+    std::fs::write(place.file(), text.replace("file = \"client-secret\"", "env = \"NOT_SET\""))
+        .unwrap();
     said(&place, "serve", &["client_secret", "NOT_SET", "set it"]).await;
 }
 

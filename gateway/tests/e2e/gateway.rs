@@ -5,14 +5,16 @@ use std::process::{Output, Stdio};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+use tokenward_sandbox::secrecy::{Kind, Secrets, Watch};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::program::{PATIENCE, Program, eventually, free_port, http};
 
 const TOKENWARD: &str = env!("CARGO_BIN_EXE_tokenward");
-/// By this variable the program reads the client's secret.
-const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
+/// The file with the client's secret, beside the configuration: what is in the environment can be
+/// read of the process.
+const SECRET_FILE: &str = "client-secret";
 
 /// The client that the gateway is at a provider.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub(super) struct Registration {
     pub(super) client_secret: String,
     /// The parameter by which the provider is asked for an audience.
     pub(super) audience_parameter: &'static str,
+    /// What nobody but the provider and the gateway may know.
+    pub(super) secrets: Secrets,
 }
 
 impl Registration {
@@ -32,6 +36,7 @@ impl Registration {
             client_id: "absent".to_owned(),
             client_secret: "absent".to_owned(),
             audience_parameter: "none",
+            secrets: Secrets::default(),
         }
     }
 }
@@ -65,13 +70,20 @@ impl Place {
         let text = format!(
             "listen = \"127.0.0.1:{}\"\nstate_dir = \"{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n\
              [provider]\nissuer = \"{issuer}\"\nclient_id = \"{client_id}\"\n\
-             client_secret = {{ env = \"{SECRET_VARIABLE}\" }}\n\
+             client_secret = {{ file = \"{SECRET_FILE}\" }}\n\
              audience_parameter = \"{audience_parameter}\"\n{tables}",
             self.port,
-            self.folder.path().join("state").display(),
+            self.state().display(),
             self.admin_port,
         );
         std::fs::write(self.file(), text).unwrap();
+        let secret = &self.registration.client_secret;
+        std::fs::write(self.folder.path().join(SECRET_FILE), secret).unwrap();
+    }
+
+    /// Returns the state directory.
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     pub(super) fn file(&self) -> PathBuf {
@@ -92,7 +104,6 @@ impl Place {
     pub(super) async fn run(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(TOKENWARD);
         command.args(arguments).arg("--config").arg(self.file()).kill_on_drop(true);
-        command.env(SECRET_VARIABLE, &self.registration.client_secret);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -104,8 +115,9 @@ impl Place {
     }
 }
 
-/// A running gateway.
+/// A running gateway. When it is dropped, its log and its files are searched for secrets (law L13).
 pub(super) struct Gateway {
+    watch: Watch,
     pub(super) place: Place,
     pub(super) program: Program,
 }
@@ -115,7 +127,10 @@ impl Gateway {
     pub(super) async fn start(place: Place, tables: &str) -> Self {
         place.write(tables);
         let program = launch(&place);
-        let mut gateway = Self { place, program };
+        let watch = Watch::over(&place.registration.secrets);
+        watch.folder(&place.state());
+        watch.file(program.log_file());
+        let mut gateway = Self { watch, place, program };
         gateway.wait_until_ready().await;
         gateway
     }
@@ -128,7 +143,9 @@ impl Gateway {
 
     /// Starts it again at the same place.
     pub(super) async fn restart(&mut self) {
+        self.watch.note("the log before the restart", self.program.log());
         self.program = launch(&self.place);
+        self.watch.file(self.program.log_file());
         self.wait_until_ready().await;
     }
 
@@ -141,7 +158,10 @@ impl Gateway {
         let arguments = ["adopt", "--audience", audience, "--subject", subject];
         let output = self.place.run(&arguments, refresh_token).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let handle = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        self.watch.secrets().learn(Kind::RefreshToken, refresh_token);
+        self.watch.secrets().learn(Kind::SessionHandle, &handle);
+        handle
     }
 
     async fn wait_until_ready(&mut self) {
@@ -157,6 +177,5 @@ impl Gateway {
 fn launch(place: &Place) -> Program {
     Program::start(Path::new(TOKENWARD), |command| {
         command.args(["serve", "--config"]).arg(place.file());
-        command.env(SECRET_VARIABLE, &place.registration.client_secret);
     })
 }

@@ -66,6 +66,11 @@ impl Program {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Returns where that is.
+    pub(super) fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         kill(self.pid().unwrap(), signal).unwrap();
     }
@@ -74,6 +79,11 @@ impl Program {
     pub(super) async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         ended.unwrap_or_else(|_| panic!("{} does not end", self.name)).unwrap()
+    }
+
+    /// Returns the number of its process.
+    pub(super) fn number(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     fn pid(&self) -> Option<Pid> {

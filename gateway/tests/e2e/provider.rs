@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokenward_sandbox::secrecy::{Kind, Secrets};
 use tokenward_sandbox::{Client, Config, Sandbox};
 
 use super::gateway::Registration;
@@ -45,7 +46,9 @@ impl RealProvider {
             client_id: ready.client_id,
             client_secret: ready.client_secret,
             audience_parameter: "resource",
+            secrets: Secrets::default(),
         };
+        registration.secrets.learn(Kind::ClientSecret, &registration.client_secret);
         Self { registration, ledger: ready.ledger, _program: program }
     }
 
@@ -65,6 +68,7 @@ pub(super) async fn sandbox(gateway_port: u16) -> (Sandbox, Registration) {
         client_secret: Some(client_secret.to_owned()),
         redirect_uris: vec![format!("{origin}/auth/callback")],
         post_logout_redirect_uris: vec![format!("{origin}/")],
+        backchannel_logout_uri: Some(format!("{origin}/auth/backchannel-logout")),
         ..Client::default()
     };
     let config = Config { client: vec![client], ..Config::default() };
@@ -74,6 +78,7 @@ pub(super) async fn sandbox(gateway_port: u16) -> (Sandbox, Registration) {
         client_id: client_id.to_owned(),
         client_secret: client_secret.to_owned(),
         audience_parameter: "audience",
+        secrets: sandbox.secrets().clone(),
     };
     (sandbox, registration)
 }
