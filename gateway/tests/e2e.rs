@@ -6,6 +6,7 @@ mod e2e {
     mod browser;
     mod clients;
     mod exits;
+    mod floods;
     mod gateway;
     mod nginx;
     mod page;

@@ -127,6 +127,20 @@ impl Gateway {
     pub(super) async fn start(place: Place, tables: &str) -> Self {
         place.write(tables);
         let program = launch(&place);
+        Self::ready(place, program).await
+    }
+
+    /// Starts a gateway that may have so many files open and no more.
+    pub(super) async fn start_with_files(place: Place, tables: &str, open_files: u32) -> Self {
+        place.write(tables);
+        let program = Program::start(Path::new("prlimit"), |command| {
+            command.arg(format!("--nofile={open_files}:{open_files}")).arg(TOKENWARD);
+            command.args(["serve", "--config"]).arg(place.file());
+        });
+        Self::ready(place, program).await
+    }
+
+    async fn ready(place: Place, program: Program) -> Self {
         let watch = Watch::over(&place.registration.secrets);
         watch.folder(&place.state());
         watch.file(program.log_file());
