@@ -13,6 +13,10 @@ use crate::world::{AUDIENCES, World, hear, until, wish, within};
 
 const LONG_TOKENS: u64 = 3_600;
 
+/// The callers that one session lets wait, and some for whom there is no room.
+const WAITERS_MAX: usize = 16_384;
+const TOO_MANY: usize = 1_000;
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -65,6 +69,36 @@ async fn l1_ten_thousand_callers_make_one_exchange_for_each_audience() {
         assert_eq!((ledger.refreshes, ledger.max_concurrent_per_family), (3, 1), "{latency_ms} ms");
         assert_eq!((ledger.reuse_detected, ledger.families_revoked), (0, 0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l14_a_full_queue_of_waiters_turns_the_next_away_at_once_and_holds_nobody_else_up() {
+    // Longer than anybody waits: nobody's answer makes room for another while they come.
+    let tenant = json!({ "token_latency_ms": 60_000, "access_token_lifetime_s": LONG_TOKENS });
+    let world = World::start(tenant).await;
+    let other = world.adopt().await;
+    world.sandbox.tenant(&json!({ "token_latency_ms": 0 })).expect("known");
+    world.access(&other, 0).await.expect("a token");
+    world.sandbox.tenant(&json!({ "token_latency_ms": 60_000 })).expect("known");
+    let key = world.adopt().await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..WAITERS_MAX + TOO_MANY {
+        let tokenward = world.tokenward.clone();
+        calls.spawn(async move { tokenward.access(&key, &wish(0)).await });
+    }
+    let mut sent_away = 0;
+    while sent_away < TOO_MANY {
+        match within(calls.join_next()).await.expect("some are left").expect("no panic") {
+            Err(AccessError::NotNow { why: "busy", retry_after }) if !retry_after.is_zero() => {
+                sent_away += 1;
+            }
+            answer => panic!("{sent_away} were sent away, then {answer:?}"),
+        }
+        if sent_away % 100 == 0 {
+            world.access(&other, 0).await.expect("the others go on");
+        }
+    }
+    assert_eq!(calls.len(), WAITERS_MAX);
 }
 
 #[tokio::test(flavor = "multi_thread")]
