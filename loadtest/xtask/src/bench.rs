@@ -2,6 +2,7 @@
 
 mod cpu;
 mod hop;
+mod memory;
 mod storm;
 
 use clap::Subcommand;
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 pub(crate) enum Subject {
     /// CPU per proxied request, against nginx as a plain proxy
     Hop(hop::Options),
+    /// What an idle and an active session cost in memory
+    Memory(memory::Options),
     /// Ten thousand callers at once on one expired session
     Storm,
 }
@@ -24,6 +27,7 @@ pub(crate) enum Subject {
 pub(crate) fn run(subject: &Subject) -> Result<(), Failure> {
     match subject {
         Subject::Hop(options) => hop::run(options),
+        Subject::Memory(options) => memory::run(options),
         Subject::Storm => storm::run(),
     }
 }

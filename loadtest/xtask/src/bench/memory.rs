@@ -1,0 +1,27 @@
+//! What sessions cost in memory: the framework's own bench, whose last line is ours.
+
+use clap::Args;
+
+use crate::child;
+use crate::failure::Failure;
+use crate::tree::Tree;
+
+/// How the memory is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Sessions in the store; a million take some ten minutes and six gigabytes
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20_000..=10_000_000))]
+    sessions: u64,
+}
+
+/// Runs the bench in release mode.
+///
+/// # Errors
+/// `Missed` when a session costs more than it may.
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let tree = Tree::find()?;
+    let mut command = child::cargo();
+    command.args(["bench", "--package", "tokenward", "--bench", "memory", "--"]);
+    command.arg(options.sessions.to_string());
+    child::run_visibly(command.current_dir(tree.root()), "the memory of sessions")
+}
