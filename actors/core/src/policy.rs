@@ -170,9 +170,20 @@ impl Deadlines {
             (seconds(3), Duration::from_millis(4500), seconds(3))
         };
         // What is left of the lease after the hard deadline is the time a commit may take.
-        Self { hard, lease, soft, patience: soft * 3, send_margin: hard, reuse_window }
+        Self {
+            hard,
+            lease,
+            soft,
+            patience: soft * 3,
+            send_margin: hard + CLOCKS_APART,
+            reuse_window,
+        }
     }
 }
+
+/// By how much the clocks of two machines may differ where they judge one lease: who takes it over
+/// early by this much still finds the lost call cut.
+const CLOCKS_APART: Duration = Duration::from_millis(500);
 
 /// How to wait after a failure: full jitter under an exponential ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -245,7 +245,9 @@ impl Session {
         let open = known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now));
         open.or_else(|| self.held_in_doubt()).ok_or_else(|| {
             let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
-            probes.chain([now + PARKED_FOR]).min().unwrap_or(now)
+            let parked = self.parked.iter().map(|parked| parked.until);
+            let freed = parked.filter(|until| now < *until);
+            probes.chain(freed).chain([now + PARKED_FOR]).min().unwrap_or(now)
         })
     }
 

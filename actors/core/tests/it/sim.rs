@@ -72,7 +72,7 @@ pub(crate) fn schedule(seed: u64, given: &str) -> Schedule {
         };
         let machine = char::from(b'a' + dice.below(machines) as u8);
         let line = happening(&mut dice, &mut waiter);
-        if line == "crash" {
+        if line.ends_with("crash") || line.ends_with("reboot") {
             let back = at + dice.below(20_000);
             rows.push((back, format!("{machine}: restart")));
         }
@@ -101,21 +101,59 @@ fn happening(dice: &mut Dice, waiter: &mut u64) -> String {
         56..78 => format!("provider: {}", twist(dice)),
         78..80 => format!("mfa on {}", &need[..1]),
         80..82 => format!("mfa off {}", &need[..1]),
-        82..84 => format!("store fails {}", 1 + dice.below(5)),
-        84..86 => format!("store loses {} answers", 1 + dice.below(2)),
-        86..91 => "crash".to_owned(),
-        91..94 => format!("suspend {}ms", 100 + dice.below(40_000)),
+        82 => format!("store fails {}", 1 + dice.below(5)),
+        83 => format!("store loses {} answers", 1 + dice.below(2)),
+        84 => "store hears twice".to_owned(),
+        85 => format!("store slow {}ms", dice.below(18_000)),
+        86 => format!("store tells late {}ms", dice.below(18_000)),
+        87..89 => "crash".to_owned(),
+        89..92 => worst(dice, need),
+        92..94 => format!("suspend {}ms", 100 + dice.below(40_000)),
         94 => "operator retries".to_owned(),
         95 => format!("policy {need} always"),
-        96..99 => "alarm".to_owned(),
-        _ if dice.below(4) == 0 => "logout".to_owned(),
-        _ => String::new(),
+        96 => "alarm".to_owned(),
+        97 | 98 => {
+            *waiter += 1;
+            let how = dice.one_of(&["otp right", "otp right", "otp wrong", "recovery right"]);
+            format!("#{waiter} verifies {need} by {how}")
+        }
+        _ => match dice.below(12) {
+            0 => "logout".to_owned(),
+            1 | 2 => "reboot".to_owned(),
+            3 | 4 => "panic".to_owned(),
+            5 | 6 => "rests".to_owned(),
+            7 => "wall jumps 3600s".to_owned(),
+            8 => "wall jumps back 3600s".to_owned(),
+            9 | 10 => format!("lands twice {}ms", dice.below(9_000)),
+            _ => String::new(),
+        },
     }
+}
+
+/// What is to happen at the worst moment: at a point that an exchange passes.
+fn worst(dice: &mut Dice, need: &str) -> String {
+    let point = dice.one_of(&["lease", "send", "decision", "reply", "save"]);
+    let span = 100 + dice.below(20_000);
+    let what = match dice.below(10) {
+        0 | 1 => "crash".to_owned(),
+        2 => "reboot".to_owned(),
+        3 => "panic".to_owned(),
+        4 => format!("suspend {span}ms"),
+        5 => format!("mfa on {}", &need[..1]),
+        6 if dice.below(3) == 0 => "logout".to_owned(),
+        6 => format!("reader nudges {need}"),
+        7 => format!("store fails {}", 1 + dice.below(5)),
+        8 => "operator retries".to_owned(),
+        _ => format!("policy {need} always"),
+    };
+    format!("at {point}: {what}")
 }
 
 fn twist(dice: &mut Dice) -> String {
     let span = 200 + dice.below(11_500);
-    match dice.below(26) {
+    match dice.below(28) {
+        26 => format!("twice {}ms", dice.below(5_000)),
+        27 if dice.below(4) == 0 => format!("stalls {span}ms"),
         0 | 1 => format!("slow {span}ms"),
         2 | 3 => format!("late {span}ms"),
         4 | 5 => "lost".to_owned(),
@@ -173,7 +211,7 @@ fn closing(schedule: &Schedule) -> Vec<(u64, String)> {
     let machines = World::new(&schedule.setting).machines.len();
     let names = (0..machines).map(|machine| char::from(b'a' + machine as u8));
     let mut rows: Vec<(u64, String)> =
-        ["provider well", "store well", "mfa off A", "mfa off B", "mfa off C"]
+        ["calm", "provider well", "store well", "mfa off A", "mfa off B", "mfa off C"]
             .map(|line| (at, line.to_owned()))
             .into();
     for name in names.clone() {

@@ -91,7 +91,7 @@ enum Mail {
     Alarm,
     Ask(u64, Ask),
     Told(u64, Ask, Told),
-    Landed(u64, Box<Landing>),
+    Landed(u64, u64, Box<Landing>),
     Notice,
     Reply(usize, Reply),
     Paused(u64),
@@ -175,7 +175,7 @@ impl World {
             }
             Verb::StoreFails(times) => self.store.failures += times,
             Verb::StoreLosesAnswers(times) => self.store.lost_answers += times,
-            Verb::StoreWell => (self.store.failures, self.store.lost_answers) = (0, 0),
+            Verb::StoreWell => self.store.heals(),
             Verb::StoreHearsTwice => self.store.hears_twice = true,
             Verb::StoreSlow(span) => self.store.slow = span,
             Verb::StoreTellsLate(span) => self.store.late = span,
@@ -336,7 +336,8 @@ impl World {
             Mail::Reply(request, reply) => self.replied(machine, request, reply),
             Mail::Notice => self.observe(machine),
             Mail::Paused(flight) => self.paused(machine, flight),
-            Mail::Landed(number, landing) => {
+            Mail::Landed(seat, ..) if seat != self.machines[machine].seat => {}
+            Mail::Landed(_, number, landing) => {
                 self.machines[machine].repeated = true;
                 self.input(machine, Input::Landed(number, landing));
                 self.machines[machine].repeated = false;
@@ -346,6 +347,9 @@ impl World {
 
     fn ask_store(&mut self, machine: usize, flight: u64, ask: Ask) {
         let slow = std::mem::take(&mut self.store.slow);
+        if !slow.is_zero() {
+            self.oracle.log.store_takes(self.now, self.now + slow);
+        }
         self.mail(machine, self.now + STORE_TAKES + slow, Mail::Ask(flight, ask));
     }
 

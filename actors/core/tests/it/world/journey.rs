@@ -69,14 +69,15 @@ impl World {
             return;
         };
         let open = self.store.record.head.intent.is_some();
-        self.oracle.lands(number, open, self.now);
+        self.oracle.lands(number, open, aloft.stray, self.now);
         // Whoever took the session's place is not told what came of it, but that something did.
         if aloft.stray {
             return self.observe(machine);
         }
         let own = aloft.flight.number;
         if let Some(span) = self.machines[machine].lands_twice.take() {
-            self.mail(machine, self.now + span, Mail::Landed(own, landing.clone()));
+            let seat = self.machines[machine].seat;
+            self.mail(machine, self.now + span, Mail::Landed(seat, own, landing.clone()));
         }
         self.input(machine, Input::Landed(own, landing));
     }
@@ -131,6 +132,7 @@ impl World {
             request,
             twist,
             trigger,
+            leased_at: leased_at.unwrap_or(now),
             departed_at: now,
             arrives_at: arrives.map(|span| now + span),
             decided_at: None,
@@ -192,6 +194,9 @@ impl World {
         self.oracle.receives(number, &reply, self.now);
         let flight = self.oracle.requests[number].flight;
         if let Some(aloft) = self.machines[machine].flights.get_mut(&flight) {
+            if aloft.stray {
+                self.oracle.is_unheard(machine);
+            }
             aloft.flight.replied(local, reply);
             self.reach(Point::Reply);
             self.journey(machine, flight);
@@ -256,6 +261,9 @@ impl World {
             self.reach(Point::Lease);
         }
         let late = std::mem::take(&mut self.store.late);
+        if !late.is_zero() {
+            self.oracle.log.store_takes(self.now, self.now + late);
+        }
         self.mail(machine, self.now + STORE_TAKES + late, Mail::Told(number, ask, told));
     }
 
@@ -263,7 +271,7 @@ impl World {
         let local = self.machines[machine].clock.at(self.now);
         let flight = self.machines[machine].flights.get_mut(&number).map(|aloft| &mut aloft.flight);
         match (told, ask) {
-            (Told::Ended(true), Ask::End(_, in_memory)) => {
+            (Told::Ended(true), Ask::End(reason, in_memory)) => {
                 // Where another machine wrote a newer one, that one is revoked too.
                 let stored = self.store.record.refresh_token.take();
                 let newer = stored.filter(|stored| in_memory.as_ref() != Some(stored));
@@ -272,7 +280,8 @@ impl World {
                 {
                     self.revoke(machine, &refresh_token);
                 }
-                return;
+                // Whoever took the place of the session that was ended is ended too.
+                return self.input(machine, Input::End(reason));
             }
             (Told::Ended(_), ask) => return self.ask_store(machine, number, ask),
             (Told::Begun(begun), _) => flight.map(|flight| flight.journalled(begun)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokenward_core::name::{Owner, WaiterId};
 use tokenward_core::session::exchange::{Flight, Reading};
-use tokenward_core::session::{Input, Need, Session, Want};
+use tokenward_core::session::{Input, Need, Session, State, Want};
 use tokenward_core::time::Instant;
 
 use super::{Due, START, SWEEP, World};
@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub(crate) asleep_until: Instant,
     pub(crate) clock: Clock,
     pub(crate) session: Option<Session>,
+    /// How often the session was brought to life.
+    pub(super) seat: u64,
     /// The exchanges under way, by number.
     pub(crate) flights: BTreeMap<u64, Aloft>,
     /// How long after a landing it is told once more.
@@ -130,13 +132,18 @@ impl World {
         for aloft in self.machines[machine].flights.values_mut() {
             aloft.stray = true;
         }
-        self.oracle.forgets(machine);
+        self.oracle.panicked(machine);
+        if self.store.ended.is_none() {
+            self.oracle.forgets_end(machine);
+        }
         self.activate(machine);
     }
 
     /// Puts the session back into the store where nothing would be missed.
     pub(super) fn rests(&mut self, machine: usize) {
-        if self.machines[machine].session.as_ref().is_some_and(Session::is_idle) {
+        let idle =
+            |session: &Session| session.is_idle() && !matches!(session.state(), State::Ended(_));
+        if self.machines[machine].session.as_ref().is_some_and(idle) {
             self.machines[machine].session = None;
             self.machines[machine].alarm_at = None;
         }
@@ -157,6 +164,9 @@ impl World {
         let Reading::Living(snapshot) = self.store.read(clock, now) else {
             return;
         };
+        for hold in &snapshot.holds {
+            self.oracle.log.held(hold.audience.as_str(), self.now);
+        }
         let owner = snapshot.head.intent.map(|intent| intent.owner);
         let orphaned = owner.is_some_and(|owner| {
             (owner.0 >> 64) as usize == machine && owner != self.owner(machine)
@@ -169,6 +179,7 @@ impl World {
             session = session.orphaned(now);
         }
         self.machines[machine].session = Some(session);
+        self.machines[machine].seat += 1;
         self.input(machine, Input::Alarm);
     }
 

@@ -69,6 +69,17 @@ pub(crate) struct Tally {
     pub(crate) lost: [u64; Cause::ALL.len()],
 }
 
+impl Tally {
+    /// Adds what another world has counted.
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.sends += other.sends;
+        self.granted += other.granted;
+        for (sum, one) in self.lost.iter_mut().zip(other.lost) {
+            *sum += one;
+        }
+    }
+}
+
 /// One caller that waits.
 #[derive(Debug)]
 pub(crate) struct Waiter {
@@ -262,7 +273,7 @@ impl Oracle {
             self.broken(now, "L2 a refresh token is spent without a durable intent");
         }
         let is_kept = store.record.refresh_token.as_ref() == Some(&request.refresh_token);
-        if !is_kept && store.moved_at < leased_at {
+        if !is_kept && store.ended.is_none() && store.moved_at < leased_at {
             self.broken(now, "L3 a refresh token that was answered is sent again");
         }
         if self.ended.contains_key(&machine) && store.ended_at.is_some_and(|at| at < leased_at) {
@@ -320,6 +331,16 @@ impl Oracle {
         {
             self.broken(now, "L7 a session is ended without proof");
         }
+    }
+
+    pub(crate) fn panicked(&mut self, machine: usize) {
+        self.forgets(machine);
+        self.log.forgets(machine);
+    }
+
+    /// Takes that nobody knows of an end whose tombstone is still to be written.
+    pub(crate) fn forgets_end(&mut self, machine: usize) {
+        self.ended.remove(&machine);
     }
 
     pub(crate) fn has_ended(&self, machine: usize) -> bool {

@@ -7,6 +7,7 @@ use tokenward_core::time::Instant;
 
 use super::log::Because;
 use super::{Oracle, Request};
+use crate::it::world::line::Twist;
 use crate::it::world::provider::{Provider, Reuse};
 
 /// What no client can prevent.
@@ -16,6 +17,8 @@ pub(crate) enum Cause {
     NoWindow,
     /// A request came to the provider after the law had given it up.
     LateRequest,
+    /// Something in between sent a request twice, and let us hear that the second was refused.
+    SentTwice,
     /// A machine slept over the end of its lease with a reply on its way, another one asked in its
     /// place, and that reply was lost or late.
     Overslept,
@@ -32,9 +35,10 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(crate) const ALL: [(Cause, &'static str); 8] = [
+    pub(crate) const ALL: [(Cause, &'static str); 9] = [
         (Cause::NoWindow, "no reuse window"),
         (Cause::LateRequest, "late request"),
+        (Cause::SentTwice, "sent twice in between"),
         (Cause::Overslept, "slept over the lease"),
         (Cause::NobodyAwake, "nobody awake"),
         (Cause::LostAgain, "lost again"),
@@ -103,12 +107,15 @@ impl Oracle {
         if second.decided_at.is_some_and(|at| self.is_late(second, at)) {
             return Ok(Cause::LateRequest);
         }
+        if second.closed && matches!(second.twist, Some(Twist::Twice(_))) {
+            return Ok(Cause::SentTwice);
+        }
         let Some(saved_at) = self.saved_at.get(&older) else {
             return Err("it was never saved".to_owned());
         };
         // In time, the reply is here before the hard deadline and saved before the lease ends.
         let took = saved_at.since(first.departed_at);
-        if *saved_at > second.departed_at && took > first.request.deadline {
+        if *saved_at > second.leased_at && took > first.request.deadline {
             if self.log.was_away(first.machine, first.departed_at, *saved_at) {
                 return Ok(Cause::Overslept);
             }
@@ -135,8 +142,13 @@ impl Oracle {
             return Ok(Cause::LateRequest);
         }
         let mut spent = self.requests.iter().filter(|one| one.serial == request.serial);
-        if spent.any(|one| one.decided_at == Some(since) && self.is_late(one, since)) {
-            return Ok(Cause::LateRequest);
+        if let Some(first) = spent.find(|one| one.decided_at == Some(since)) {
+            if self.is_late(first, since) {
+                return Ok(Cause::LateRequest);
+            }
+            if first.closed && matches!(first.twist, Some(Twist::Twice(_))) {
+                return Ok(Cause::SentTwice);
+            }
         }
         let account = self.log.account(self.machines, since, since + window - TRAVEL);
         if account.idle_longest > IDLE_MAX {

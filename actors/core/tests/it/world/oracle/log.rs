@@ -16,7 +16,8 @@ pub(crate) struct Log {
     holds: Vec<(String, Span)>,
     /// The audiences that every session knows of.
     pub(crate) known: BTreeSet<String>,
-    store_failures: Vec<Instant>,
+    /// When the store failed, or let us wait.
+    store_ill: Vec<Span>,
 }
 
 /// Why nothing was asked at a moment.
@@ -112,6 +113,21 @@ impl Log {
         }
     }
 
+    /// Takes that what a flight learnt of its retry is known to nobody.
+    pub(crate) fn is_unheard(&mut self, flight: u64) {
+        for lease in self.leases.iter_mut().filter(|lease| lease.flight == flight) {
+            lease.retry_from = None;
+        }
+    }
+
+    /// Takes the death of a session's actor: what it knew better than the lease is forgotten.
+    pub(crate) fn forgets(&mut self, machine: usize) {
+        let own = self.leases.iter_mut().filter(|own| own.machine == machine && !own.resolved);
+        for own in own {
+            own.span.1 = own.until.max(own.span.0);
+        }
+    }
+
     /// Takes the end of a flight; `open` where its intent is still written.
     pub(crate) fn landed(&mut self, flight: u64, open: bool, now: Instant) {
         for lease in self.leases.iter_mut().filter(|lease| lease.flight == flight) {
@@ -125,7 +141,11 @@ impl Log {
     }
 
     pub(crate) fn store_fails(&mut self, now: Instant) {
-        self.store_failures.push(now);
+        self.store_ill.push((now, now + STORE_PAUSE));
+    }
+
+    pub(crate) fn store_takes(&mut self, from: Instant, until: Instant) {
+        self.store_ill.push((from, until + STORE_PAUSE));
     }
 
     pub(crate) fn asked_to_wait(&mut self, from: Instant, until: Instant) {
@@ -149,7 +169,7 @@ impl Log {
 
     /// Reports whether the store failed at some time between two moments.
     pub(crate) fn store_was_ill(&self, from: Instant, until: Instant) -> bool {
-        self.store_failures.iter().any(|at| from <= *at && *at <= until)
+        self.store_ill.iter().any(|ill| ill.0 <= until && from <= ill.1)
     }
 
     /// Reports whether a machine was away at some time between two moments.
@@ -197,7 +217,6 @@ impl Log {
         let held = |audience: &String| {
             self.holds.iter().any(|(held, span)| held == audience && within(span))
         };
-        let pause = |from: &Instant| within(&(*from, *from + STORE_PAUSE));
         if (0..machines).all(away) {
             Because::NobodyAwake
         } else if self.leases.iter().any(leased) {
@@ -206,7 +225,7 @@ impl Log {
             Because::Asked
         } else if self.known.iter().all(held) {
             Because::Held
-        } else if self.store_failures.iter().any(pause) {
+        } else if self.store_ill.iter().any(within) {
             Because::StoreIll
         } else {
             Because::Idle

@@ -23,6 +23,7 @@ pub(crate) struct Request {
     pub(crate) request: TokenRequest,
     pub(crate) twist: Option<Twist>,
     pub(crate) trigger: Trigger,
+    pub(crate) leased_at: Instant,
     pub(crate) departed_at: Instant,
     pub(crate) arrives_at: Option<Instant>,
     pub(crate) decided_at: Option<Instant>,
@@ -71,7 +72,7 @@ impl Oracle {
         reply: Option<&Reply>,
         now: Instant,
     ) {
-        self.requests[number].decided_at = Some(now);
+        self.requests[number].decided_at.get_or_insert(now);
         self.requests[number].child = child.or(self.requests[number].child);
         let Request { request, twist, .. } = &self.requests[number];
         // A token that lives shorter than the one it replaces is the provider's whim.
@@ -107,7 +108,12 @@ impl Oracle {
                 // A newer token may live shorter, wherever it is heard of.
                 let need = told(&self.requests[number].request.need);
                 self.served.retain(|(_, known), _| *known != need);
+                let audience = self.requests[number].request.need.audience.to_string();
                 let access_token = serial_of(grant.access_token.expose());
+                if grant.claims.as_ref().is_some_and(|claims| !claims.audiences.contains(&audience))
+                {
+                    self.log.refused(&audience, now, now + PARKED);
+                }
                 self.ends_at.insert(access_token, now + grant.lifetime.unwrap_or_default());
                 grant.refresh_token.as_ref()
             }
@@ -157,8 +163,17 @@ impl Oracle {
         }
     }
 
+    /// Takes that the session is not told of a reply: another one launched its flight.
+    pub(crate) fn is_unheard(&mut self, machine: usize) {
+        self.told_to_wait.remove(&machine);
+        self.demanded.retain(|(at, _), _| *at != machine);
+    }
+
     /// Takes the end of a flight.
-    pub(crate) fn lands(&mut self, flight: u64, open: bool, now: Instant) {
+    pub(crate) fn lands(&mut self, flight: u64, open: bool, stray: bool, now: Instant) {
+        if stray {
+            self.log.is_unheard(flight);
+        }
         self.log.landed(flight, open, now);
     }
 
