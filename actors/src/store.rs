@@ -28,6 +28,8 @@ pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 mod due;
 pub mod embedded;
 mod fault;
+#[cfg(test)]
+mod hostile;
 mod memory;
 pub mod record;
 pub mod seal;
