@@ -28,6 +28,8 @@ mod stores_alike;
 mod stores_bench;
 #[path = "it/stores_embedded.rs"]
 mod stores_embedded;
+#[path = "it/stores_full.rs"]
+mod stores_full;
 #[path = "it/stores_harm.rs"]
 mod stores_harm;
 #[path = "it/stores_listings.rs"]

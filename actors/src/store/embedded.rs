@@ -13,7 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use self::lane::{Lane, Pen};
+use self::lane::{Lane, Pen, Urgency};
+use self::reserve::Reserve;
 use super::{Answer, Body, DuePage, IndexKey, Loaded, Mark, Row, Store, StoreError, Tombstone};
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -25,6 +26,7 @@ mod columns;
 mod journal;
 mod lane;
 mod place;
+mod reserve;
 mod rows;
 mod sql;
 
@@ -41,6 +43,7 @@ const READERS: usize = 2;
 pub struct Embedded {
     /// `None` only while the store is dropped.
     lanes: Option<Lanes>,
+    /// The writer's is the last.
     threads: Vec<JoinHandle<()>>,
     was_empty: bool,
     /// Locked for as long as the store lives: dropped after the threads have ended.
@@ -76,7 +79,9 @@ impl Embedded {
             place: Arc::clone(&place.name),
         };
 
-        let (writes, writer) = lane::writer(pen(place.writer))?;
+        // A store with a limit of its own leaves room on the disk.
+        let reserve = (bytes_max == u64::MAX).then(|| Reserve::lay(dir, clock.now()));
+        let (writes, writer) = lane::writer(pen(place.writer), reserve)?;
         let (reads, mut threads) = lane::readers(readers.into_iter().map(pen).collect())?;
         threads.push(writer);
         Ok(Self {
@@ -104,68 +109,73 @@ impl Embedded {
 /// Waits for the writes that were asked for, so that who opens the directory next finds them.
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.lanes = None;
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has said so, and has nothing more to write.
-            let _ = thread.join();
+        let writer = self.threads.pop();
+        let Some(Lanes { writes, reads }) = self.lanes.take() else { return };
+        drop(reads);
+        for reader in self.threads.drain(..) {
+            // A thread that panicked has said so, and has nothing more to do.
+            let _ = reader.join();
         }
+        drop(writes);
+        // The last connection to close moves the log into the file, which a reader may not.
+        let _ = writer.map(JoinHandle::join);
     }
 }
 
 impl Store for Embedded {
     fn create(&self, key: SessionKey, row: Row) -> Answer<'_, ()> {
-        lane::ask(self.writes(), move |rows| rows.create(&key, &row))
+        lane::ask(self.writes(), Urgency::CanWait, move |rows| rows.create(&key, &row))
     }
 
     fn load(&self, key: SessionKey) -> Answer<'_, Loaded> {
-        lane::ask(self.reads(), move |rows| rows.load(&key))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.load(&key))
     }
 
     fn begin(&self, key: SessionKey, ask: Begin) -> Answer<'_, Begun> {
-        lane::ask(self.writes(), move |rows| rows.begin(&key, &ask))
+        lane::ask(self.writes(), Urgency::CanWait, move |rows| rows.begin(&key, &ask))
     }
 
     fn commit(&self, key: SessionKey, commit: Commit, body: Body) -> Answer<'_, Verdict> {
-        lane::ask(self.writes(), move |rows| rows.commit(&key, &commit, &body))
+        lane::ask(self.writes(), Urgency::CannotWait, move |rows| rows.commit(&key, &commit, &body))
     }
 
     fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>> {
-        lane::ask(self.writes(), move |rows| rows.end(&key, reason))
+        lane::ask(self.writes(), Urgency::CannotWait, move |rows| rows.end(&key, reason))
     }
 
     fn engrave(&self, key: SessionKey, words: Vec<u8>) -> Answer<'_, ()> {
-        lane::ask(self.writes(), move |rows| rows.engrave(&key, &words))
+        lane::ask(self.writes(), Urgency::CanWait, move |rows| rows.engrave(&key, &words))
     }
 
     fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>> {
-        lane::ask(self.reads(), move |rows| rows.tombstone(&first, &last))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.tombstone(&first, &last))
     }
 
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
-        lane::ask(self.reads(), move |rows| rows.due(until, after, limit))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.due(until, after, limit))
     }
 
     fn in_doubt(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
-        lane::ask(self.reads(), move |rows| rows.in_doubt(after, limit))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.in_doubt(after, limit))
     }
 
     fn find(&self, by: IndexKey) -> Answer<'_, Vec<SessionKey>> {
-        lane::ask(self.reads(), move |rows| rows.find(by))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.find(by))
     }
 
     fn list(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
-        lane::ask(self.reads(), move |rows| rows.list(after, limit))
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.list(after, limit))
     }
 
     fn count(&self) -> Answer<'_, u64> {
-        lane::ask(self.reads(), |rows| rows.count())
+        lane::ask(self.reads(), Urgency::CanWait, |rows| rows.count())
     }
 
     fn purge(&self, limit: usize) -> Answer<'_, usize> {
-        lane::ask(self.writes(), move |rows| rows.purge(limit))
+        lane::ask(self.writes(), Urgency::CanWait, move |rows| rows.purge(limit))
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        lane::ask(self.writes(), |rows| rows.ping())
+        lane::ask(self.writes(), Urgency::CanWait, |rows| rows.ping())
     }
 }

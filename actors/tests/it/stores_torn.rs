@@ -95,6 +95,7 @@ async fn images() -> (Image, Image) {
     vault.end(key(OVER), ENDED).await.expect("ended");
     let killed = Image::of(dir.path());
     drop(vault);
+    assert!(!dir.path().join(LOG).exists(), "a store that was closed has no log");
     (killed, Image::of(dir.path()))
 }
 
@@ -164,8 +165,8 @@ async fn l2_no_damage_to_any_file_loses_a_saved_session_in_silence() {
     let (killed, closed) = images().await;
     let mut dice = Dice(1);
     for (state, image, names, times) in [
-        ("killed", &killed, &[STORE, LOG, INDEX, RING][..], 40),
-        ("closed", &closed, &[STORE, RING][..], 40),
+        ("killed", &killed, &[STORE, LOG, INDEX, RING][..], 25),
+        ("closed", &closed, &[STORE, RING][..], 25),
     ] {
         let dir = image.laid_out();
         judge(dir.path(), state).await.expect("undamaged it opens");

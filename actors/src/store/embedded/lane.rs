@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::reserve::Reserve;
 use super::rows::Rows;
 use super::sql;
 use crate::clock::Clock;
@@ -32,6 +33,15 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The way to one kind of thread.
 pub(super) struct Lane(mpsc::Sender<Box<dyn Job>>);
 
+/// Whether a write may use the room that is set aside for a full disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// It can be asked for again when there is room.
+    CanWait,
+    /// A logout, or a token whose predecessor is spent.
+    CannotWait,
+}
+
 /// What a thread works with.
 pub(super) struct Pen {
     pub(super) connection: Connection,
@@ -47,12 +57,13 @@ pub(super) struct Pen {
 /// The work may be done twice where the first transaction was lost, never after it was committed.
 pub(super) fn ask<'a, T: Send + 'static>(
     lane: Option<&'a Lane>,
+    urgency: Urgency,
     work: impl FnMut(&Rows<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> Answer<'a, T> {
     Box::pin(async move {
         let Lane(queue) = lane.ok_or(StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Task { work, outcome: None, reply });
+        let job: Box<dyn Job> = Box::new(Task { work, urgency, outcome: None, reply });
         match timeout(QUEUE_WAIT_MAX, queue.send(job)).await {
             Err(_) => {
                 return Err(StoreError::Busy { why: "its queue is full" });
@@ -69,13 +80,16 @@ pub(super) fn ask<'a, T: Send + 'static>(
 }
 
 /// Starts the thread that writes.
-pub(super) fn writer(pen: Pen) -> Result<(Lane, JoinHandle<()>), StoreError> {
+pub(super) fn writer(
+    pen: Pen,
+    mut reserve: Option<Reserve>,
+) -> Result<(Lane, JoinHandle<()>), StoreError> {
     let (queue, mut jobs) = mpsc::channel(QUEUE_MAX);
     let thread = spawn("store-writer", Arc::clone(&pen.place), move || {
         let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP_MAX);
         // Each job that waits when a transaction starts is part of it.
         while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-            pen.settle(&mut group);
+            pen.settle(&mut group, reserve.as_mut());
         }
     })?;
     Ok((Lane(queue), thread))
@@ -120,19 +134,39 @@ impl Pen {
     }
 
     /// Does all jobs of a group and answers each.
-    fn settle(&self, group: &mut Vec<Box<dyn Job>>) {
+    fn settle(&self, group: &mut Vec<Box<dyn Job>>, mut reserve: Option<&mut Reserve>) {
+        if reserve.as_mut().is_some_and(|reserve| reserve.is_gone(self.clock.now())) {
+            self.turn_away(group);
+        }
         match self.together(group) {
-            // A full disk can still take a logout, which needs no room, or one small write after
-            // the log was emptied: each is judged alone.
+            // A full disk can still take one small write after the log was emptied: each is
+            // judged alone. Where it cannot, the reserve is for those that cannot wait.
             Err(StoreError::Full { .. }) => {
                 self.make_room();
                 for mut job in group.drain(..) {
-                    let outcome = self.together(std::slice::from_mut(&mut job));
+                    let mut outcome = self.together(std::slice::from_mut(&mut job));
+                    if matches!(outcome, Err(StoreError::Full { .. }))
+                        && job.urgency() == Urgency::CannotWait
+                        && let Some(reserve) = reserve.as_mut()
+                    {
+                        reserve.give_up(self.clock.now());
+                        self.make_room();
+                        outcome = self.together(std::slice::from_mut(&mut job));
+                    }
                     job.answer(outcome);
                 }
             }
             outcome => group.drain(..).for_each(|job| job.answer(outcome.clone())),
         }
+    }
+
+    /// Answers the jobs that can wait for room.
+    fn turn_away(&self, group: &mut Vec<Box<dyn Job>>) {
+        let (waiting, urgent): (Vec<_>, Vec<_>) =
+            group.drain(..).partition(|job| job.urgency() == Urgency::CanWait);
+        let full = StoreError::Full { place: Arc::clone(&self.place) };
+        waiting.into_iter().for_each(|job| job.answer(Err(full.clone())));
+        *group = urgent;
     }
 
     /// Does `jobs` in one transaction; an error is everybody's.
@@ -177,6 +211,9 @@ trait Job: Send {
     /// Does it, and keeps what came of it.
     fn run(&mut self, rows: &Rows<'_>);
 
+    /// Tells whether it may use the room that is set aside.
+    fn urgency(&self) -> Urgency;
+
     /// Returns what went wrong, if it did.
     fn fault(&self) -> Option<StoreError>;
 
@@ -186,6 +223,7 @@ trait Job: Send {
 
 struct Task<T, W> {
     work: W,
+    urgency: Urgency,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -197,6 +235,10 @@ where
 {
     fn run(&mut self, rows: &Rows<'_>) {
         self.outcome = Some((self.work)(rows));
+    }
+
+    fn urgency(&self) -> Urgency {
+        self.urgency
     }
 
     fn fault(&self) -> Option<StoreError> {
