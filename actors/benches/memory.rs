@@ -74,7 +74,6 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["fill", dir, sessions] => run(fill(Path::new(dir), number(sessions))),
         ["walk", dir, sessions] => run(walk(Path::new(dir), number(sessions))),
         [] => compare(MANY),
         [sessions] => compare(number(sessions)),
@@ -98,7 +97,6 @@ fn compare(many: u64) -> ExitCode {
     assert!(many > FEW, "at least {FEW} sessions are needed");
     let [few_bytes, many_bytes] = [FEW, many].map(|sessions| {
         let dir = tempfile::tempdir().expect("a directory");
-        child("fill", dir.path(), sessions);
         let stations = Stations::read(&child("walk", dir.path(), sessions));
         stations.tell(sessions);
         stations
@@ -132,8 +130,9 @@ fn child(part: &str, dir: &Path, sessions: u64) -> String {
 
 // === the parts ===
 
-async fn fill(dir: &Path, sessions: u64) {
-    let (clock, _hand) = Clock::manual();
+/// Fills the store by the clock of the process that reads it: moments of another boot are unknown.
+/// What the writing leaves behind in memory is the same for each store.
+async fn fill(dir: &Path, clock: &Clock, sessions: u64) {
     let vault = Vault::embedded(dir, clock.clone()).expect("the store opens");
     for first in (0..sessions).step_by(WRITERS as usize) {
         let writes: Vec<_> = (first..sessions.min(first + WRITERS))
@@ -154,6 +153,7 @@ async fn fill(dir: &Path, sessions: u64) {
 
 async fn walk(dir: &Path, sessions: u64) {
     let (clock, hand) = Clock::manual();
+    fill(dir, &clock, sessions).await;
     let tokenward = framework(dir, clock).await;
     // The due index has been read once when a session of it could have been woken.
     tokio::time::sleep(Duration::from_secs(2)).await;
