@@ -14,6 +14,7 @@ mod it {
     mod stories_machines;
     mod stories_margins;
     mod stories_right_token;
+    mod stories_rules;
     mod stories_step_up;
     mod tell;
     mod vectors;

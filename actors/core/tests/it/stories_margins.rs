@@ -84,3 +84,28 @@ fn l6_without_a_refresh_token_a_token_is_all_there_is() {
         ",
     );
 }
+
+#[test]
+fn l6_a_token_that_is_born_too_short_is_not_asked_for_in_a_loop() {
+    tell(
+        "
+        0s     | provider always: lives 0s          |
+        0s     | #1 wants A                         | lease; ask A with r0; save r1; #1 told unusable(lifetime_too_short)
+        5s     | #2 wants A                         | #2 told unusable(lifetime_too_short)
+        70s    | #3 wants A                         | lease; ask A with r1; save r2; #3 told unusable(lifetime_too_short)
+        80s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l4_nobody_is_sent_away_because_another_audience_came_first() {
+    tell(
+        "
+        0s     | provider always: late 6s           |
+        0s     | #1 wants A                         |
+        0s     | #2 wants B                         | lease; ask A with r0; save r1; #1 gets A.1; lease; ask B with r1; save r2; #2 gets B.2
+        20s    |                                    |
+        ",
+    );
+}

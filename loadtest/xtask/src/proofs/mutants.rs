@@ -24,9 +24,9 @@ const WORKSHOPS_MAX: usize = 4;
 /// Which breakages are tried.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Tries only those whose name, file or law contains this text
-    #[arg(long, value_name = "PATTERN")]
-    only: Option<String>,
+    /// Tries only those whose name, file or law contains one of these texts
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// What became of one breakage.
@@ -42,7 +42,9 @@ struct Row {
 /// `Missed` when one was not caught, does not compile, or its text is not where it should be.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let all = list::all()?;
-    let wanted = |mutant: &&Mutant| options.only.as_ref().is_none_or(|only| mutant.is_about(only));
+    let only = &options.only;
+    let wanted =
+        |mutant: &&Mutant| only.is_empty() || only.iter().any(|text| mutant.is_about(text));
     let chosen: Vec<&'static Mutant> = all.iter().filter(wanted).collect();
     if chosen.is_empty() {
         return Err(Failure::Unavailable("no breakage is about that; try a law: L3".to_owned()));

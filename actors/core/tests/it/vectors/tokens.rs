@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokenward_core::grant::{AccessClaims, Grant};
+use tokenward_core::grant::{AccessClaims, Grant, Malformed};
 use tokenward_core::name::{Epoch, WaiterId};
 use tokenward_core::policy::{AudiencePolicy, Margins, Policies};
 use tokenward_core::secret::{AccessToken, IdToken, RefreshToken};
@@ -64,27 +64,9 @@ pub(crate) fn upsert(input: &Value) -> Option<Value> {
     let target = if named.is_null() { primary.audience.clone() } else { audience(named) };
     let need = Need { audience: target, scopes: asked };
     let before = session(&input["session"], &primary);
-    let response = &input["response"];
     let now = instant(&input["now"]);
-    if response["access_token"].as_str().is_none_or(str::is_empty) {
-        // What makes it malformed is read from the bytes.
-        return None;
-    }
-    let grant = grant(response);
-    let (mut after, turn) = rotation::turn(&before, &need, &grant, Epoch(2), now);
-    let replaced = turn == Turn::SubjectChanged;
-    if replaced {
-        // Nothing of the old session goes over into the one of the new sign-in.
-        let subject = grant.claims.as_ref().and_then(|claims| claims.subject.clone()).unwrap();
-        let issuer = grant.claims.as_ref().and_then(|claims| claims.issuer.clone());
-        let fresh = Snapshot::new(
-            issuer.map_or(after.provider.clone(), Into::into),
-            subject.as_str().into(),
-            primary.audience.clone(),
-            after.refresh_token.clone(),
-        );
-        after = rotation::turn(&fresh, &need, &grant, Epoch(1), now).0;
-    }
+    let grant = grant(&input["response"]);
+    let (after, replaced) = answered(&before, &need, &primary, &grant, now);
     let lasting = Margins { refresh_ahead: Duration::ZERO, serve: Duration::ZERO };
     let hit = snapshot::lookup(&after.entries, &primary.audience, &primary.scopes, lasting, now);
     let primary_token = match hit {
@@ -120,6 +102,34 @@ pub(crate) fn upsert(input: &Value) -> Option<Value> {
     }))
 }
 
+/// Returns the session after the answer, and whether it is that of a new sign-in.
+fn answered(
+    before: &Snapshot,
+    need: &Need,
+    primary: &Need,
+    grant: &Grant,
+    now: Instant,
+) -> (Snapshot, bool) {
+    if grant.access_token.expose().is_empty() {
+        let refresh_token = grant.refresh_token.clone();
+        let malformed = Malformed { refresh_token, why: "no access_token" };
+        return (rotation::salvage(before, &malformed), false);
+    }
+    let (after, turn) = rotation::turn(before, need, grant, Epoch(2), now);
+    if turn != Turn::SubjectChanged {
+        return (after, false);
+    }
+    // Nothing of the old session goes over into the one of the new sign-in.
+    let claims = grant.claims.clone().unwrap_or_default();
+    let fresh = Snapshot::new(
+        claims.issuer.map_or(after.provider, Into::into),
+        claims.subject.map_or(after.subject, Into::into),
+        primary.audience.clone(),
+        after.refresh_token,
+    );
+    (rotation::turn(&fresh, need, grant, Epoch(1), now).0, true)
+}
+
 fn session(value: &Value, primary: &Need) -> Snapshot {
     let first = &value["primary"];
     let subject = value["user"]["sub"].as_str().unwrap_or("u1");
@@ -139,7 +149,7 @@ fn session(value: &Value, primary: &Need) -> Snapshot {
 fn grant(value: &Value) -> Grant {
     let claims = &value["claims"];
     Grant {
-        access_token: AccessToken::new(value["access_token"].as_str().unwrap()),
+        access_token: AccessToken::new(value["access_token"].as_str().unwrap_or_default()),
         lifetime: span(&value["expires_in"]),
         granted: (!value["scope"].is_null()).then(|| scopes(&value["scope"])),
         refresh_token: value["refresh_token"].as_str().map(RefreshToken::new),
