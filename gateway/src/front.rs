@@ -21,9 +21,6 @@ use crate::identify::{self, Caller, OwnOrigin};
 use crate::pages::Trouble;
 use crate::{logout, origin, session, sign_in};
 
-/// The largest body that these endpoints read: a logout token is a few kilobytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-
 /// What the endpoints share.
 pub struct Front {
     config: ArcSwap<Config>,
@@ -53,7 +50,8 @@ impl Front {
             .route(&at("/events"), get(events::events))
             .method_not_allowed_fallback(wrong_method)
             .fallback(not_found)
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            // The door has read and bounded the body already.
+            .layer(DefaultBodyLimit::disable())
             .layer(map_response(guarded))
             .with_state(Arc::clone(self))
     }
@@ -99,7 +97,7 @@ impl Front {
     pub(crate) fn session_of(&self, headers: &HeaderMap) -> Option<SessionKey> {
         match identify::identify(headers, &self.config().session.cookie) {
             Caller::Program(key) | Caller::Browser(key) => Some(key),
-            Caller::Nobody | Caller::Stranger => None,
+            Caller::Nobody | Caller::Stranger | Caller::Two => None,
         }
     }
 
@@ -152,17 +150,22 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Adds what every reply of ours carries: nothing of it may be kept, sniffed or passed on in a
-/// Referer, because addresses here hold codes.
+/// Adds what every reply of ours carries: nothing of it may be kept, sniffed, framed or passed on
+/// in a Referer, because addresses here hold codes. A page has a policy of its own.
 async fn guarded(mut reply: Response) -> Response {
     let headers = reply.headers_mut();
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::REFERRER_POLICY, NO_REFERRER);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(RESOURCE_POLICY, SAME_ORIGIN);
+    headers.insert(header::X_FRAME_OPTIONS, DENY);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     reply
 }
 
+const DENY: HeaderValue = HeaderValue::from_static("DENY");
+const NOTHING: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 

@@ -18,6 +18,9 @@ pub enum Caller {
     Browser(SessionKey),
     /// When a bearer credential was sent that is no session handle.
     Stranger,
+    /// When cookies of one name carry two handles: one of them was put there by another host of
+    /// the domain, and nobody can tell which.
+    Two,
 }
 
 /// Finds the session handle of a request; a bearer credential goes before a cookie.
@@ -28,13 +31,18 @@ pub fn identify(headers: &HeaderMap, cookie: &str) -> Caller {
         return SessionHandle::parse(bearer)
             .map_or(Caller::Stranger, |handle| Caller::Program(handle.key()));
     }
-    headers
+    let mut keys = headers
         .get_all(header::COOKIE)
         .into_iter()
         .flat_map(|value| pairs(value.as_bytes()))
         .filter_map(|pair| named(pair, cookie))
-        .find_map(|value| SessionHandle::parse(value).ok())
-        .map_or(Caller::Nobody, |handle| Caller::Browser(handle.key()))
+        .filter_map(|value| SessionHandle::parse(value).ok())
+        .map(|handle| handle.key());
+    match keys.next() {
+        None => Caller::Nobody,
+        Some(key) if keys.all(|other| other == key) => Caller::Browser(key),
+        Some(_) => Caller::Two,
+    }
 }
 
 /// Splits a Cookie header into its pairs.

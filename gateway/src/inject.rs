@@ -136,10 +136,12 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, cookie: &str) {
     }
 }
 
-/// Reports whether a cookie pair, or a Set-Cookie value, names a cookie of ours.
+/// Reports whether a cookie pair, or a Set-Cookie value, names a cookie of ours. Some browsers send
+/// a cookie that was set without a name by its value alone.
 fn is_ours(pair: &[u8], cookie: &str) -> bool {
-    pair.trim_ascii_start()
-        .strip_prefix(cookie.as_bytes())
+    let pair = pair.trim_ascii_start();
+    let pair = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii_start();
+    pair.strip_prefix(cookie.as_bytes())
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'=' | b'-' | b' ' | b'\t' | b';')))
 }
 

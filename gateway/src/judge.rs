@@ -3,6 +3,8 @@
 //! hyper refuses what no server could read. Here goes what servers read differently: it is
 //! refused, never repaired, because a proxy in front may have read it the other way.
 
+use std::net::Ipv6Addr;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 
@@ -88,7 +90,7 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     }
     let named = named.map(HeaderValue::to_str).transpose();
     let named = named.map_err(|_| Refusal::Ambiguous("The Host header is not plain text."))?;
-    if named.is_some_and(|host| !host.bytes().all(is_host_byte)) {
+    if named.is_some_and(|host| !host.is_empty() && !is_host(host)) {
         return Err(Refusal::Ambiguous("The Host header is no host."));
     }
     let target = head.uri.authority().map(http::uri::Authority::as_str);
@@ -96,8 +98,12 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
         (Some(target), Some(named)) if !target.eq_ignore_ascii_case(named) => {
             Err(Refusal::Ambiguous("The request target and the Host header name two hosts."))
         }
-        (Some(target), _) if target.contains('@') => {
-            Err(Refusal::Ambiguous("The request target holds credentials."))
+        // Whatever the target says (RFC 9112 §3.2); HTTP/2 has no need of it.
+        (Some(_), None) if head.version == Version::HTTP_11 => {
+            Err(Refusal::Ambiguous("The request has no Host header."))
+        }
+        (Some(target), _) if !is_host(target) => {
+            Err(Refusal::Ambiguous("The host in the request target is no host."))
         }
         (Some(host), _) => Ok(host),
         (None, Some("")) => Err(Refusal::Ambiguous("The Host header is empty.")),
@@ -108,8 +114,24 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     }
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte)
+/// Reports whether a text is one host with at most one port (RFC 3986 §3.2.2, without the escapes
+/// and the marks that no name in the DNS has).
+pub(crate) fn is_host(text: &str) -> bool {
+    let (is_name, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (is_name(name), rest)
+        }
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    is_name && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_letter)
 }
 
 fn lists(value: &HeaderValue, wanted: &[u8]) -> bool {
@@ -117,4 +139,23 @@ fn lists(value: &HeaderValue, wanted: &[u8]) -> bool {
         .as_bytes()
         .split(|byte| *byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_one_name_and_one_port_at_most() {
+        for good in ["x", "a.example", "A.example.:8443", "10.0.0.1:80", "[::1]", "[::1]:80", "a_b"]
+        {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in [
+            "", ":80", "a:", "a:x", "a:80:90", "a:+80", "a:65536", "a b", "a/b", "a@b", "a%2eb",
+            "a,b", "a;b", "a\\b", "[::1", "[::1]x", "[::1]x]", "[::1]:", "[x]", "[]", "é",
+        ] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
     if below(&live.config.prefix, &settled) {
         return Ok(Way::Control);
     }
-    let route = live.table.find(host, &settled).ok_or(Refusal::NoRoute)?;
+    let route = live.table.find(host, &settled).map_err(Refusal::Astray)?;
     let target = route
         .target(&head.uri, &settled)
         .ok_or(Refusal::Upstream(forward::UpstreamFault::Target))?;
@@ -89,6 +89,11 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
         (None, _) => None,
         (Some(_), Caller::Browser(key) | Caller::Program(key)) => Some(key),
         (Some(_), Caller::Nobody) => return Err(Refusal::NotSignedIn),
+        (Some(_), Caller::Two) => {
+            return Err(Refusal::Ambiguous(
+                "The request names two sessions in cookies of one name.",
+            ));
+        }
         (Some(_), Caller::Stranger) => return Err(Refusal::Stranger),
     };
     Ok(Way::Upstream(UpstreamWay { route, target, session, opens_socket }))

@@ -14,6 +14,7 @@ use crate::config::StepUp;
 use crate::forward::{ReplyBody, UpstreamFault};
 use crate::path::PathFault;
 use crate::problem::Problem;
+use crate::route::Astray;
 
 /// Why a request is not answered by its upstream.
 #[derive(Debug)]
@@ -38,10 +39,12 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
     /// When nobody signed in.
     NotSignedIn,
-    /// When no route serves the host and path.
-    NoRoute,
+    /// When no route serves the host and path, or more than one.
+    Astray(Astray),
     /// When the path has two readings.
     Path(PathFault),
+    /// When the body of a request to the control room took too long.
+    SlowBody,
     /// When the bearer credential is no session handle.
     Stranger,
     /// When the upstream gave no answer.
@@ -119,13 +122,7 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
     match refusal {
         Refusal::Access(error) => access(error, asked),
         Refusal::Ambiguous(why) => bad(why),
-        Refusal::BodyTooLarge => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "Body too large",
-            "The request body is longer than this route allows.",
-        )
-        .header(header::CONNECTION, CLOSE),
+        Refusal::BodyTooLarge => beyond(&BODY_TOO_LARGE),
         Refusal::BrokenBody => bad("The request body broke off or was not framed correctly."),
         Refusal::ControlFailed => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -139,13 +136,7 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
             "Cross-site request refused",
             "A page of another origin sent this request with your session's cookie.",
         ),
-        Refusal::HeaderTooLarge => Problem::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "header_too_large",
-            "Header too large",
-            "The request's headers are longer than the gateway allows.",
-        )
-        .header(header::CONNECTION, CLOSE),
+        Refusal::HeaderTooLarge => beyond(&HEADER_TOO_LARGE),
         Refusal::Loop => Problem::new(
             StatusCode::LOOP_DETECTED,
             "loop",
@@ -154,21 +145,54 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
         ),
         Refusal::MethodNotAllowed => method_not_allowed(),
         Refusal::NotSignedIn => login_required("Nobody is signed in.", CHALLENGE),
-        Refusal::NoRoute => Problem::new(
+        Refusal::Astray(Astray::NoRoute) => Problem::new(
             StatusCode::NOT_FOUND,
             "no_route",
             "No route",
             "No route of the gateway serves this host and path.",
         ),
+        Refusal::Astray(Astray::TwoRoutes) => bad(
+            "The request is refused because servers that read its path leniently would serve it by \
+             another route.",
+        ),
         Refusal::Path(fault) => {
             bad(&format!("The request is refused because {fault}, which servers read differently."))
         }
+        Refusal::SlowBody => beyond(&SLOW_BODY),
         Refusal::Stranger => login_required(
             "The bearer credential is not a session handle of this gateway.",
             CHALLENGE_INVALID,
         ),
         Refusal::Upstream(fault) => upstream(&fault),
     }
+}
+
+/// A bound that a request went beyond: status, code, title and sentence.
+type Bound = (StatusCode, &'static str, &'static str, &'static str);
+
+const BODY_TOO_LARGE: Bound = (
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "body_too_large",
+    "Body too large",
+    "The request body is longer than is taken here.",
+);
+
+const HEADER_TOO_LARGE: Bound = (
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "header_too_large",
+    "Header too large",
+    "The request's headers are longer than the gateway allows.",
+);
+
+const SLOW_BODY: Bound = (
+    StatusCode::REQUEST_TIMEOUT,
+    "body_too_slow",
+    "Body too slow",
+    "The request body did not come whole in time.",
+);
+
+fn beyond((status, error, title, detail): &Bound) -> Problem {
+    Problem::new(*status, error, title, *detail).header(header::CONNECTION, CLOSE)
 }
 
 fn bad(detail: &str) -> Problem {

@@ -3,6 +3,10 @@
 //! A prefix ends where a segment ends: `/api` serves `/api` and `/api/x`, never `/apix`. An exact
 //! host goes before a wildcard, a longer wildcard before a shorter one, and routes without a host
 //! come last; within one host the longest path wins.
+//!
+//! Where a server that reads paths more leniently than we do would find a rule that goes before
+//! the one found here, the request is for neither: one rule's access token must not be what
+//! another rule's API is opened with.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,6 +16,7 @@ use http::uri::{PathAndQuery, Uri};
 
 use crate::config::{HostPattern, RouteConfig};
 use crate::forward::Upstream;
+use crate::path::resembles;
 
 /// One rule, with everything about it that is the same for every request.
 #[derive(Debug)]
@@ -22,6 +27,15 @@ pub struct Route {
     pub config: RouteConfig,
     /// Where its requests go.
     pub upstream: Arc<Upstream>,
+}
+
+/// Why a host and path lead to no upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Astray {
+    /// When no rule serves them.
+    NoRoute,
+    /// When a lenient server would serve the path by another rule than a strict one.
+    TwoRoutes,
 }
 
 /// All rules of one configuration.
@@ -69,12 +83,22 @@ impl RouteTable {
     }
 
     /// Finds the rule for a settled `path` at `host` (with or without a port).
-    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
-        let host = if self.by_host { without_port(host) } else { "" };
-        self.groups
-            .iter()
-            .filter(|group| group.host.as_ref().is_none_or(|pattern| fits(pattern, host)))
-            .find_map(|group| group.routes.iter().find(|route| below(&route.config.path, path)))
+    ///
+    /// # Errors
+    /// Says whether no rule serves them, or more than one.
+    pub fn find(&self, host: &str, path: &str) -> Result<&Arc<Route>, Astray> {
+        let host = if self.by_host { name_of(host) } else { "" };
+        let fitting =
+            |group: &&Group| group.host.as_ref().is_none_or(|pattern| fits(pattern, host));
+        for route in self.groups.iter().filter(fitting).flat_map(|group| &group.routes) {
+            if below(&route.config.path, path) {
+                return Ok(route);
+            }
+            if resembles(&route.config.path, path) {
+                return Err(Astray::TwoRoutes);
+            }
+        }
+        Err(Astray::NoRoute)
     }
 
     /// Returns the rules in the order of the file.
@@ -123,6 +147,12 @@ pub(crate) fn without_port(authority: &str) -> &str {
         Some(colon) if !authority.ends_with(']') => &authority[..colon],
         Some(_) | None => authority,
     }
+}
+
+/// Returns the name of a host: without its port, and without the dot that makes it a full one.
+fn name_of(host: &str) -> &str {
+    let name = without_port(host);
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn fits(pattern: &HostPattern, host: &str) -> bool {
@@ -183,6 +213,7 @@ mod tests {
             ("x", "/apix", "/"),
             ("a.example", "/api/x", "a.example/api"),
             ("A.Example:8443", "/api/x", "a.example/api"),
+            ("a.example.:8443", "/api/x", "a.example/api"),
             ("a.example", "/other", "*.example/"),
             ("c.b.example", "/other", "*.b.example/"),
             ("b.example", "/other", "*.example/"),
@@ -190,7 +221,29 @@ mod tests {
             ("[::1]:80", "/other", "/"),
         ] {
             let found = table.find(host, path).map(|route| route.config.name.to_string());
-            assert_eq!(found.as_deref(), Some(expected), "{host} {path}");
+            assert_eq!(found.as_deref(), Ok(expected), "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn l5_a_path_that_a_lenient_server_reads_as_another_rules_is_nobodys() {
+        let table = table(
+            "[[route]]\npath = \"/\"\nupstream = \"http://localhost\"\n\
+             [[route]]\npath = \"/pay/\"\nupstream = \"http://localhost\"\n\
+             [[route]]\nhost = \"a.example\"\npath = \"/in/\"\nupstream = \"http://localhost\"\n",
+        );
+        for (host, path, expected) in [
+            ("x", "/pay/x", Ok("/pay/")),
+            ("x", "/pay/X;v=1/Y.", Ok("/pay/")),
+            ("x", "/payx", Ok("/")),
+            ("x", "/Pay/x", Err(Astray::TwoRoutes)),
+            ("x", "/pay;v=1/x", Err(Astray::TwoRoutes)),
+            ("x", "/pay./x", Err(Astray::TwoRoutes)),
+            ("x", "/In/x", Ok("/")),
+            ("a.example", "/In/x", Err(Astray::TwoRoutes)),
+        ] {
+            let found = table.find(host, path).map(|route| &*route.config.name);
+            assert_eq!(found, expected, "{host} {path}");
         }
     }
 

@@ -23,6 +23,7 @@ use crate::config;
 use crate::front::Front;
 use crate::identify::{self, Caller};
 use crate::pages::Trouble;
+use crate::path;
 use crate::route::below;
 use crate::session::store_trouble;
 
@@ -53,6 +54,13 @@ pub(crate) struct Returned {
     iss: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
+}
+
+impl From<Returned> for Callback {
+    fn from(returned: Returned) -> Self {
+        let Returned { code, state, iss: issuer, error, error_description: description } = returned;
+        Self { code, state, issuer, error, description }
+    }
 }
 
 /// What the provider is asked for.
@@ -173,8 +181,7 @@ async fn arrive(
     let (pending, age) = known.ok_or_else(|| failure::unknown(&config.prefix))?;
     let again =
         |trouble: Trouble| failure::with_way_back(trouble, &config.prefix, &pending.return_to);
-    let Returned { code, state, iss: issuer, error, error_description: description } = returned;
-    let callback = Callback { code, state, issuer, error, description };
+    let callback = Callback::from(returned);
     let provider = front.tokenward().provider();
     // Known since the departure; where this process started only since, it is fetched anew.
     let metadata =
@@ -254,10 +261,16 @@ fn plan(front: &Front, wanted: Option<&str>) -> Result<Plan, Trouble> {
     Ok(Plan { audiences: known.into_iter().map(|(audience, _)| audience).collect(), asked, kept })
 }
 
-/// Returns the checked path, or the start page where it would lead back into a sign-in.
-fn own_path<'a>(prefix: &str, asked: &'a str) -> &'a str {
-    let path = return_path(asked);
-    if below(prefix, path.split(['?', '#']).next().unwrap_or(path)) { "/" } else { path }
+/// Returns the checked path, or the start page where it would lead back into a sign-in, or to what
+/// the gateway refuses.
+pub(crate) fn own_path<'a>(prefix: &str, asked: &'a str) -> &'a str {
+    let place = return_path(asked);
+    let path = place.split(['?', '#']).next().unwrap_or(place);
+    let path = utf8_percent_encode(path, CONTROLS).to_string();
+    match path::settle(&path) {
+        Ok(settled) if !below(prefix, &settled) => place,
+        Ok(_) | Err(_) => "/",
+    }
 }
 
 /// Draws `state`, `nonce` and the PKCE secret: 256 bits each, as RFC 7636 §4.1 wants of the last.
@@ -271,7 +284,7 @@ fn secrets() -> Result<[String; 3], Trouble> {
 }
 
 /// Redirects; what is no ASCII in `place` is escaped.
-fn moved(status: StatusCode, place: &str) -> Response {
+pub(crate) fn moved(status: StatusCode, place: &str) -> Response {
     let mut reply = status.into_response();
     let place = utf8_percent_encode(place, CONTROLS).to_string();
     if let Ok(place) = HeaderValue::try_from(place) {

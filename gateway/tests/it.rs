@@ -4,6 +4,7 @@
 
 mod it {
     mod admin;
+    mod attacks;
     mod cli;
     mod config;
     mod desk;
@@ -13,11 +14,13 @@ mod it {
     mod logout;
     mod played;
     mod protocols;
+    mod readings;
     mod sign_in;
     mod smuggling;
     mod streams;
     mod streams_ended;
     mod upstreams;
     mod vectors;
+    mod wire;
     mod world;
 }

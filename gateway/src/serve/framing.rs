@@ -9,7 +9,7 @@
 
 /// Follows one connection's requests.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     state: State,
     head: Head,
     /// The beginning of a line whose end has not come yet.
@@ -18,7 +18,7 @@ pub(super) struct Framing {
 
 /// What the watch found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(crate) enum Sight {
     /// When everything so far has one reading.
     Clear,
     /// When the connection speaks HTTP/2, whose framing has one reading only.
@@ -57,7 +57,7 @@ struct Head {
 const CARRY_MAX: usize = 128;
 
 impl Framing {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::RequestLine, head: Head::default(), carry: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl Framing {
     }
 
     /// Looks at the bytes that have just come.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Sight {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Sight {
         while !bytes.is_empty() {
             match self.state {
                 State::Off => return Sight::Clear,
@@ -112,14 +112,16 @@ impl Framing {
 
     fn whole_line(&mut self, line: &[u8]) -> Sight {
         if self.carry.is_empty() {
-            return self.line(line.strip_suffix(b"\r").unwrap_or(line));
+            // Cut as one that came in pieces is, so that the pieces make no difference.
+            return self.line(&line[..line.len().min(CARRY_MAX)]);
         }
         self.carry(line);
         let carried = std::mem::take(&mut self.carry);
-        self.line(carried.strip_suffix(b"\r").unwrap_or(&carried))
+        self.line(&carried)
     }
 
-    fn line(&mut self, line: &[u8]) -> Sight {
+    fn line(&mut self, whole: &[u8]) -> Sight {
+        let line = whole.strip_suffix(b"\r").unwrap_or(whole);
         match self.state {
             State::RequestLine => {
                 // Empty lines before a request are skipped (RFC 9112 §2.2).
@@ -135,8 +137,15 @@ impl Framing {
             }
             State::Headers if line.is_empty() => self.end_of_head(),
             State::Headers => {
-                self.head.note(line);
+                self.head.note(whole);
                 Sight::Clear
+            }
+            // Between chunks a line ends with both characters for hyper, and one whose end was cut
+            // off may have had the end of its number there.
+            State::ChunkSize | State::Trailers
+                if line.len() == whole.len() || whole.len() == CARRY_MAX =>
+            {
+                Sight::Lost
             }
             State::ChunkSize => self.chunk(line),
             State::Trailers => {
@@ -189,14 +198,17 @@ impl Framing {
 }
 
 impl Head {
-    fn note(&mut self, line: &[u8]) {
+    fn note(&mut self, whole: &[u8]) {
+        let line = whole.strip_suffix(b"\r").unwrap_or(whole);
         // Most lines are told apart by their first letter.
         match line[0] | 0x20 {
             b'c' => {
                 if let Some(value) = value_of(line, b"content-length") {
                     self.lengths += 1;
-                    self.length =
-                        std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                    // A number whose end was cut off is none.
+                    let value = (whole.len() < CARRY_MAX).then_some(value);
+                    let digits = value.and_then(|value| std::str::from_utf8(value).ok());
+                    self.length = digits.and_then(|digits| digits.parse().ok());
                 }
             }
             b't' => self.codings += u32::from(value_of(line, b"transfer-encoding").is_some()),
@@ -238,6 +250,11 @@ mod tests {
         let twice = Sight::Smuggling("Content-Length is there twice");
         let both = Sight::Smuggling("Content-Length and Transfer-Encoding are both there");
         let codings = Sight::Smuggling("Transfer-Encoding is there twice");
+        // A number that does not fit what is kept of a line is not taken for its beginning.
+        let zeros = "0".repeat(CARRY_MAX);
+        let chunk_of_zeros =
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{zeros}3\r\n");
+        let length_of_zeros = format!("POST / HTTP/1.1\r\nContent-Length: {zeros}3\r\n\r\nabc");
         for (bytes, expected) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Sight::Clear),
             ("\r\n\nGET / HTTP/1.1\nHost: a\n\n", Sight::Clear),
@@ -268,6 +285,10 @@ mod tests {
                 twice,
             ),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Sight::Lost),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n", Sight::Lost),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\n", Sight::Lost),
+            (&*chunk_of_zeros, Sight::Lost),
+            (&*length_of_zeros, Sight::Lost),
             ("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", Sight::Lost),
             ("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", Sight::Lost),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Sight::Http2),

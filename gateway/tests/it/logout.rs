@@ -110,17 +110,18 @@ async fn only_a_logout_token_of_the_provider_signs_out() {
     let mut browser = desk.signed_in("ada").await;
     let form = ("content-type", "application/x-www-form-urlencoded");
     let long = format!("logout_token={}", "a".repeat(70_000));
-    for (headers, body) in [
-        (vec![form], "logout_token=abc".to_owned()),
-        (vec![form], "logout_token=eyJhbGciOiJub25lIn0.e30.".to_owned()),
-        (vec![form], "token=abc".to_owned()),
-        (vec![form], String::new()),
-        (vec![form], long),
-        (vec![], "logout_token=abc".to_owned()),
+    let (invalid, too_large) = ((400, "invalid_request"), (413, "body_too_large"));
+    for (headers, body, (status, error)) in [
+        (vec![form], "logout_token=abc".to_owned(), invalid),
+        (vec![form], "logout_token=eyJhbGciOiJub25lIn0.e30.".to_owned(), invalid),
+        (vec![form], "token=abc".to_owned(), invalid),
+        (vec![form], String::new(), invalid),
+        (vec![form], long, too_large),
+        (vec![], "logout_token=abc".to_owned(), invalid),
     ] {
         let reply =
             browser.send(Method::POST, "/auth/backchannel-logout", &headers, Some(body)).await;
-        assert_eq!(reply.problem(), (400, "invalid_request".to_owned()));
+        assert_eq!(reply.problem(), (status, error.to_owned()));
         assert_eq!(reply.header("cache-control"), "no-store");
     }
     assert_eq!(browser.get("/auth/session").await.status, 200);

@@ -10,6 +10,7 @@ async fn what_servers_read_differently_is_refused() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::before(&upstream).await;
     let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(300_000));
+    let far = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000));
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(150));
     let hidden_after_length = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}",
@@ -50,10 +51,12 @@ async fn what_servers_read_differently_is_refused() {
         // Upgrades and methods.
         (&*hidden_in_upgrade, 400),
         ("CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", 405),
+        ("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         // Sizes.
         (&*large, 431),
         (&*many, 431),
+        (&*far, 414),
     ] {
         let reply = raw(gateway.address, request.as_bytes()).await;
         let shown = &request[..request.len().min(200)];
@@ -77,7 +80,19 @@ async fn a_head_with_two_readings_is_refused() {
         ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: x/y\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a@x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x:1:2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x:65536\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x%2fy\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x, y\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\\y\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\ty\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: \u{e9}\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n Host: y\r\nHost: x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
         ("GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("GET http://a@x/ HTTP/1.1\r\nHost: a@x\r\n\r\n", 400),
+        ("GET http://x/ HTTP/1.1\r\n\r\n", 400),
         // Lines.
         ("GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n", 400),
@@ -92,12 +107,34 @@ async fn a_head_with_two_readings_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_chunk_is_the_callers_fault() {
+async fn a_broken_chunk_is_the_callers_fault_and_nothing_after_it_a_request() {
     let upstream = Upstream::echo().await;
     let gateway = Gateway::before(&upstream).await;
-    let request = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX";
-    let reply = raw(gateway.address, request.as_bytes()).await;
-    assert_eq!(status(&reply), 400, "{reply}");
+    let zeros = "0".repeat(200);
+    for body in [
+        "3\r\nabcXX",
+        "3\r\nabc\n0\r\n\r\n",
+        "4\r\nabc\r\n0\r\n\r\n",
+        "2\r\nabc\r\n0\r\n\r\n",
+        "-1\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "3 3\r\nabc\r\n0\r\n\r\n",
+        ";x\r\nabc\r\n0\r\n\r\n",
+        "\r\nabc\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "3;a=\"\n\"\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\r\nA: b\rc\r\n\r\n",
+        &format!("{zeros}3\r\nabX"),
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}{HIDDEN}"
+        );
+        let reply = raw(gateway.address, request.as_bytes()).await;
+        assert!(matches!(status(&reply), 0 | 400), "{body:?}: {reply}");
+        assert_eq!(reply.matches("HTTP/1.1").count().max(1), 1, "{body:?}: {reply}");
+    }
+    let whole = |seen: &super::world::Seen| &*seen.body != b"broken";
+    assert!(!upstream.seen().iter().any(whole), "{:?}", upstream.seen());
 }
 
 #[tokio::test(flavor = "multi_thread")]
