@@ -1,10 +1,12 @@
 //! Wakes sessions that nobody calls: those in doubt after a restart, and those to be kept fresh
 //! without traffic.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::core::name::SessionKey;
+use crate::core::time::Instant;
 use crate::router::RouterMessage;
 use crate::session::SessionMessage;
 use crate::shared::Shared;
@@ -21,12 +23,17 @@ const HORIZON: Duration = Duration::from_secs(60);
 /// at once, and the provider should not feel it.
 const SPREAD: Duration = Duration::from_secs(60);
 
+/// How often the sessions in doubt are listed: a machine that dies leaves its doubts to the others,
+/// and they are to be found while the provider's reuse window is open.
+const DOUBT_EVERY: Duration = Duration::from_secs(5);
+
 /// How many sessions of one page are brought to life at once.
 const PACE: Duration = Duration::from_millis(5);
 
-/// Starts the task; it ends with the framework.
+/// Starts the tasks; they end with the framework.
 pub(crate) fn start(shared: &Arc<Shared>) {
     let shared = Arc::downgrade(shared);
+    tokio::spawn(watch_doubtful(shared.clone()));
     tokio::spawn(async move {
         if let Some(alive) = shared.upgrade() {
             wake_doubtful(&alive).await;
@@ -59,6 +66,47 @@ async fn wake_doubtful(shared: &Shared) {
         }
         shared.clock.sleep_until(shared.clock.now() + PACE).await;
     }
+}
+
+/// Looks again and again for intents that have outlived their lease, because whoever wrote them
+/// died, and lets this machine resolve them (law L3).
+async fn watch_doubtful(shared: Weak<Shared>) {
+    let mut seen = BTreeMap::new();
+    while let Some(alive) = shared.upgrade().filter(|shared| !shared.is_draining()) {
+        let (clock, now) = (alive.clock.clone(), alive.clock.now());
+        match alive.vault.in_doubt(None, PAGE_MAX).await {
+            Ok(keys) => seen = resolve_overdue(&alive, &keys, &seen, now),
+            Err(error) => tracing::error!(%error, "sessions in doubt cannot be listed"),
+        }
+        drop(alive);
+        clock.sleep_until(now + DOUBT_EVERY).await;
+    }
+}
+
+/// Wakes what has been in doubt for a whole lease; returns since when each session has been.
+///
+/// A busy session may have been seen in another exchange each time: reading it again harms nothing.
+fn resolve_overdue(
+    shared: &Shared,
+    keys: &[SessionKey],
+    seen: &BTreeMap<SessionKey, Instant>,
+    now: Instant,
+) -> BTreeMap<SessionKey, Instant> {
+    let lease = shared.policies().deadlines.lease;
+    let mut since = BTreeMap::new();
+    for key in keys {
+        let first = seen.get(key).copied().unwrap_or(now);
+        since.insert(*key, first);
+        if now.since(first) < lease {
+            continue;
+        }
+        let message = match shared.directory.find(key) {
+            Some(_) => RouterMessage::Reread(*key),
+            None => RouterMessage::Deliver(*key, SessionMessage::Wake),
+        };
+        shared.router(key).send(message);
+    }
+    since
 }
 
 /// Sets the alarms of what is due soon; `None` when the framework is gone.
