@@ -18,18 +18,18 @@ use crate::core::name::{Epoch, SessionKey};
 use crate::core::scope::ScopeSet;
 use crate::core::secret::Passcode;
 use crate::core::session::demand::Demanded;
-use crate::core::session::{Answer, Need, Want};
+use crate::core::session::{Answer, Need};
 use crate::core::snapshot::Hold;
 use crate::core::step_up::context::{Standing, standing};
 use crate::core::step_up::factor::{enrolment, may_challenge};
 use crate::core::step_up::{Code, Context, Evidence, Factor, Report, StepUp, Strength, Way};
-use crate::core::time::Instant;
 use crate::error::AccessError;
 use crate::provider::step_up::{ChallengeRequest, MfaApiError};
 use crate::router::RouterMessage;
 use crate::session::SessionMessage;
 use crate::store::Restored;
 
+mod asking;
 mod fault;
 mod handle;
 mod limits;
@@ -194,9 +194,10 @@ impl Tokenward {
         let (id, now) = (context.id(), self.shared.clock.now());
         let (known, every) = self.shared.steps.known(id);
         if evidence.is_polled() {
-            self.shared.steps.poll(id, now).map_err(|left| MfaFault::Pending {
-                retry_after: left,
-            })?;
+            self.shared
+                .steps
+                .poll(id, now)
+                .map_err(|left| MfaFault::Pending { retry_after: left })?;
         } else {
             self.admit(key, Turn::Verification)?;
         }
@@ -335,9 +336,7 @@ impl Tokenward {
         }
         match self.shared.vault.load(*key).await {
             Ok(Restored::Living(snapshot)) => Ok(snapshot.holds),
-            Ok(Restored::Ended(reason)) => {
-                Err(MfaFault::SignInRequired { reason: Some(reason) })
-            }
+            Ok(Restored::Ended(reason)) => Err(MfaFault::SignInRequired { reason: Some(reason) }),
             Ok(Restored::Absent) => Err(MfaFault::SignInRequired { reason: None }),
             Err(_) => Err(not_now("store")),
         }
@@ -362,42 +361,6 @@ impl Tokenward {
             ) => Ok(None),
         }
     }
-
-    fn admit(&self, key: &SessionKey, turn: Turn) -> Result<(), MfaFault> {
-        let now = self.shared.clock.now();
-        let admitted = self.shared.steps.admit(key, turn, now);
-        admitted.map_err(|retry_after| MfaFault::TooManyAttempts { retry_after })
-    }
-
-    fn want(&self, need: &Need) -> Want {
-        let deadlines = self.shared.policies().deadlines;
-        let now: Instant = self.shared.clock.now();
-        Want {
-            waiter: self.shared.next_waiter(),
-            need: self.resolved_need(need),
-            replaces: None,
-            deadline: now + deadlines.soft,
-            latest: now + deadlines.patience,
-        }
-    }
-
-    fn resolved_need(&self, need: &Need) -> Need {
-        let mut need = need.clone();
-        if need.scopes.is_empty() {
-            need.scopes = self.shared.policies().audience(&need.audience).scopes;
-        }
-        need
-    }
-
-    /// What a redirect must ask for: what is demanded and, where the provider demands, what the
-    /// audience's policy asks besides.
-    fn strength_of(&self, hold: &Hold) -> Strength {
-        let by_policy = || self.shared.policies().audience(&hold.audience).mfa.strength();
-        if hold.strength == Strength::default() {
-            return by_policy().unwrap_or_default();
-        }
-        hold.strength.clone()
-    }
 }
 
 /// The scopes that a step up asks for beside those of the APIs: who came back, and that the
@@ -408,9 +371,7 @@ const STEP_UP_SCOPES: &str = "openid profile email offline_access";
 pub(crate) fn turned_away(answer: &Answer) -> Report {
     match answer {
         Answer::Ended(reason) => Report::Ended(*reason),
-        Answer::NotNow { retry_after, why } => {
-            Report::NotNow { retry_after: *retry_after, why }
-        }
+        Answer::NotNow { retry_after, why } => Report::NotNow { retry_after: *retry_after, why },
         Answer::Busy
         | Answer::Denied(_)
         | Answer::Downscoped { .. }

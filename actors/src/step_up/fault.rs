@@ -186,32 +186,28 @@ const LOCKED_OUT_FOR: Duration = Duration::from_secs(6 * 60);
 
 /// Says what came of a verification; `every` is the pause between two questions about a push.
 pub(super) fn verified(report: Report, every: Duration) -> Result<Verified, MfaFault> {
-    match report {
-        Report::BadRequest(code) => Err(MfaFault::Verify(code)),
-        Report::Unusable(why) => Err(MfaFault::Verify(why.to_owned())),
-        other => told(other, every),
-    }
+    told(report, every, MfaFault::Verify)
 }
 
 /// Says what came of a redirect.
 pub(super) fn returned(report: Report) -> Result<Verified, MfaFault> {
-    match report {
-        Report::BadRequest(code) => Err(MfaFault::CodeRefused(code)),
-        Report::Unusable(why) => Err(MfaFault::CodeRefused(why.to_owned())),
-        other => told(other, Duration::ZERO),
-    }
+    told(report, Duration::ZERO, MfaFault::CodeRefused)
 }
 
-fn told(report: Report, every: Duration) -> Result<Verified, MfaFault> {
+fn told(
+    report: Report,
+    every: Duration,
+    otherwise: fn(String) -> MfaFault,
+) -> Result<Verified, MfaFault> {
     Err(match report {
         Report::Verified { need, recovery_code } => {
             let (audience, scopes) = (need.audience, need.scopes);
             return Ok(Verified { audience, scopes, recovery_code });
         }
         Report::Pending => MfaFault::Pending { retry_after: every },
-        Report::SlowDown => MfaFault::SlowDown {
-            retry_after: every + crate::core::step_up::poll::SLOW_DOWN_BY,
-        },
+        Report::SlowDown => {
+            MfaFault::SlowDown { retry_after: every + crate::core::step_up::poll::SLOW_DOWN_BY }
+        }
         Report::WrongCode => MfaFault::WrongCode,
         Report::Rejected => MfaFault::Rejected,
         Report::ChallengeInvalid => MfaFault::ChallengeInvalid,
@@ -223,8 +219,8 @@ fn told(report: Report, every: Duration) -> Result<Verified, MfaFault> {
         Report::TooManyAttempts { wait } => {
             MfaFault::TooManyAttempts { retry_after: wait.unwrap_or(LOCKED_OUT_FOR) }
         }
-        Report::BadRequest(code) => MfaFault::Verify(code),
-        Report::Unusable(why) => MfaFault::Verify(why.to_owned()),
+        Report::BadRequest(code) => otherwise(code),
+        Report::Unusable(why) => otherwise(why.to_owned()),
         Report::WrongPerson => MfaFault::WrongPerson,
         Report::NotMet(why) => MfaFault::NotMet { why },
         Report::NotNow { retry_after, why } => MfaFault::NotNow { retry_after, why },

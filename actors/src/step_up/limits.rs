@@ -57,12 +57,7 @@ impl StepLimits {
     ///
     /// # Errors
     /// Says how long to wait.
-    pub(super) fn admit(
-        &self,
-        key: &SessionKey,
-        turn: Turn,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    pub(super) fn admit(&self, key: &SessionKey, turn: Turn, now: Instant) -> Result<(), Duration> {
         let mut kept = self.kept();
         let own = match turn {
             Turn::Question => None,

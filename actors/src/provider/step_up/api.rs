@@ -15,9 +15,9 @@ use crate::core::step_up::factor::{Authenticator, Enrolment};
 use crate::core::step_up::{Factor, Meaning};
 use crate::core::time::Instant;
 use crate::provider::Provider;
+use crate::provider::form::Form;
 use crate::provider::gate::Attempt;
 use crate::provider::observe::{Endpoint, Outcome, Requested};
-use crate::provider::form::Form;
 use crate::provider::redact::redact;
 use crate::provider::reply::refusal_of;
 use crate::provider::wire::{Answer, Lost};
@@ -41,7 +41,7 @@ pub struct ChallengeRequest<'a> {
 pub enum MfaApiError {
     /// The provider said no.
     #[error("the provider refused: {} ({})", .0.code(), .1.code())]
-    Refused(Refusal, Meaning),
+    Refused(Box<Refusal>, Meaning),
     /// The provider was not reached, is busy, or its answer was lost; it may work later.
     #[error("the provider's MFA API cannot be asked at the moment ({why})")]
     NotNow {
@@ -222,7 +222,7 @@ fn said(refusal: Refusal, meaning: Meaning) -> MfaApiError {
         | Meaning::SlowDown
         | Meaning::TokenExpired
         | Meaning::TokenInvalid
-        | Meaning::TooManyAttempts => MfaApiError::Refused(refusal, meaning),
+        | Meaning::TooManyAttempts => MfaApiError::Refused(Box::new(refusal), meaning),
     }
 }
 
@@ -236,10 +236,7 @@ fn attempt(heard: &Result<(), MfaApiError>) -> Attempt {
     }
 }
 
-fn of(
-    answer: Result<Answer, Lost>,
-    heard: Result<(), MfaApiError>,
-) -> Result<Answer, MfaApiError> {
+fn of(answer: Result<Answer, Lost>, heard: Result<(), MfaApiError>) -> Result<Answer, MfaApiError> {
     heard?;
     answer.map_err(|_| not_now("connection_lost"))
 }

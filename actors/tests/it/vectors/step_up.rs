@@ -1,4 +1,5 @@
 //! What a provider's bytes mean to somebody who steps up, and what a handle is good for.
+#![expect(clippy::expect_used, reason = "a vector that cannot be played has failed")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +45,10 @@ fn heard(status: &Value, body: &Value) -> Reply {
 fn demand(requirements: &Value) -> MfaDemand {
     let body =
         json!({ "error": "mfa_required", "mfa_token": "t", "mfa_requirements": requirements });
-    match heard(&json!(403), &body) {
-        Reply::Refused(Refusal { mfa: Some(demand), .. }) => demand,
-        other => panic!("a demand is no demand: {other:?}"),
-    }
+    let Reply::Refused(Refusal { mfa: Some(demand), .. }) = heard(&json!(403), &body) else {
+        panic!("a demand is no demand");
+    };
+    demand
 }
 
 pub(super) fn authenticator_filter(input: &Value) -> Option<Value> {
