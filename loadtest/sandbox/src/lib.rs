@@ -202,7 +202,7 @@ impl Sandbox {
         hold(&self.provider.tenant).user(name).cloned()
     }
 
-    /// Returns the one-time password that a user's authenticator shows and that was not used yet
+    /// Returns the one-time password that a user's authenticator shows and that would be accepted
     /// (`GET /users/{name}/otp`).
     ///
     /// # Errors

@@ -39,13 +39,17 @@ impl Provider {
         user
     }
 
-    /// Returns the one-time password a user's authenticator shows and that was not used yet.
+    /// Returns the one-time password a user's authenticator shows and that would be accepted.
     pub(crate) fn otp_of(&self, name: &str) -> Result<String, String> {
         let unix_s = self.clock.unix_s(self.clock.now_ms());
         let tenant = hold(&self.tenant);
         let user = tenant.user(name).ok_or("there is no such user")?;
         let mut factors = user.factors.iter().filter(|factor| factor.kind == FactorKind::Otp);
         let factor = factors.next_back().ok_or("the user has no one-time passwords")?;
+        let mut factor = factor.clone();
+        if !tenant.settings.mfa.otp_single_use {
+            factor.last_step = None;
+        }
         let code = factor.next_code(unix_s);
         code.ok_or_else(|| "all codes of these 30 seconds are used; wait for the next".to_owned())
     }
