@@ -11,6 +11,7 @@ mod faults;
 mod http;
 mod proofs;
 mod setup;
+mod stories;
 mod suite;
 mod terminal;
 mod tree;
@@ -44,12 +45,15 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, the demo under chaos, the fault table, and the crash loop.
+    /// the dependencies, the demo under chaos, the stories, the fault table, and the crash
+    /// loop.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),
     /// Plays what goes wrong with providers, callers and machines, and prints a table
     Faults(faults::Options),
+    /// Plays the stories that Tokenward was built for, end to end through real processes
+    Stories(stories::Options),
     /// Simulates schedules of failures against the core, and looks for a broken law
     Sim(proofs::Schedules),
     /// Breaks the core on purpose, and looks for a breakage that no test catches
@@ -85,6 +89,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Test(options) => suite::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Stories(options) => stories::run(&options),
         Command::Sim(schedules) => proofs::simulate(&schedules),
         Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),

@@ -11,6 +11,7 @@ use crate::demo;
 use crate::failure::Failure;
 use crate::faults;
 use crate::setup::{self, Tools};
+use crate::stories;
 use crate::terminal;
 use crate::tree::Tree;
 
@@ -42,6 +43,8 @@ enum Step {
     Deny,
     /// The demo under chaos
     Demo,
+    /// The stories that Tokenward was built for
+    Stories,
     /// What goes wrong with providers, callers and machines, row by row
     Faults,
     /// The gateway under load, killed again and again
@@ -49,13 +52,14 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
         Self::Doc,
         Self::Deny,
         Self::Demo,
+        Self::Stories,
         Self::Faults,
         Self::Crash,
     ];
@@ -68,6 +72,7 @@ impl Step {
             Self::Doc => "documentation",
             Self::Deny => "dependencies",
             Self::Demo => "demo under chaos",
+            Self::Stories => "stories",
             Self::Faults => "fault table",
             Self::Crash => "crash loop",
         }
@@ -88,6 +93,7 @@ impl Step {
     fn run_here(self) -> Result<(), Failure> {
         match self {
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
+            Self::Stories => stories::run(&stories::Options::step()),
             Self::Faults => faults::run(&faults::Options::step()),
             Self::Crash => crash::run(&crash::Options::step(CRASH_KILLS)),
             Self::Fmt | Self::Clippy | Self::Tests | Self::Doc | Self::Deny => {
@@ -127,7 +133,7 @@ impl Step {
                 command.args(["--config", ".deny.toml", "check", "bans", "licenses", "sources"]);
                 command
             }
-            Self::Demo | Self::Faults | Self::Crash => return None,
+            Self::Demo | Self::Stories | Self::Faults | Self::Crash => return None,
         })
     }
 }

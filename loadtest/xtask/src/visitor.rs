@@ -26,7 +26,16 @@ impl Visitor {
     /// # Errors
     /// Where the sign-in got stuck; the text holds no secret.
     pub(crate) fn sign_in(&mut self, login: &str) -> Result<(), String> {
-        let mut url = format!("{}/auth/login?return_to=/", self.gateway);
+        self.walk("/auth/login?return_to=/", login)
+    }
+
+    /// Goes to a path of the gateway and on through all pages until the gateway's front page,
+    /// filling each form with what it offers and `typed` where something is to be typed.
+    ///
+    /// # Errors
+    /// Where the way got stuck; the text holds no secret.
+    pub(crate) fn walk(&mut self, path: &str, typed: &str) -> Result<(), String> {
+        let mut url = format!("{}{path}", self.gateway);
         let mut form = None;
         for _ in 0..STEPS_MAX {
             let answer = self.step(&url, form.take())?;
@@ -43,9 +52,9 @@ impl Visitor {
                 return Err(format!("{place} answered {} without a form to go on", answer.status));
             };
             url = resolve(&url, &found.action);
-            form = Some(found.filled(login));
+            form = Some(found.filled(typed));
         }
-        Err(format!("the sign-in took more than {STEPS_MAX} steps"))
+        Err(format!("the way took more than {STEPS_MAX} steps"))
     }
 
     /// Calls a path of the gateway with the session's cookie.

@@ -152,9 +152,23 @@ impl World {
         launch: Launch,
         routes: impl FnOnce(&Addresses) -> Vec<Route>,
     ) -> Result<Self, Failure> {
+        Self::start_with(tree, name, launch, routes, |_| String::new())
+    }
+
+    /// Starts as [`World::start`] does, with more text at the end of the gateway's file.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub(crate) fn start_with(
+        tree: &Tree,
+        name: &str,
+        launch: Launch,
+        routes: impl FnOnce(&Addresses) -> Vec<Route>,
+        more: impl FnOnce(&Addresses) -> String,
+    ) -> Result<Self, Failure> {
         let folder = tree.fresh_run(name)?;
         let (sandbox, addresses) = start_sandbox(tree, &launch, &folder)?;
-        write_gateway_file(&folder, &launch, &addresses, routes(&addresses))?;
+        write_gateway_file(&folder, &launch, &addresses, routes(&addresses), &more(&addresses))?;
         let gateway = start_gateway(tree, &launch, &folder)?;
         let tree = tree.clone();
         let mut world = Self { addresses, gateway, sandbox, launch, tree, folder };
@@ -310,6 +324,7 @@ fn write_gateway_file(
     launch: &Launch,
     addresses: &Addresses,
     route: Vec<Route>,
+    more: &str,
 ) -> Result<(), Failure> {
     let state = state(folder);
     let file = GatewayFile {
@@ -325,7 +340,7 @@ fn write_gateway_file(
         route,
     };
     let text = toml::to_string(&file).map_err(|error| Failure::Ours(error.to_string()))?;
-    fs::write(folder.join("gateway.toml"), text)
+    fs::write(folder.join("gateway.toml"), text + more)
         .map_err(|error| Failure::io("write the gateway's file", &error))
 }
 

@@ -1,0 +1,317 @@
+//! One story's own provider, gateway, people and displays.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Story;
+use crate::child;
+use crate::clock::{self, Watch};
+use crate::control::Control;
+use crate::crash::crowd;
+use crate::failure::Failure;
+use crate::http::{Answer, Caller};
+use crate::tree::{Profile, Tree};
+use crate::visitor::Visitor;
+use crate::world::{Addresses, CLIENT_ID, CLIENT_SECRET, Launch, Route, World};
+
+/// How long anything is waited for that must happen.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Between two calls of one caller that comes again and again.
+const GAP: Duration = Duration::from_millis(50);
+/// How often a world is started anew: another program may have taken a free port meanwhile.
+const STARTS: u32 = 3;
+/// The most faults of one story that are told one by one.
+const TOLD_MAX: usize = 6;
+
+/// The three APIs: the path that is called for each, and its audience.
+pub(super) const QUOTES: &str = "/quotes/quote";
+pub(super) const ACCOUNTS: &str = "/accounts/accounts";
+pub(super) const ECHO: &str = "/echo/anything";
+pub(super) const QUOTES_AUDIENCE: &str = "https://quotes.sandbox.example";
+pub(super) const ACCOUNTS_AUDIENCE: &str = "https://accounts.sandbox.example";
+
+/// What the sandbox returns as `acr` after a second factor.
+pub(super) const MFA_ACR: &str = "urn:tokenward:sandbox:mfa";
+
+/// A session's credential, as its holder sends it.
+#[derive(Clone, Debug)]
+pub(super) struct Who {
+    /// The session's public id; nothing for a browser, which does not know it.
+    pub(super) id: Option<String>,
+    header: &'static str,
+    value: String,
+}
+
+/// The stage.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) control: Control,
+    broken: Vec<String>,
+}
+
+impl Who {
+    /// Returns a browser's credential.
+    pub(super) fn with(visitor: &Visitor) -> Self {
+        Self { id: None, header: "cookie", value: visitor.cookie() }
+    }
+}
+
+impl Stage {
+    /// Starts provider and gateway.
+    pub(super) fn open(tree: &Tree, story: &Story) -> Result<Self, Failure> {
+        let name = format!("story-{}", story.name.replace('.', "_"));
+        let mut tries = 1;
+        let world = loop {
+            let launch = launch(story.life)?;
+            // A story that names a route itself leaves out the usual one of that path.
+            let usual = |addresses: &Addresses| {
+                let more = (story.file)(addresses);
+                let named = |route: &Route| more.contains(&format!("\"{}\"", route.path));
+                routes(addresses).into_iter().filter(|route| !named(route)).collect()
+            };
+            match World::start_with(tree, &name, launch, usual, story.file) {
+                Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
+                started => break started?,
+            }
+        };
+        let control = world.control();
+        Ok(Self { world, control, broken: Vec::new() })
+    }
+
+    /// Stops the programs and returns what must not have been, with the laws that hold in every
+    /// story.
+    pub(super) fn close(mut self) -> Vec<String> {
+        self.sum_is("reuse_detected", 0, "in the whole story");
+        self.sum_is("families_revoked", 0, "in the whole story");
+        let alone = self.sum("max_concurrent_per_family");
+        self.expect(alone <= 1, || format!("{alone} refreshes of one session were in flight"));
+        if let Err(failure) = self.world.check().and_then(|()| self.world.stop()) {
+            self.broken.push(failure.to_string());
+        }
+        self.broken.truncate(TOLD_MAX);
+        self.broken
+    }
+
+    /// Notes what must not have been, where it was.
+    pub(super) fn expect(&mut self, good: bool, otherwise: impl FnOnce() -> String) {
+        if !good {
+            self.broken.push(otherwise());
+        }
+    }
+
+    /// Returns one of the provider's sums.
+    pub(super) fn sum(&self, key: &str) -> u64 {
+        self.control.sum(key).unwrap_or(u64::MAX)
+    }
+
+    /// Expects one of the provider's sums.
+    pub(super) fn sum_is(&mut self, key: &str, expected: u64, when: &str) {
+        let sum = self.sum(key);
+        self.expect(sum == expected, || format!("{key} is {sum} instead of {expected} {when}"));
+    }
+
+    /// Changes the tenant.
+    pub(super) fn tenant(&self, patch: &Value) -> Result<(), Failure> {
+        self.control.post("tenant", patch).map(drop)
+    }
+
+    /// Replaces the tenant's rules.
+    pub(super) fn rules(&self, rules: Value) -> Result<(), Failure> {
+        self.tenant(&json!({ "mfa": { "rules": rules, "otp_single_use": false } }))
+    }
+
+    /// Tells the tenant that the gateway is the client of a wall display.
+    pub(super) fn be_a_display(&self) -> Result<(), Failure> {
+        let client = json!({
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "metadata": { "device_type": "display" },
+        });
+        self.control.post("clients", &client).map(drop)
+    }
+
+    /// Makes sessions that no person sits at: displays, programs.
+    pub(super) fn programs(&self, count: u32) -> Result<Vec<Who>, Failure> {
+        let members = crowd::gather(&self.world, count)?;
+        let who = |member: crowd::Member| Who {
+            header: "authorization",
+            value: member.authorization(),
+            id: Some(member.id),
+        };
+        Ok(members.into_iter().map(who).collect())
+    }
+
+    /// Gives Ada factors and signs her in with a browser.
+    pub(super) fn person(&self, factors: Value) -> Result<Visitor, Failure> {
+        let ada = json!({
+            "name": "ada", "display_name": "Ada Lovelace", "email": "ada@sandbox.example",
+            "factors": factors,
+        });
+        self.control.post("users", &ada)?;
+        let mut visitor = Visitor::new(&self.world.origin());
+        visitor.sign_in("ada").map_err(Failure::Ours)?;
+        Ok(visitor)
+    }
+
+    /// Returns the one-time password that Ada's authenticator shows.
+    pub(super) fn otp(&self) -> Result<String, Failure> {
+        Ok(word(&self.control.read("users/ada/otp")?, "otp"))
+    }
+
+    /// Returns the code of the last message that Ada got.
+    pub(super) fn message(&self) -> Result<String, Failure> {
+        let told = self.control.read("users/ada/messages")?;
+        let last = told["messages"].as_array().and_then(|messages| messages.last()).cloned();
+        Ok(word(&last.unwrap_or_default(), "code"))
+    }
+
+    /// Calls a path of the gateway.
+    pub(super) fn get(&self, who: &Who, path: &str) -> Answer {
+        let url = format!("{}{path}", self.world.origin());
+        heard(Caller::new().fetch(&url, &[(who.header, &who.value), ("accept", JSON)]))
+    }
+
+    /// Posts JSON to a path of the gateway, as a page of its own would.
+    pub(super) fn post(&self, who: &Who, path: &str, body: &Value) -> Answer {
+        let url = format!("{}{path}", self.world.origin());
+        let headers =
+            [(who.header, who.value.as_str()), ("accept", JSON), ("sec-fetch-site", "same-origin")];
+        heard(Caller::new().post_json(&url, &headers, body))
+    }
+
+    /// Lets the operator try at once what a session waits for.
+    pub(super) fn retry(&mut self, who: &Who) {
+        let id = who.id.clone().unwrap_or_default();
+        let url = self.world.admin(&format!("/api/sessions/{id}/retry"));
+        let answer = heard(Caller::new().post_json(&url, &[], &json!({})));
+        self.expect(answer.status == 202, || format!("the retry answered {}", shown(&answer)));
+    }
+
+    /// Expects a status, and a word in the body; returns the body.
+    pub(super) fn answered(
+        &mut self,
+        answer: &Answer,
+        status: u16,
+        expected: &str,
+        when: &str,
+    ) -> Value {
+        let good = answer.status == status && answer.body.contains(expected);
+        self.expect(good, || {
+            format!("{when}: expected {status} {expected}, got {}", shown(answer))
+        });
+        serde_json::from_str(&answer.body).unwrap_or_default()
+    }
+
+    /// Calls an API and expects it to be served; returns what the API saw of the access token.
+    pub(super) fn served(&mut self, who: &Who, path: &str, when: &str) -> Value {
+        let answer = self.get(who, path);
+        self.answered(&answer, 200, "", when)["access_token_seen"].take()
+    }
+
+    /// Calls an API and expects to hear that another factor is required; returns what was said.
+    pub(super) fn held(&mut self, who: &Who, path: &str, when: &str) -> Value {
+        let answer = self.get(who, path);
+        self.answered(&answer, 403, "mfa_required", when)
+    }
+
+    /// Calls an API again and again until it answers with a status; returns that answer.
+    pub(super) fn until(&self, who: &Who, path: &str, status: u16) -> Result<Answer, Failure> {
+        let looked = || {
+            let answer = self.get(who, path);
+            (answer.status == status).then_some(answer)
+        };
+        let never = || Failure::Missed(format!("{path} never answered {status}"));
+        clock::poll(PATIENCE, GAP, looked).ok_or_else(never)
+    }
+
+    /// Calls APIs again and again for so long and expects each to answer with its status.
+    pub(super) fn call_for(
+        &mut self,
+        time: Duration,
+        who: &Who,
+        calls: &[(&str, u16)],
+        when: &str,
+    ) {
+        let watch = Watch::start();
+        while watch.elapsed() < time {
+            for (path, status) in calls {
+                let answer = self.get(who, path);
+                self.answered(&answer, *status, "", &format!("{path}, {when}"));
+            }
+            thread::sleep(GAP);
+        }
+    }
+
+    /// Calls APIs from so many callers at the same time; returns the answers.
+    pub(super) fn at_once(&self, who: &[Who], paths: &[&str], callers: usize) -> Vec<Answer> {
+        let start = Barrier::new(callers);
+        thread::scope(|scope| {
+            let called: Vec<_> = (0..callers)
+                .map(|caller| {
+                    let (start, who) = (&start, &who[caller % who.len()]);
+                    let path = paths[caller % paths.len()];
+                    scope.spawn(move || {
+                        start.wait();
+                        self.get(who, path)
+                    })
+                })
+                .collect();
+            called.into_iter().filter_map(|call| call.join().ok()).collect()
+        })
+    }
+}
+
+/// Returns a word of a JSON object; nothing where it is absent.
+pub(super) fn word(told: &Value, name: &str) -> String {
+    told[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// Says what an answer was; a body may hold a handle, so that only its error is told.
+pub(super) fn shown(answer: &Answer) -> String {
+    let told: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    format!("{} {} {}", answer.status, word(&told, "error"), word(&told, "error_description"))
+}
+
+const JSON: &str = "application/json";
+
+/// An answer that never came is one that no story expects.
+fn heard(answer: Result<Answer, String>) -> Answer {
+    answer.unwrap_or_else(|why| {
+        let body = json!({ "error": "no answer", "error_description": why }).to_string();
+        Answer { status: 0, headers: ureq::http::HeaderMap::new(), body }
+    })
+}
+
+fn launch(life: u32) -> Result<Launch, Failure> {
+    Ok(Launch {
+        profile: Profile::Debug,
+        port: child::port_or_free(0)?,
+        admin_port: child::port_or_free(0)?,
+        access_token_seconds: life,
+        reuse_window_seconds: None,
+        gateway_core: None,
+        other_core: None,
+    })
+}
+
+fn routes(addresses: &Addresses) -> Vec<Route> {
+    let apis = &addresses.apis;
+    [
+        ("quotes", &apis.quotes, vec!["read:quotes"]),
+        ("accounts", &apis.accounts, vec!["read:accounts"]),
+        ("echo", &apis.echo, vec!["use:echo"]),
+    ]
+    .into_iter()
+    .map(|(name, upstream, scopes)| Route {
+        path: format!("/{name}/"),
+        upstream: upstream.clone(),
+        audience: Some(format!("https://{name}.sandbox.example")),
+        scopes: scopes.into_iter().map(str::to_owned).collect(),
+        strip_prefix: true,
+    })
+    .collect()
+}
