@@ -50,7 +50,7 @@ enum Command {
     Serve(ConfigFile),
     /// Tries a configuration against the live provider, and says what it learned.
     ///
-    /// Changes nothing, here or at the provider. Exits with 78 where the configuration must be
+    /// Changes nothing, here or at the provider, unless --trial is given. Exits with 78 where the configuration must be
     /// changed, with 69 where the provider is ill or too busy to tell.
     Check(check::Options),
     /// Shows and ends sessions of a running gateway.

@@ -25,6 +25,7 @@ pub use upstream::UpstreamConfig;
 mod check;
 mod fault;
 mod file;
+mod mfa;
 mod provider;
 mod routes;
 mod secret;
@@ -61,6 +62,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// How demands for another factor are treated.
+    pub mfa: MfaConfig,
 }
 
 /// Where the certificate chain and its key are.
@@ -111,6 +114,15 @@ pub struct SessionConfig {
     pub trusted_origins: Vec<String>,
 }
 
+/// How demands for another factor are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MfaConfig {
+    /// How long the provider's `mfa_token` is used before the person must start again.
+    pub context_ttl: Duration,
+    /// How often what is held is asked for once more without a person; `None` never.
+    pub probe: Option<Duration>,
+}
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -147,6 +159,8 @@ impl Config {
     pub fn policies(&self) -> Policies {
         let mut policies =
             Policies { lifetime: Some(self.session.lifetime), ..Policies::default() };
+        policies.backoff.context_ttl = self.mfa.context_ttl;
+        policies.backoff.hold_probe = self.mfa.probe;
         if let Some(window) = self.provider.reuse_window {
             policies.deadlines = Deadlines::for_reuse_window(window);
         }
@@ -160,6 +174,7 @@ impl Config {
                 scopes: route.scopes.clone(),
                 margins: route.margins,
                 keep_fresh: route.keep_fresh,
+                mfa: route.mfa.policy(),
             });
         }
         policies

@@ -54,7 +54,7 @@ pub(crate) async fn answer(
         Ok(body) => body,
         Err(refusal) => {
             let (method, headers, prefix) = (&head.method, &head.headers, &*live.config.prefix);
-            return rescue(refusal, Asked { method, headers, target: None, prefix, step_up: None });
+            return rescue(refusal, Asked { method, headers, target: None, prefix, origin: None });
         }
     };
     let asked = (head.method.clone(), head.headers.clone());
@@ -71,7 +71,7 @@ pub(crate) async fn answer(
             let prefix = &live.config.prefix;
             rescue(
                 Refusal::ControlFailed,
-                Asked { method, headers, target: None, prefix, step_up: None },
+                Asked { method, headers, target: None, prefix, origin: None },
             )
         }
     }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::events::{self, Hub};
 use crate::identify::{self, Caller, OwnOrigin};
 use crate::pages::Trouble;
-use crate::{logout, origin, session, sign_in};
+use crate::{logout, origin, session, sign_in, step_up};
 
 /// What the endpoints share.
 pub struct Front {
@@ -48,6 +48,12 @@ impl Front {
             .route(&at("/backchannel-logout"), post(logout::backchannel))
             .route(&at("/session"), get(session::session))
             .route(&at("/events"), get(events::events))
+            .route(&at("/mfa"), get(step_up::page))
+            .route(&at("/mfa/redirect"), get(step_up::leave))
+            .route(&at("/mfa/authenticators"), get(step_up::authenticators))
+            .route(&at("/mfa/challenge"), post(step_up::challenge))
+            .route(&at("/mfa/associate"), post(step_up::associate))
+            .route(&at("/mfa/verify"), post(step_up::verify))
             .method_not_allowed_fallback(wrong_method)
             .fallback(not_found)
             // The door has read and bounded the body already.
@@ -171,7 +177,8 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 async fn not_found(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
     let prefix = &front.config().prefix;
-    let detail = format!("Below {prefix} there are login, callback, logout, session and events.");
+    let detail =
+        format!("Below {prefix} there are login, callback, logout, session, events and mfa.");
     Trouble::new(StatusCode::NOT_FOUND, "not_found", "Nothing is here", detail).reply(&headers)
 }
 

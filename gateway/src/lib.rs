@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod challenge;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -32,6 +33,8 @@ pub mod route;
 pub mod serve;
 pub mod tokens;
 
+#[cfg(test)]
+mod hostile;
 mod house;
 mod judge;
 mod life;
@@ -43,6 +46,7 @@ mod replay;
 mod rescue;
 mod session;
 mod sign_in;
+mod step_up;
 mod streams;
 mod tls;
 mod trip;

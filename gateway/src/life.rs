@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
+use tokenward::AccessError;
 use tokenward::core::name::SessionKey;
 
 use crate::control;
@@ -39,7 +40,7 @@ pub(crate) async fn serve(line: Arc<Line>, request: Request<Incoming>) -> Respon
     let (head, body) = request.into_parts();
     match find_way(flight.line(), &live, &head) {
         Err(refusal) => {
-            let reply = rescue(refusal, asked(&head, &live, None));
+            let reply = rescue(refusal, asked(&head, &live));
             depart(flight, reply, AnsweredBy::Gateway)
         }
         Ok(Way::Control) => {
@@ -111,7 +112,13 @@ async fn travel(
     let route: &Route = route;
     flight.takes(route.number);
     let refuse = |flight: Flight, refusal: Refusal, head: &Parts| {
-        let reply = rescue(refusal, asked(head, live, Some(route)));
+        let refusal = match (refusal, &session) {
+            (Refusal::Access(AccessError::MfaRequired(hold)), Some(session)) => {
+                Refusal::Held(Box::new(flight.line().house.tokens.view_of(session, &hold)))
+            }
+            (refusal, _) => refusal,
+        };
+        let reply = rescue(refusal, asked(head, live));
         depart(flight, reply, AnsweredBy::Gateway)
     };
     if route.config.max_body.is_some_and(|max| body.size_hint().lower() > max) {
@@ -235,12 +242,12 @@ fn depart(
     reply
 }
 
-fn asked<'a>(head: &'a Parts, live: &'a Live, route: Option<&'a Route>) -> Asked<'a> {
+fn asked<'a>(head: &'a Parts, live: &'a Live) -> Asked<'a> {
     Asked {
         method: &head.method,
         headers: &head.headers,
         target: head.uri.path_and_query(),
         prefix: &live.config.prefix,
-        step_up: route.map(|route| &route.config.mfa),
+        origin: live.origin.as_deref(),
     }
 }

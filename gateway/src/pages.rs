@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 
 use crate::problem::Problem;
 
@@ -25,6 +26,7 @@ struct Told {
     way_out: Option<WayOut>,
     retry_after: Option<Duration>,
     challenge: Option<&'static str>,
+    members: Map<String, Value>,
 }
 
 /// Where a person can go from here.
@@ -61,6 +63,7 @@ impl Trouble {
             way_out: None,
             retry_after: None,
             challenge: None,
+            members: Map::new(),
         }))
     }
 
@@ -85,6 +88,13 @@ impl Trouble {
         self
     }
 
+    /// Tells programs more.
+    #[must_use]
+    pub(crate) fn with(mut self, name: String, value: Value) -> Self {
+        self.0.members.insert(name, value);
+        self
+    }
+
     /// Returns the code that programs branch on.
     pub(crate) fn code(&self) -> &'static str {
         self.0.error
@@ -102,10 +112,13 @@ impl Trouble {
             let challenge = HeaderValue::from_static(challenge);
             problem = problem.header(header::WWW_AUTHENTICATE, challenge);
         }
+        for (name, value) in told.members {
+            problem = problem.with(&name, value);
+        }
         let mut reply = problem.reply().map(Body::new);
         if let Some((page, nonce)) = page {
             *reply.body_mut() = Body::from(page);
-            dress(&mut reply, &nonce);
+            dress(&mut reply, &nonce, Allowed::Nothing);
         }
         reply
     }
@@ -145,11 +158,31 @@ pub(crate) fn nonce() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Puts the headers of a page on a reply: it loads nothing, runs nothing and is framed by nobody.
-pub(crate) fn dress(reply: &mut Response, nonce: &str) {
+/// What a page may do beside being looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// Nothing.
+    Nothing,
+    /// Send forms to us.
+    Forms,
+    /// Send forms to us, and run the one script that is written into it, which may ask us.
+    FormsAndScript,
+}
+
+/// Puts the headers of a page on a reply: it loads nothing from elsewhere and is framed by nobody.
+pub(crate) fn dress(reply: &mut Response, nonce: &str, allowed: Allowed) {
+    // A form's answer may be a redirect to the provider or an API, which `form-action` would judge
+    // too; ours lead to our own paths only.
+    let more = match allowed {
+        Allowed::Nothing => "form-action 'none'".to_owned(),
+        Allowed::Forms => "form-action 'self'".to_owned(),
+        Allowed::FormsAndScript => {
+            format!("form-action 'self'; script-src 'nonce-{nonce}'; connect-src 'self'")
+        }
+    };
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'"
+        "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'; \
+         {more}"
     );
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HTML);

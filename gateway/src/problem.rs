@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::forward::ReplyBody;
 
@@ -15,7 +16,7 @@ pub struct Problem {
     error: &'static str,
     title: &'static str,
     detail: String,
-    missing: Option<String>,
+    members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -27,9 +28,12 @@ struct Written<'a> {
     detail: &'a str,
     error: &'a str,
     error_description: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missing: Option<&'a str>,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
+
+/// The members that every problem has.
+const RESERVED: [&str; 6] = ["type", "title", "status", "detail", "error", "error_description"];
 
 /// Where the kinds of problems are named: a URN, so that nobody expects a page behind it.
 const TYPE: &str = "urn:tokenward:problem:";
@@ -45,13 +49,22 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, error, title, detail: detail.into(), missing: None, headers: Vec::new() }
+        Self {
+            status,
+            error,
+            title,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
-    /// Adds the scopes that are lacking.
+    /// Adds a member (RFC 9457 §3.2); those that every problem has stay as they are.
     #[must_use]
-    pub fn missing(mut self, scopes: String) -> Self {
-        self.missing = Some(scopes);
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        if !RESERVED.contains(&name) {
+            self.members.insert(name.to_owned(), value);
+        }
         self
     }
 
@@ -84,7 +97,7 @@ impl Problem {
             detail: &self.detail,
             error: self.error,
             error_description: &self.detail,
-            missing: self.missing.as_deref(),
+            members: &self.members,
         };
         // Texts and numbers always have a JSON form.
         let body = serde_json::to_vec(&written).unwrap_or_default();

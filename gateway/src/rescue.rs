@@ -9,12 +9,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokenward::AccessError;
+use tokenward::step_up::HoldView;
 
-use crate::config::StepUp;
 use crate::forward::{ReplyBody, UpstreamFault};
 use crate::path::PathFault;
 use crate::problem::Problem;
 use crate::route::Astray;
+use crate::step_up;
 
 /// Why a request is not answered by its upstream.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Refusal {
     ControlFailed,
     /// When a browser was made to send it by a foreign page.
     Forged,
+    /// When a person must show another factor first.
+    Held(Box<HoldView>),
     /// When the framing or the head has two readings; says which.
     Ambiguous(&'static str),
     /// When the header is longer than allowed.
@@ -62,8 +65,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) target: Option<&'a PathAndQuery>,
     /// The prefix of the gateway's own endpoints.
     pub(crate) prefix: &'a str,
-    /// The route's wish for factors.
-    pub(crate) step_up: Option<&'a StepUp>,
+    /// The origin under which callers know the gateway, where it is configured.
+    pub(crate) origin: Option<&'a str>,
 }
 
 /// How long a caller is sent away where nobody knows better: long enough for a restart.
@@ -76,8 +79,8 @@ const QUERY_VALUE: &AsciiSet =
 /// Makes the reply to a request that failed.
 pub(crate) fn rescue(refusal: Refusal, asked: Asked<'_>) -> Response<ReplyBody> {
     if asked.navigates()
-        && let Some(page) = page_for(&refusal, asked.prefix)
-        && let Some(redirect) = redirect(&page, asked.target)
+        && let Some(place) = place_for(&refusal, asked)
+        && let Some(redirect) = redirect(place)
     {
         return redirect;
     }
@@ -100,17 +103,21 @@ impl Asked<'_> {
     }
 }
 
-fn page_for(refusal: &Refusal, prefix: &str) -> Option<String> {
+/// Returns where a person is led who can do something about it.
+fn place_for(refusal: &Refusal, asked: Asked<'_>) -> Option<String> {
+    let target = asked.target.map_or("/", PathAndQuery::as_str);
+    if let Refusal::Held(view) = refusal {
+        return Some(step_up::address(asked.prefix, view, Some(target)));
+    }
     let needs_sign_in = matches!(
         refusal,
         Refusal::NotSignedIn | Refusal::Access(AccessError::SignInRequired { .. })
     );
-    needs_sign_in.then(|| format!("{prefix}/login"))
+    let return_to = utf8_percent_encode(target, QUERY_VALUE);
+    needs_sign_in.then(|| format!("{}/login?return_to={return_to}", asked.prefix))
 }
 
-fn redirect(page: &str, target: Option<&PathAndQuery>) -> Option<Response<ReplyBody>> {
-    let target = target.map_or("/", PathAndQuery::as_str);
-    let place = format!("{page}?return_to={}", utf8_percent_encode(target, QUERY_VALUE));
+fn redirect(place: String) -> Option<Response<ReplyBody>> {
     let mut reply = Response::new(ReplyBody::empty());
     *reply.status_mut() = StatusCode::FOUND;
     reply.headers_mut().insert(header::LOCATION, HeaderValue::try_from(place).ok()?);
@@ -120,7 +127,7 @@ fn redirect(page: &str, target: Option<&PathAndQuery>) -> Option<Response<ReplyB
 
 fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
     match refusal {
-        Refusal::Access(error) => access(error, asked),
+        Refusal::Access(error) => access(error),
         Refusal::Ambiguous(why) => bad(why),
         Refusal::BodyTooLarge => beyond(&BODY_TOO_LARGE),
         Refusal::BrokenBody => bad("The request body broke off or was not framed correctly."),
@@ -136,6 +143,7 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
             "Cross-site request refused",
             "A page of another origin sent this request with your session's cookie.",
         ),
+        Refusal::Held(view) => held(&view, asked),
         Refusal::HeaderTooLarge => beyond(&HEADER_TOO_LARGE),
         Refusal::Loop => Problem::new(
             StatusCode::LOOP_DETECTED,
@@ -219,7 +227,7 @@ fn login_required(detail: &str, challenge: HeaderValue) -> Problem {
         .header(header::WWW_AUTHENTICATE, challenge)
 }
 
-fn access(error: AccessError, asked: Asked<'_>) -> Problem {
+fn access(error: AccessError) -> Problem {
     let sentence = sentence(&error);
     match error {
         AccessError::Denied { .. } => {
@@ -237,11 +245,11 @@ fn access(error: AccessError, asked: Asked<'_>) -> Problem {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::try_from(challenge).unwrap_or(CHALLENGE_SCOPE),
             )
-            .missing(missing.to_string())
+            .with("missing", missing.to_string().into())
         }
+        // Told as what is held wherever a session is known, and nobody else is answered so.
         AccessError::MfaRequired(_) => {
-            Problem::new(StatusCode::FORBIDDEN, "mfa_required", "Another factor required", sentence)
-                .header(header::WWW_AUTHENTICATE, factor_challenge(asked.step_up))
+            Problem::new(StatusCode::FORBIDDEN, "mfa_required", FACTOR_REQUIRED, sentence)
         }
         AccessError::NotNow { retry_after, .. } => unavailable(sentence).retry_after(retry_after),
         AccessError::OperatorFault { .. } => unavailable(sentence).retry_after(RETRY_OPERATOR),
@@ -279,19 +287,32 @@ fn sentence(error: &AccessError) -> String {
     }
 }
 
+const FACTOR_REQUIRED: &str = "Another factor required";
+
+/// Tells a program what is held, and all it needs to go on.
+fn held(view: &HoldView, asked: Asked<'_>) -> Problem {
+    let page = step_up::address(asked.prefix, view, None);
+    let place = format!("{}{page}", asked.origin.unwrap_or_default());
+    let detail = format!("Another factor is required for {}.", view.audience);
+    let told = serde_json::to_value(view).unwrap_or_default();
+    let members = told.as_object().into_iter().flatten();
+    members
+        .fold(
+            Problem::new(StatusCode::FORBIDDEN, "mfa_required", FACTOR_REQUIRED, detail),
+            |problem, (name, value)| problem.with(name, value.clone()),
+        )
+        .with("step_up_uri", place.into())
+        .header(header::WWW_AUTHENTICATE, factor_challenge(view))
+}
+
 /// Asks for a factor as RFC 9470 §3 has it.
-fn factor_challenge(step_up: Option<&StepUp>) -> HeaderValue {
+fn factor_challenge(view: &HoldView) -> HeaderValue {
     let mut challenge = "Bearer error=\"insufficient_user_authentication\"".to_owned();
-    let (acr, age) = match step_up {
-        Some(StepUp::Always { acr }) => (acr.as_deref(), Some(Duration::ZERO)),
-        Some(StepUp::MaxAge { age, acr }) => (acr.as_deref(), Some(*age)),
-        Some(StepUp::Provider | StepUp::Session) | None => (None, None),
-    };
-    if let Some(acr) = acr {
-        challenge.push_str(&format!(", acr_values=\"{acr}\""));
+    if !view.acr_values.is_empty() {
+        challenge.push_str(&format!(", acr_values=\"{}\"", view.acr_values.join(" ")));
     }
-    if let Some(age) = age {
-        challenge.push_str(&format!(", max_age=\"{}\"", age.as_secs()));
+    if let Some(seconds) = view.max_age_s {
+        challenge.push_str(&format!(", max_age=\"{seconds}\""));
     }
     HeaderValue::try_from(challenge).unwrap_or(CHALLENGE_FACTOR)
 }

@@ -22,6 +22,8 @@ use crate::streams;
 
 pub(crate) use connection::Line;
 pub(crate) use flight::Flight;
+#[cfg(test)]
+pub(crate) use framing::{Framing, Sight};
 pub(crate) use wire::Wire;
 
 use connection::Protocols;

@@ -7,8 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use tokenward::SessionView;
 use tokenward::core::name::SessionKey;
+use tokenward::step_up::HoldView;
 
 use crate::front::Front;
 use crate::pages::Trouble;
@@ -16,10 +18,24 @@ use crate::pages::Trouble;
 /// How long a caller is sent away while the store does not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(2);
 
+/// A session with what waits for its person.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    session: SessionView,
+    holds: Vec<HoldView>,
+}
+
 /// GET /auth/session.
 pub(crate) async fn session(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
     match living(&front, &headers).await {
-        Ok((_, view)) => Json(view).into_response(),
+        Ok((key, view)) => match front.tokenward().holds(&key).await {
+            Ok(holds) => Json(Shown { session: view, holds }).into_response(),
+            Err(fault) => {
+                tracing::warn!(session = %key.id(), %fault, "what is held cannot be shown");
+                Json(Shown { session: view, holds: Vec::new() }).into_response()
+            }
+        },
         Err(trouble) => trouble.reply(&headers),
     }
 }
@@ -52,7 +68,7 @@ pub(crate) fn store_trouble() -> Trouble {
     .retry_after(STORE_RETRY)
 }
 
-fn not_signed_in(front: &Front) -> Trouble {
+pub(crate) fn not_signed_in(front: &Front) -> Trouble {
     Trouble::new(
         StatusCode::UNAUTHORIZED,
         "login_required",

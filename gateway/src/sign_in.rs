@@ -26,13 +26,14 @@ use crate::pages::Trouble;
 use crate::path;
 use crate::route::below;
 use crate::session::store_trouble;
+use crate::step_up;
 
 pub(crate) mod jar;
 
-mod failure;
-mod pending;
+pub(crate) mod failure;
+pub(crate) mod pending;
 
-use pending::Slot;
+use pending::{Recalled, Slot};
 
 /// The scopes that speak to the provider: who signs in, and that the session may be kept fresh.
 pub(crate) const PROTOCOL_SCOPES: &str = "openid profile email offline_access";
@@ -73,6 +74,13 @@ struct Plan {
     kept: ScopeSet,
 }
 
+/// Where a browser that has come back goes on.
+struct Arrival {
+    /// The handle of the session that began; `None` after a step-up, whose session stays.
+    handle: Option<SessionHandle>,
+    return_to: String,
+}
+
 /// GET /auth/login: sends the browser to the provider.
 pub(crate) async fn login(
     State(front): State<Arc<Front>>,
@@ -104,7 +112,8 @@ pub(crate) async fn callback(
     let slot = returned.state.as_deref().and_then(Slot::of);
     let config = front.config();
     let mut reply = match arrive(&front, &headers, &uri, returned, slot.as_ref()).await {
-        Ok((handle, return_to)) => {
+        Ok(Arrival { handle: None, return_to }) => moved(StatusCode::SEE_OTHER, &return_to),
+        Ok(Arrival { handle: Some(handle), return_to }) => {
             let mut reply = moved(StatusCode::SEE_OTHER, &return_to);
             let lifetime = config.session.lifetime;
             let (name, https) = (&config.session.cookie, config.is_https());
@@ -165,7 +174,7 @@ async fn depart(
         failure::of_provider(&error)
     })?;
     let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
-    pending::remember(front, headers, reply.headers_mut(), &pending)?;
+    pending::remember(front, headers, reply.headers_mut(), &pending, None)?;
     Ok(reply)
 }
 
@@ -175,10 +184,11 @@ async fn arrive(
     uri: &Uri,
     returned: Returned,
     slot: Option<&Slot>,
-) -> Result<(SessionHandle, String), Trouble> {
+) -> Result<Arrival, Trouble> {
     let config = front.config();
     let known = slot.and_then(|slot| pending::recall(front, headers, slot));
-    let (pending, age) = known.ok_or_else(|| failure::unknown(&config.prefix))?;
+    let Recalled { pending, age, session } =
+        known.ok_or_else(|| failure::unknown(&config.prefix))?;
     let again =
         |trouble: Trouble| failure::with_way_back(trouble, &config.prefix, &pending.return_to);
     let callback = Callback::from(returned);
@@ -191,13 +201,18 @@ async fn arrive(
         .map_err(|fault| again(failure::of_callback(&fault)))?;
     let origin = front.origin(headers, uri)?;
     let redirect_uri = format!("{origin}{}/callback", config.prefix);
+    if let Some(session) = session {
+        let returned = (code, redirect_uri);
+        step_up::complete(front, headers, session, &pending, returned).await?;
+        return Ok(Arrival { handle: None, return_to: pending.return_to });
+    }
     let tokenward = front.tokenward().clone();
     let completion = complete(tokenward, pending.clone(), code.to_owned(), redirect_uri);
     // A closed tab must not cut an exchange: what it brings would be lost (law L4).
     let completed = tokio::spawn(completion).await;
     let handle = completed.unwrap_or_else(|_| Err(failure::ours())).map_err(again)?;
     end_former(front, headers).await;
-    Ok((handle, pending.return_to))
+    Ok(Arrival { handle: Some(handle), return_to: pending.return_to })
 }
 
 /// Exchanges the code and makes the session durable; its handle is new each time, so that nobody
@@ -274,7 +289,7 @@ pub(crate) fn own_path<'a>(prefix: &str, asked: &'a str) -> &'a str {
 }
 
 /// Draws `state`, `nonce` and the PKCE secret: 256 bits each, as RFC 7636 §4.1 wants of the last.
-fn secrets() -> Result<[String; 3], Trouble> {
+pub(crate) fn secrets() -> Result<[String; 3], Trouble> {
     let mut drawn: [String; 3] = Default::default();
     for text in &mut drawn {
         // A handle is 256 random bits in base64url, and that is what is wanted here.
@@ -294,7 +309,7 @@ pub(crate) fn moved(status: StatusCode, place: &str) -> Response {
 }
 
 /// The characters that may stand unescaped in the value of a query parameter.
-const QUERY_VALUE: &AsciiSet =
+pub(crate) const QUERY_VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
 
 fn bad_query(rejection: &QueryRejection) -> Trouble {

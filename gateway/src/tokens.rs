@@ -11,7 +11,13 @@ use http::HeaderValue;
 use tokenward::core::event::EndReason;
 use tokenward::core::name::{Audience, Epoch, SessionKey};
 use tokenward::core::scope::ScopeSet;
+use tokenward::core::session::Need;
+use tokenward::core::snapshot::Hold;
+use tokenward::core::step_up::Strength;
+use tokenward::step_up::HoldView;
 use tokenward::{AccessError, HeardEnd, Offer, Tokenward, Wish};
+
+use crate::challenge::FactorChallenge;
 
 /// An access token that is right and fresh enough for one request.
 #[derive(Clone, Debug)]
@@ -36,6 +42,9 @@ pub struct Want<'a> {
 /// The answer to a wish that needs more than a look.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Ticket, AccessError>> + Send + 'a>>;
 
+/// The hold that an upstream's demand became.
+pub type Demanded<'a> = Pin<Box<dyn Future<Output = Option<Box<Hold>>> + Send + 'a>>;
+
 /// The ends of sessions as they come.
 pub type Ends = Pin<Box<dyn Stream<Item = HeardEnd> + Send>>;
 
@@ -53,6 +62,18 @@ pub trait Tokens: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the answer stops the waiting, never the exchange (law L4).
     fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a>;
+
+    /// Makes a hold of an upstream's demand for another factor (RFC 9470); `None` where it cannot
+    /// be made, or where a newer access token than the refused one is there.
+    fn demand<'a>(
+        &'a self,
+        want: Want<'a>,
+        refused: Epoch,
+        challenge: FactorChallenge,
+    ) -> Demanded<'a>;
+
+    /// Shows a hold as its person may see it, with a sealed handle of it.
+    fn view_of(&self, session: &SessionKey, hold: &Hold) -> HoldView;
 
     /// Listens to the ends of sessions from now on. An end is told after the session's tokens were
     /// withdrawn, so that whoever still finds one at hand will hear of it.
@@ -73,6 +94,34 @@ impl Tokens for Tokenward {
         Box::pin(
             async move { self.access(want.session, &wish).await.map(|offer| Ticket::of(&offer)) },
         )
+    }
+
+    fn demand<'a>(
+        &'a self,
+        want: Want<'a>,
+        refused: Epoch,
+        challenge: FactorChallenge,
+    ) -> Demanded<'a> {
+        Box::pin(async move {
+            let need = Need { audience: want.audience.clone(), scopes: want.scopes.clone() };
+            let FactorChallenge { acr_values, max_age } = challenge;
+            let strength = Strength::of_challenge(acr_values, max_age);
+            match Tokenward::demand(self, want.session, &need, Some(refused), strength).await {
+                Ok(hold) => hold,
+                Err(fault) => {
+                    tracing::warn!(
+                        session = %want.session.id(),
+                        code = fault.code(),
+                        "an upstream's demand for another factor is passed on"
+                    );
+                    None
+                }
+            }
+        })
+    }
+
+    fn view_of(&self, session: &SessionKey, hold: &Hold) -> HoldView {
+        Tokenward::view_of(self, session, hold)
     }
 
     fn ends(&self) -> Ends {

@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode};
 use tokenward::AccessError;
 use tokenward::core::name::SessionKey;
 
+use crate::challenge::factor_challenge;
 use crate::forward::{self, BodyFault, Choice, Failure, Outgoing, Relayed, Tape};
 use crate::inject;
 use crate::observe::RetryReason;
@@ -107,6 +108,12 @@ impl Trip<'_> {
         let want = Want { session, audience, scopes: &self.route.config.scopes };
         let tokens = &*self.flight.line().house.tokens;
         let before = self.flight.age();
+        if let Some(challenge) = factor_challenge(refused.headers())
+            && let Some(hold) = tokens.demand(want, ticket.serial, challenge).await
+        {
+            self.flight.waited(self.flight.age().saturating_sub(before));
+            return Err(Refusal::Access(AccessError::MfaRequired(hold)));
+        }
         let second = replay::second(tokens, want, ticket).await;
         self.flight.waited(self.flight.age().saturating_sub(before));
         let newer = match second {

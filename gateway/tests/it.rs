@@ -17,6 +17,7 @@ mod it {
     mod readings;
     mod sign_in;
     mod smuggling;
+    mod step_up;
     mod streams;
     mod streams_ended;
     mod upstreams;

@@ -11,7 +11,7 @@ use tokenward::provider::Breaker;
 
 use super::Admin;
 use super::sessions::{self, Listed, told};
-use crate::pages::{dress, nonce};
+use crate::pages::{Allowed, dress, nonce};
 
 /// The sessions that are looked at to count states: each is asked for.
 const LOOKED_AT_MAX: usize = 200;
@@ -70,7 +70,7 @@ pub(super) async fn page(State(admin): State<Arc<Admin>>, headers: HeaderMap) ->
     };
     // Writing to a text fails only where a value's Display does; these are texts and numbers.
     let mut reply = Response::new(Body::from(overview.render().unwrap_or_default()));
-    dress(&mut reply, &nonce);
+    dress(&mut reply, &nonce, Allowed::Nothing);
     reply
 }
 

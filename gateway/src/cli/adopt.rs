@@ -57,7 +57,8 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read() -> Result<Zeroizing<String>, Failure> {
+/// Reads a refresh token from standard input.
+pub(super) fn read() -> Result<Zeroizing<String>, Failure> {
     let input = io::stdin().lock();
     if input.is_terminal() {
         note("Paste the refresh token, then press Enter and Ctrl-D:");

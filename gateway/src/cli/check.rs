@@ -7,12 +7,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokenward::clock::Clock;
 use tokenward::provider::{Metadata, ProviderError};
+use zeroize::Zeroizing;
 
-use super::{ConfigFile, Failure, note, say, say_json};
+use super::{ConfigFile, Failure, adopt, note, say, say_json};
 use crate::assemble::{self, AssembleFault};
 use crate::config::{ClientAuth, Config};
 
+mod factors;
 mod fetch;
+mod trial;
 
 use fetch::Documents;
 
@@ -24,6 +27,10 @@ pub(super) struct Options {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+    /// Spends the refresh token of a test person, read from standard input, once for each audience,
+    /// and revokes it: the only way to learn whether the provider asks for a factor in a refresh
+    #[arg(long)]
+    trial: bool,
 }
 
 /// How much a finding matters.
@@ -53,7 +60,8 @@ struct Finding {
 /// Checks a configuration, prints what was learned, and fails where something must be done.
 pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     let config = options.config.load()?;
-    let findings = examined(&config).await;
+    let tried = if options.trial { Some(adopt::read()?) } else { None };
+    let findings = examined(&config, tried.as_ref()).await;
     let worst = |grade| findings.iter().any(|finding| finding.grade == grade);
     if options.json {
         let fine = !worst(Grade::Wrong) && !worst(Grade::Away);
@@ -76,7 +84,7 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn examined(config: &Config) -> Vec<Finding> {
+async fn examined(config: &Config, tried: Option<&Zeroizing<String>>) -> Vec<Finding> {
     let mut findings = own(config);
     let provider = match assemble::provider(config, &Clock::system(), None) {
         Ok(provider) => provider,
@@ -89,6 +97,11 @@ async fn examined(config: &Config) -> Vec<Finding> {
         Ok(metadata) => {
             let documents = Documents::fetch(config, &metadata).await;
             findings.extend(published(config, &metadata, &documents));
+            findings.extend(factors::asked(config, documents.metadata()));
+            if let Some(refresh_token) = tried {
+                let metadata = documents.metadata();
+                findings.extend(trial::tried(config, &provider, refresh_token, metadata).await);
+            }
         }
         Err(error) => findings.push(undiscovered(&error)),
     }

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::units::{OneOrMany, Size, Span};
 use super::{
-    AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, file, provider,
-    routes,
+    AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, file, mfa,
+    provider, routes,
 };
 
 /// Where metrics and the console are looked for: beside Prometheus' own range.
@@ -38,6 +38,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
     let https = tls.is_some() || public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let session = check_session(path, raw.session, https, &mut faults);
     let state_dir = check_state_dir(path, base, raw.state_dir, &mut faults);
+    let mfa = mfa::check(path, &raw.mfa, &mut faults);
 
     Faults::check(faults)?;
     Ok(Config {
@@ -53,6 +54,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
         limits,
         trusted_proxies,
         session,
+        mfa,
         log: LogConfig {
             filter: raw.log.filter.unwrap_or_else(|| "info".to_owned()),
             json: raw.log.json,

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::secret::SecretSource;
-use super::units::{OneOrMany, Size, Span};
+use super::units::{OneOrMany, Size, Span, SpanOrOff};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,15 @@ pub(super) struct File {
     pub(super) session: Session,
     #[serde(default)]
     pub(super) log: Log,
+    #[serde(default)]
+    pub(super) mfa: MfaSettings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MfaSettings {
+    pub(super) context_ttl: Option<Span>,
+    pub(super) probe: Option<SpanOrOff>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,7 +165,7 @@ pub(super) struct Log {
     pub(super) requests: bool,
 }
 
-/// `"provider"`, `"session"`, `"always"`, or a table with `max_age` or `always`, and `acr`.
+/// `"provider"`, `"session", `"always"`, or a table with `max_age` or `always`, and `acr`.
 #[derive(Debug)]
 pub(super) enum Mfa {
     Always(Option<String>),

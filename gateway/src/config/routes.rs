@@ -119,6 +119,7 @@ pub(super) fn check(
     }
     let mut routes: Vec<RouteConfig> = Vec::with_capacity(raw.len());
     let mut margins: BTreeMap<Audience, Margins> = BTreeMap::new();
+    let mut factors: BTreeMap<Audience, StepUp> = BTreeMap::new();
     for (index, raw) in raw.into_iter().enumerate() {
         let key = format!("route[{index}]");
         let Some(route) = check_one(path, &key, raw, faults) else {
@@ -147,6 +148,14 @@ pub(super) fn check(
                     "another route of {audience} has other margins; give all of them the same"
                 );
                 faults.push(Fault::new(path, &format!("{key}.refresh_ahead"), wrong));
+            }
+            let known = factors.entry(audience.clone()).or_insert_with(|| route.mfa.clone());
+            if *known != route.mfa {
+                let wrong = format!(
+                    "another route of {audience} asks for factors in another way; give all of \
+                     them the same"
+                );
+                faults.push(Fault::new(path, &format!("{key}.mfa"), wrong));
             }
         }
         routes.push(route);

@@ -12,6 +12,10 @@ use tokenward::core::scope::ScopeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
 
+/// A duration with its unit, or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SpanOrOff(pub(super) Option<Duration>);
+
 /// A size in bytes: a number, or `64KiB`, `10MiB`, `1GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
@@ -66,6 +70,17 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expected = "a duration such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"7d\"";
         deserializer.deserialize_any(Written { parse: Span::parse, number: |_| None, expected })
+    }
+}
+
+impl<'de> Deserialize<'de> for SpanOrOff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "\"off\", or a duration such as \"30m\" or \"6h\"";
+        let parse = |text: &str| match text {
+            "off" => Some(Self(None)),
+            _ => Span::parse(text).map(|span| Self(Some(span.0))),
+        };
+        deserializer.deserialize_any(Written { parse, number: |_| None, expected })
     }
 }
 

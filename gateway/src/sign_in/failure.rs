@@ -104,7 +104,7 @@ pub(super) fn of_callback(fault: &CallbackFault) -> Trouble {
 }
 
 /// Says why the provider cannot be asked.
-pub(super) fn of_provider(error: &ProviderError) -> Trouble {
+pub(crate) fn of_provider(error: &ProviderError) -> Trouble {
     match error {
         ProviderError::Discovery { wait, .. } => unreachable(*wait),
         ProviderError::Unreachable(_) => unreachable(None),

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokenward::Clock;
-use tokenward::core::name::Audience;
+use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::sign_in::{Pending, SIGN_IN_TTL};
@@ -51,6 +51,18 @@ struct Kept<'a> {
     return_to: Cow<'a, str>,
     audience: Cow<'a, str>,
     scopes: Cow<'a, str>,
+    /// The session that a step-up belongs to; absent where a new one is to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<[u8; 32]>,
+}
+
+/// A sign-in or step-up that a browser has come back from.
+pub(super) struct Recalled {
+    pub(super) pending: Pending,
+    /// How long ago it was started, where that is known.
+    pub(super) age: Option<Duration>,
+    /// The session that a step-up belongs to; `None` where a new one is to begin.
+    pub(super) session: Option<SessionKey>,
 }
 
 impl Slot {
@@ -72,17 +84,21 @@ impl Slot {
 }
 
 /// Puts a pending sign-in into the browser, and takes the oldest ones out where there are many.
-pub(super) fn remember(
+///
+/// `session` is the one that a step-up belongs to.
+pub(crate) fn remember(
     front: &Front,
     asked: &HeaderMap,
     reply: &mut HeaderMap,
     pending: &Pending,
+    session: Option<SessionKey>,
 ) -> Result<(), Trouble> {
     let config = front.config();
     let (session_cookie, https) = (&config.session.cookie, config.is_https());
     let slot = Slot::of(&pending.state).ok_or_else(failure::ours)?;
-    let sealed = match sealed(front, &slot, pending, &pending.return_to)? {
-        long if long.len() > COOKIE_BYTES_MAX => sealed(front, &slot, pending, "/")?,
+    let bound = (&slot, session);
+    let sealed = match sealed(front, bound, pending, &pending.return_to)? {
+        long if long.len() > COOKIE_BYTES_MAX => sealed(front, bound, pending, "/")?,
         fits => fits,
     };
     for forgotten in too_many(front, asked, session_cookie) {
@@ -92,12 +108,8 @@ pub(super) fn remember(
     Ok(())
 }
 
-/// Opens the pending sign-in of a slot, and says how long ago it was started, where that is known.
-pub(super) fn recall(
-    front: &Front,
-    headers: &HeaderMap,
-    slot: &Slot,
-) -> Option<(Pending, Option<Duration>)> {
+/// Opens the pending sign-in of a slot.
+pub(super) fn recall(front: &Front, headers: &HeaderMap, slot: &Slot) -> Option<Recalled> {
     let name = slot.cookie(&front.config().session.cookie);
     cookies(headers)
         .filter(|(found, _)| *found == name)
@@ -111,7 +123,7 @@ fn too_many(front: &Front, asked: &HeaderMap, session_cookie: &str) -> Vec<Slot>
     let mut known: Vec<(Option<Duration>, Slot)> = cookies(asked)
         .filter_map(|(name, value)| {
             let slot = Slot(name.strip_prefix(&beginning)?.to_owned());
-            let age = opened(front, &slot, value).and_then(|(_, age)| age);
+            let age = opened(front, &slot, value).and_then(|recalled| recalled.age);
             (slot.0.len() == SLOT_CHARS).then_some((age, slot))
         })
         .collect();
@@ -122,7 +134,7 @@ fn too_many(front: &Front, asked: &HeaderMap, session_cookie: &str) -> Vec<Slot>
 
 fn sealed(
     front: &Front,
-    slot: &Slot,
+    (slot, session): (&Slot, Option<SessionKey>),
     pending: &Pending,
     return_to: &str,
 ) -> Result<String, Trouble> {
@@ -138,6 +150,7 @@ fn sealed(
         return_to: return_to.into(),
         audience: pending.audience.as_str().into(),
         scopes: scopes.as_str().into(),
+        session: session.map(|key| key.0),
     };
     let plain = serde_json::to_vec(&kept).map_err(|_| failure::ours())?;
     let ring = front.tokenward().vault().ring();
@@ -148,7 +161,7 @@ fn sealed(
     Ok(URL_SAFE_NO_PAD.encode(sealed))
 }
 
-fn opened(front: &Front, slot: &Slot, value: &str) -> Option<(Pending, Option<Duration>)> {
+fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
     let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
     let ring = front.tokenward().vault().ring();
     let plain = ring.open_sealed(Purpose::Cookie, &slot.bound_to(), &sealed).ok()?;
@@ -163,7 +176,7 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<(Pending, Option<Du
         audience: Audience::parse(&kept.audience).ok()?,
         scopes: ScopeSet::parse(&kept.scopes),
     };
-    Some((pending, age))
+    Some(Recalled { pending, age, session: kept.session.map(SessionKey) })
 }
 
 /// Instants compare within one boot only (law L12).

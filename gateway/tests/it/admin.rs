@@ -49,7 +49,9 @@ async fn an_operator_sees_sessions_and_ends_them() {
     assert_eq!(gone.problem(), (404, "no_session".to_owned()));
     let story = desk.operator(Method::GET, &format!("{place}/timeline")).await.json();
     assert_eq!(story["ended"], true);
-    assert_eq!(story["facts"][0]["text"], "session ended: an operator ended it");
+    let facts = story["facts"].as_array().unwrap();
+    assert_eq!(facts[0]["text"], "signed in", "its course is kept after its end");
+    assert_eq!(facts.last().unwrap()["text"], "session ended: an operator ended it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,10 @@ use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::Full;
 use tokenward::AccessError;
 use tokenward::core::name::Audience;
-use tokenward::core::refusal::MfaDemand;
 use tokenward::core::scope::ScopeSet;
+use tokenward::core::session::Need;
 use tokenward::core::snapshot::Hold;
+use tokenward::core::step_up::{Origin, Strength};
 use tokenward::core::time::Instant;
 
 use super::world::{Gateway, Upstream, ask, full, raw, status, usual};
@@ -214,13 +215,8 @@ fn refusals() -> Vec<(AccessError, u16, &'static str, &'static str, &'static str
 }
 
 fn hold() -> Hold {
-    Hold {
-        audience: Audience::parse("urn:a").unwrap(),
-        scopes: ScopeSet::default(),
-        since: Instant::ZERO,
-        probe_at: None,
-        demand: MfaDemand { mfa_token: None, challenge: Vec::new(), enroll: Vec::new() },
-    }
+    let need = Need { audience: Audience::parse("urn:a").unwrap(), scopes: ScopeSet::default() };
+    Hold::of(&need, Origin::Provider, Strength::default(), Instant::ZERO)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,11 @@ use std::sync::Mutex;
 use http::HeaderValue;
 use tokenward::AccessError;
 use tokenward::core::name::{Epoch, SessionKey};
+use tokenward::core::snapshot::Hold;
+use tokenward::step_up::{HoldView, Requirements};
+use tokenward_gateway::challenge::FactorChallenge;
 use tokenward_gateway::observe::{Answered, CloseCause, Observe, RetryReason};
-use tokenward_gateway::tokens::{Answer, Ends, Over, Ticket, Tokens, Want};
+use tokenward_gateway::tokens::{Answer, Demanded, Ends, Over, Ticket, Tokens, Want};
 
 /// Tokens that the test hands out: what is published, and what the next wishes are answered.
 #[derive(Default)]
@@ -54,6 +57,26 @@ impl Tokens for Played {
         self.wishes.lock().unwrap().push(refused);
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async move { answer.unwrap_or(Err(AccessError::SignInRequired { reason: None })) })
+    }
+
+    fn demand<'a>(&'a self, _: Want<'a>, _: Epoch, _: FactorChallenge) -> Demanded<'a> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn view_of(&self, _: &SessionKey, hold: &Hold) -> HoldView {
+        HoldView {
+            mfa_token: Some("sealed".to_owned()),
+            audience: hold.audience.to_string(),
+            scope: hold.scopes.to_string(),
+            by: hold.origin.code(),
+            mfa_requirements: Requirements::default(),
+            any_factor: false,
+            expires_in_s: Some(300),
+            acr_values: vec!["urn:mfa".to_owned()],
+            max_age_s: Some(300),
+            since_s: 0,
+            by_api: true,
+        }
     }
 
     fn ends(&self) -> Ends {

@@ -37,6 +37,11 @@ impl Documents {
         Self { metadata: document(&http, &place).await, keys }
     }
 
+    /// Returns the metadata as they are published, where they could be read.
+    pub(super) fn metadata(&self) -> Option<&Value> {
+        self.metadata.as_ref().ok()
+    }
+
     /// Judges the signing keys, without which nobody can sign in.
     pub(super) fn keys(&self, metadata: &Metadata) -> Finding {
         let place = metadata.jwks_uri.as_ref().map_or("", |url| url.as_str());

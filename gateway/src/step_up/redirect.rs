@@ -1,0 +1,141 @@
+//! Confirming at the provider: the browser leaves with what is demanded, and comes back with a
+//! code, which the framework exchanges (RFC 9470 §5). The session stays the same.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use tokenward::core::name::SessionKey;
+use tokenward::core::scope::ScopeSet;
+use tokenward::core::secret::AccessToken;
+use tokenward::core::session::Need;
+use tokenward::core::sign_in::Pending;
+use tokenward::provider::{AuthorizeRequest, code_challenge};
+use tokenward::step_up::{MfaFault, StepUpReturn};
+
+use super::about::About;
+use super::ask::{self, Place};
+use super::page::Screen;
+use crate::front::Front;
+use crate::pages::Trouble;
+use crate::sign_in::{PROTOCOL_SCOPES, failure, moved, pending, secrets};
+
+/// GET /auth/mfa/redirect: sends the browser to the provider with what is demanded.
+pub(crate) async fn leave(
+    State(front): State<Arc<Front>>,
+    uri: Uri,
+    headers: HeaderMap,
+    place: Result<Query<Place>, QueryRejection>,
+) -> Response {
+    let place = match ask::place(place) {
+        Ok(place) => place,
+        Err(trouble) => return trouble.reply(&headers),
+    };
+    let about = About::new(&front, &place);
+    let Some(key) = front.session_of(&headers) else {
+        return Redirect::to(&about.sign_in()).into_response();
+    };
+    match depart(&front, &headers, &uri, &key, (&place, &about)).await {
+        Ok(Some(reply)) => reply,
+        Ok(None) => Screen::nothing(about).reply(),
+        Err(trouble) => trouble.reply(&headers),
+    }
+}
+
+/// Completes a confirmation that came back with a code; returns where the person was going.
+pub(crate) async fn complete(
+    front: &Front,
+    headers: &HeaderMap,
+    bound_to: SessionKey,
+    pending: &Pending,
+    (code, redirect_uri): (&str, String),
+) -> Result<(), Trouble> {
+    let about = about_of(front, pending);
+    if front.session_of(headers) != Some(bound_to) {
+        // The person signed out, or in anew, meanwhile: nothing of it belongs to that session.
+        let fault = MfaFault::SignInRequired { reason: None };
+        return Err(about.trouble(front, &bound_to, fault));
+    }
+    let need = Need { audience: pending.audience.clone(), scopes: pending.scopes.clone() };
+    let returned = StepUpReturn {
+        need,
+        code: code.to_owned(),
+        code_verifier: pending.code_verifier.expose().to_owned(),
+        redirect_uri,
+        nonce: pending.nonce.clone(),
+    };
+    match front.tokenward().complete_step_up(&bound_to, returned).await {
+        Ok(_) => Ok(()),
+        Err(fault) => {
+            tracing::warn!(session = %bound_to.id(), code = fault.code(), "a step-up failed");
+            Err(about.trouble(front, &bound_to, fault))
+        }
+    }
+}
+
+/// Makes the reply that leads to the provider; `None` where nothing is held.
+async fn depart(
+    front: &Front,
+    headers: &HeaderMap,
+    uri: &Uri,
+    key: &SessionKey,
+    (place, about): (&Place, &About),
+) -> Result<Option<Response>, Trouble> {
+    let told = |fault| about.trouble(front, key, fault);
+    let origin = front.origin(headers, uri)?;
+    let holds = front.tokenward().holds(key).await.map_err(told)?;
+    let held = holds.into_iter().find(|view| place.is_for(view));
+    let Some(need) = held.and_then(|view| ask::need(&view.audience, &view.scope)) else {
+        return Ok(None);
+    };
+    let wanted = match front.tokenward().step_up_request(key, &need).await {
+        Ok(wanted) => wanted,
+        Err(MfaFault::TokenNotFound) => return Ok(None),
+        Err(fault) => return Err(told(fault)),
+    };
+    let provider = front.tokenward().provider();
+    let gone = |error| {
+        tracing::error!(%error, "a step-up cannot begin");
+        failure::of_provider(&error)
+    };
+    let metadata = provider.discover().await.map_err(gone)?;
+    let [state, nonce, code_verifier] = secrets()?;
+    let challenge = code_challenge(&code_verifier);
+    let pending = Pending {
+        state,
+        nonce,
+        code_verifier: AccessToken::new(&code_verifier),
+        issuer: metadata.issuer.clone(),
+        return_to: about.return_to.clone(),
+        audience: need.audience,
+        scopes: need.scopes,
+    };
+    let scopes = ScopeSet::parse(PROTOCOL_SCOPES).merge(&wanted.scopes);
+    let request = AuthorizeRequest {
+        redirect_uri: &format!("{origin}{}/callback", about.prefix),
+        state: &pending.state,
+        nonce: &pending.nonce,
+        code_challenge: &challenge,
+        scopes: &scopes,
+        audiences: &wanted.audiences,
+        prompt: wanted.prompt,
+        max_age: wanted.max_age,
+        acr_values: wanted.acr_values.as_deref(),
+        login_hint: None,
+    };
+    let place = provider.authorize_url(&request).await.map_err(gone)?;
+    let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
+    pending::remember(front, headers, reply.headers_mut(), &pending, Some(*key))?;
+    Ok(Some(reply))
+}
+
+fn about_of(front: &Front, pending: &Pending) -> About {
+    let place = Place {
+        audience: Some(pending.audience.to_string()),
+        scope: Some(pending.scopes.to_string()),
+        return_to: Some(pending.return_to.clone()),
+    };
+    About::new(front, &place)
+}
