@@ -1,13 +1,14 @@
 //! Events in plain words, for operators.
 
-use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Clock;
 use crate::core::event::{EndReason, Event, LogoutKind, Trigger};
 use crate::core::grant::Unheard;
+use crate::core::name::Audience;
 use crate::core::refusal::EndCause;
 use crate::core::step_up::{Factor, Origin};
+use crate::core::time::Instant;
 
 /// What the words for an event need beside it.
 pub(super) struct Past<'a> {
@@ -37,37 +38,23 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::Downscoped { audience, missing } => {
             format!("the provider did not grant {missing} for {audience}")
         }
-        Event::Ended { reason } => {
-            format!("session ended: {}", reason_in_words(*reason, past.lost))
-        }
+        Event::Ended { reason } => reason_in_words(*reason, past.lost),
         Event::ExchangeStarted { audience, trigger } => {
             format!("asking for a token for {audience}, {}", trigger_in_words(*trigger))
         }
-        Event::Held { audience, origin } => {
-            let by = match origin {
-                Origin::Provider => "the provider",
-                Origin::Policy => "its policy",
-                Origin::Upstream => "the API",
-            };
-            format!("{audience} waits for a person to show another factor, as {by} demands")
-        }
+        Event::Held { audience, origin } => held_in_words(audience, *origin),
         Event::Abandoned { audience } => {
             format!("nobody showed the factor that {audience} waits for in time")
         }
-        Event::Challenged { audience, factor } => {
-            format!("a person is asked for a factor ({}) for {audience}", factor_in_words(*factor))
-        }
-        Event::Verified { audience, factor, took } => {
-            let (factor, took) = (factor_in_words(*factor), span(*took));
-            format!("a person showed a factor ({factor}) for {audience}, {took} after the demand")
-        }
+        Event::Challenged { audience, factor } => challenged_in_words(audience, *factor),
+        Event::Verified { audience, factor, took } => verified_in_words(audience, *factor, *took),
         Event::VerificationFailed { audience, factor, code } => {
-            format!("a factor ({}) was not accepted for {audience} ({code})", factor_in_words(*factor))
+            format!(
+                "a factor ({}) was not accepted for {audience} ({code})",
+                factor_in_words(*factor)
+            )
         }
-        Event::InDoubt { how, since, wait } => {
-            let since = since.map(|since| moment(past.clock.unix_millis_of(since)));
-            doubt_in_words(*how, since.as_deref(), *wait)
-        }
+        Event::InDoubt { how, since, wait } => doubt_in_words(*how, *since, *wait, past.clock),
         Event::Malformed { audience, why, .. } => {
             format!("the provider's reply for {audience} is broken ({why}); refresh token saved")
         }
@@ -81,14 +68,8 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
             format!("the provider is busy ({code}); next try in {}", span(*wait))
         }
         Event::Refreshed { audience, rotated, waiters, took, late, .. } => {
-            let rotation = if *rotated { ", refresh token rotated and saved" } else { "" };
-            let lateness = if *late { ", after the old one had ended" } else { "" };
-            let answered = match waiters {
-                0 => String::new(),
-                1 => ", one caller answered".to_owned(),
-                many => format!(", {many} callers answered"),
-            };
-            format!("{audience} refreshed in {}{rotation}{answered}{lateness}", span(*took))
+            let which = refreshed_in_words(*rotated, *waiters, *late);
+            format!("{audience} refreshed in {}{which}", span(*took))
         }
         Event::Rejected { audience, code } => {
             format!("the provider refuses {audience} or its scopes ({code})")
@@ -109,10 +90,47 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
     }
 }
 
-fn doubt_in_words(how: Option<Unheard>, since: Option<&str>, wait: Duration) -> String {
+fn held_in_words(audience: &Audience, origin: Origin) -> String {
+    let by = match origin {
+        Origin::Provider => "the provider",
+        Origin::Policy => "its policy",
+        Origin::Upstream => "the API",
+    };
+    format!("{audience} waits for a person to show another factor, as {by} demands")
+}
+
+fn challenged_in_words(audience: &Audience, factor: Option<Factor>) -> String {
+    format!("a person is asked for a factor ({}) for {audience}", factor_in_words(factor))
+}
+
+fn verified_in_words(audience: &Audience, factor: Option<Factor>, took: Duration) -> String {
+    let (factor, took) = (factor_in_words(factor), span(took));
+    format!("a person showed a factor ({factor}) for {audience}, {took} after the demand")
+}
+
+fn refreshed_in_words(rotated: bool, waiters: u32, late: bool) -> String {
+    let rotation = if rotated { ", refresh token rotated and saved" } else { "" };
+    let lateness = if late { ", after the old one had ended" } else { "" };
+    let answered = match waiters {
+        0 => String::new(),
+        1 => ", one caller answered".to_owned(),
+        many => format!(", {many} callers answered"),
+    };
+    format!("{rotation}{answered}{lateness}")
+}
+
+fn doubt_in_words(
+    how: Option<Unheard>,
+    since: Option<Instant>,
+    wait: Duration,
+    clock: &Clock,
+) -> String {
     let how = match (how, since) {
         (Some(how), _) => how_in_words(how).to_owned(),
-        (None, Some(since)) => format!("the gateway was killed during an exchange of {since}"),
+        (None, Some(since)) => {
+            let since = moment(clock.unix_millis_of(since));
+            format!("the gateway was killed during an exchange of {since}")
+        }
         (None, None) => "an earlier exchange was interrupted".to_owned(),
     };
     format!("in doubt: {how}; asking again in {}", span(wait))
@@ -140,8 +158,9 @@ fn trigger_in_words(trigger: Trigger) -> &'static str {
     }
 }
 
-fn reason_in_words(reason: EndReason, lost: Option<LostReply>) -> Cow<'static, str> {
-    Cow::Borrowed(match reason {
+fn reason_in_words(reason: EndReason, lost: Option<LostReply>) -> String {
+    let ended = |why: &str| format!("session ended: {why}");
+    ended(match reason {
         EndReason::Ceiling => "the provider's longest session time is over",
         EndReason::LoggedOut(LogoutKind::Admin) => "an operator ended it",
         EndReason::LoggedOut(LogoutKind::Backchannel | LogoutKind::Provider) => {
@@ -153,10 +172,10 @@ fn reason_in_words(reason: EndReason, lost: Option<LostReply>) -> Cow<'static, s
             "the provider no longer takes the refresh token"
         }
         EndReason::Refused(EndCause::ReplyLost) => {
-            return lost_in_words(lost, "the provider gives no reuse window").into();
+            return ended(&lost_in_words(lost, "the provider gives no reuse window"));
         }
         EndReason::Refused(EndCause::ReplyLostTooLong) => {
-            return lost_in_words(lost, "the provider's reuse window was over").into();
+            return ended(&lost_in_words(lost, "the provider's reuse window was over"));
         }
         EndReason::Refused(EndCause::UserBlocked) => "the person is blocked at the provider",
         EndReason::Refused(EndCause::UserDeleted) => "the person was deleted at the provider",
