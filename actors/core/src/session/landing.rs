@@ -212,7 +212,15 @@ impl Session {
             self.emit(Event::OperatorMustAct { fault, code: fault.code().to_owned() });
         }
         self.publish();
-        self.doubt_on(Fate::Holds, None, now);
+        // A provider that is too busy for a person is too busy for a refresh.
+        if let Report::NotNow { retry_after, .. } = report {
+            let wait = self.back_off(Some(*retry_after), now);
+            let (audience, code) = (need.audience.clone(), report.code().to_owned());
+            self.emit(Event::Postponed { audience, code, wait });
+            self.doubt_on(Fate::Waits, Some(*retry_after), now);
+        } else {
+            self.doubt_on(Fate::Holds, None, now);
+        }
     }
 
     /// Keeps the holds that are not the provider's and came to be while a flight was in the air:

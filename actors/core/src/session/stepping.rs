@@ -233,8 +233,13 @@ impl Session {
             .into_iter()
             .partition(|step| step.deadline <= now);
         self.steps.waiting = waiting.into();
+        let any_late = !late.is_empty();
         for step in late {
             self.report(step.waiter, not_now(Duration::ZERO, "exchanging"));
+        }
+        if any_late {
+            // Whoever waited for what it would bring waits for a person again.
+            self.settle_waiters(now);
         }
         if self.waiting.is_empty() {
             self.steps.renewing = None;

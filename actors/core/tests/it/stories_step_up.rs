@@ -271,7 +271,7 @@ fn l3_a_lost_reply_to_a_code_leaves_no_doubt() {
         0s     | needs B from each session          |
         0s     | #1 wants B                         | !held; #1 told mfa_required
         1s     | provider: cut                      |
-        1s     | #2 returns for B as alice gold 0s  | lease; exchange code for B (alice gold 0s); save; !mfa_failed; #2 steps: connection_lost
+        1s     | #2 returns for B as alice gold 0s  | lease; exchange code for B (alice gold 0s); save; !postponed; !mfa_failed; #2 steps: connection_lost
         2s     | #3 wants A                         | lease; ask A with r0; save r2; #3 gets A.2
         3s     |                                    |
         ",
@@ -303,6 +303,36 @@ fn l8_a_demand_without_a_way_to_meet_it_waits_for_a_redirect() {
         2s     | #3 returns for B as alice          | lease; exchange code for B (alice); save r1; !released; !mfa_verified; #3 steps: verified
         3s     | #4 wants B                         | #4 gets B.1
         4s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l7_the_time_that_a_provider_names_to_a_person_holds_for_refreshes_too() {
+    tell(
+        "
+        0s     | mfa on B                           |
+        0s     | #1 wants B                         | lease; ask B with r0; save; !held; #1 told mfa_required
+        1s     | provider: 429 wait 5s              |
+        1s     | #2 verifies B by otp right         | lease; verify B with m1; save; !postponed; !mfa_failed; #2 steps: provider_busy
+        2s     | #3 wants A                         |
+        6.2s   |                                    | lease; ask A with r0; save r1; #3 gets A.1
+        8s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l8_who_waits_for_a_verification_that_never_left_is_told_of_the_hold() {
+    tell(
+        "
+        0s     | mfa on B                           |
+        0s     | #1 wants B                         | lease; ask B with r0; save; !held; #1 told mfa_required
+        1s     | store fails 40                     |
+        1s     | #2 verifies B by otp right         | 5 times (store fails; !store_failed)
+        5s     | #3 wants B                         | #2 steps: exchanging; #3 told mfa_required
+        20s    | store well                         |
+        30s    |                                    |
         ",
     );
 }
