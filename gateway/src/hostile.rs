@@ -157,7 +157,7 @@ fuzz!(request_headers, |bytes| {
     for name in headers.keys() {
         let plain = name.as_str().replace('_', "-");
         let ours = ["authorization", "x-forwarded-for", "x-forwarded-proto", "via"];
-        assert!(!plain.starts_with("x-forwarded") || ours.contains(&name.as_str()), "{name}");
+        assert!(!plain.starts_with("x-forwarded-") || ours.contains(&name.as_str()), "{name}");
         let hop = ["connection", "upgrade", "te", "keep-alive", "forwarded"];
         let framing = ["transfer-encoding", "proxy-connection", "proxy-authorization"];
         assert!(!hop.contains(&name.as_str()) && !framing.contains(&&*plain), "{name}");
@@ -199,7 +199,8 @@ fuzz!(callbacks, |bytes| {
         assert_eq!(callback.state.as_ref(), Some(&pending.state));
         assert!(callback.error.is_none() && !code.is_empty());
         assert!(callback.issuer.as_ref().map_or(!required, |issuer| *issuer == pending.issuer));
-        let names = url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name);
+        let query = uri.query().unwrap_or_default();
+        let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
         let once = |wanted: &str| names.clone().filter(|name| name == wanted).count() <= 1;
         assert!(["code", "state", "iss", "error"].into_iter().all(once), "{text}");
     }
@@ -233,15 +234,32 @@ fuzz!(configurations, |bytes| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Config::parse(Path::new("t.toml"), text) {
         Ok(config) => {
-            assert!(!config.routes.is_empty() && !format!("{config:?}").contains(MARK));
+            assert!(!config.routes.is_empty());
+            assert!(!format!("{config:?}").contains(MARK) || !is_secret(text), "{text}");
             assert!(Config::parse(Path::new("t.toml"), text).is_ok(), "once is always");
         }
         Err(faults) => {
             assert!(faults.iter().count() > 0);
             for fault in faults.iter().map(ToString::to_string) {
                 assert!(fault.starts_with("t.toml") && fault.ends_with('.'), "{fault}");
-                assert!(!fault.contains(MARK), "{fault}");
+                assert!(!fault.contains(MARK) || !is_secret(text), "{fault}");
             }
         }
     }
 });
+
+/// Reports whether the mark stands only where secrets do: a change may have made it a key or a path.
+fn is_secret(text: &str) -> bool {
+    let places = [
+        "client_secret = \"s3cret",
+        "client_secret = { value = \"s3cret",
+        "bearer = \"s3cret",
+        "redis = \"redis://user:s3cret@",
+        "issuer = \"https://user:s3cret@",
+        "upstream = \"https://user:s3cret@",
+    ];
+    let marked = |line: &&str| line.contains(MARK);
+    text.lines().filter(marked).all(|line| {
+        line.matches(MARK).count() == 1 && places.iter().any(|place| line.starts_with(place))
+    })
+}

@@ -110,6 +110,10 @@ fn settle_slowly(path: &str) -> Result<Cow<'_, str>, PathFault> {
     if !is_text {
         return Err(PathFault::NoUtf8);
     }
+    // Looked for in the settled path, where an escaped digit of the inner escape is plain.
+    if plain.match_indices("%25").any(|(at, _)| is_separator_escaped(plain.get(at + 3..at + 5))) {
+        return Err(PathFault::EscapedTwice);
+    }
     let segments = plain.split('/').skip(1);
     let last = segments.clone().count() - 1;
     for (index, segment) in segments.enumerate() {
@@ -166,9 +170,6 @@ fn unescape(path: &str) -> Result<Cow<'_, str>, PathFault> {
                 let escaped = escaped_at(path, at)?;
                 if escaped.is_ascii_control() || matches!(escaped, b'/' | b'\\') {
                     return Err(PathFault::EscapedSeparator);
-                }
-                if escaped == b'%' && is_separator_escaped(path.get(at + 3..at + 5)) {
-                    return Err(PathFault::EscapedTwice);
                 }
                 if !escaped.is_ascii_alphanumeric() && !b"-._~".contains(&escaped) {
                     if let Some(plain) = &mut plain {
@@ -232,6 +233,7 @@ mod tests {
             ("/a;v=1/b;", Ok("/a;v=1/b;")),
             ("/%252e%252e/x", Err(EscapedTwice)),
             ("/a%252Fx", Err(EscapedTwice)),
+            ("/%25%32%65%252%65/x", Err(EscapedTwice)),
             ("/a%25252fx", Err(EscapedTwice)),
             ("/a%255cx", Err(EscapedTwice)),
             ("/a%2500", Err(EscapedTwice)),

@@ -17,7 +17,7 @@ const LIKENESS_MIN: f64 = 0.7;
 impl Fault {
     /// Says what is wrong with `key`, and what to do about it.
     pub(super) fn new(path: &Path, key: &str, wrong: impl fmt::Display) -> Self {
-        Self(format!("{}: {key}: {wrong}.", path.display()))
+        Self(format!("{}: {key}: {}.", path.display(), without_credentials(&wrong.to_string())))
     }
 
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
@@ -92,6 +92,19 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Takes the user and password out of every URL that a sentence quotes, whether it is one or not.
+fn without_credentials(sentence: &str) -> String {
+    let mut pieces = sentence.split("://");
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(['"', ' ', '\n']).unwrap_or(piece.len());
+        let host = piece[..end].rfind('@').map_or(0, |at| at + 1);
+        shown.push_str("://");
+        shown.push_str(&piece[host..]);
+    }
+    shown
+}
+
 /// Takes serde's sentence about an unknown field apart: the field, and those that are known.
 fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
@@ -115,5 +128,7 @@ fn key_of(text: &str, start: usize) -> Option<&str> {
     let line = text[line_start..].lines().next()?;
     let (key, _) = line.split_once('=')?;
     let key = key.trim();
-    (!key.is_empty() && !key.starts_with('#')).then_some(key)
+    // What is no key may be part of a value, and a value may be a secret.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (!key.is_empty() && key.bytes().all(is_plain)).then_some(key)
 }
