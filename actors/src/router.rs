@@ -312,9 +312,11 @@ impl RouterState {
     fn turn_away(&self, key: &SessionKey, message: SessionMessage, answer: &Answer) {
         match message {
             SessionMessage::Want(_, reply)
-        | SessionMessage::Renew(_, reply)
-        | SessionMessage::Demanded(_, reply) => drop(reply.send(answer.clone())),
-        SessionMessage::StepUp(_, reply) => drop(reply.send(crate::step_up::turned_away(answer))),
+            | SessionMessage::Renew(_, reply)
+            | SessionMessage::Demanded(_, reply) => drop(reply.send(answer.clone())),
+            SessionMessage::StepUp(_, reply) => {
+                drop(reply.send(crate::step_up::turned_away(answer)))
+            }
             SessionMessage::End(_, reply) if matches!(answer, Answer::Ended(_)) => {
                 drop(reply.send(Ok(None)));
             }
@@ -325,6 +327,7 @@ impl RouterState {
             SessionMessage::Buried
             | SessionMessage::Describe(_)
             | SessionMessage::Forget(_)
+            | SessionMessage::Forsaken(_)
             | SessionMessage::Landed(..)
             | SessionMessage::Nudged(_)
             | SessionMessage::Observed(_)

@@ -19,7 +19,7 @@ use crate::core::session::demand::Demanded;
 use crate::core::session::exchange::Landing;
 use crate::core::session::{Answer, Effect, Input, Need, Session, State, Want};
 use crate::core::snapshot::Snapshot;
-use crate::core::step_up::{Report, StepUp};
+use crate::core::step_up::{ContextId, Report, StepUp};
 use crate::core::time::{Instant, UnixSeconds};
 use crate::directory::Seat;
 use crate::metrics::SessionMeter;
@@ -50,6 +50,8 @@ pub(crate) enum SessionMessage {
     End(EndReason, EndReply),
     /// When a caller went away.
     Forget(WaiterId),
+    /// When the provider says that it does not know a demand's context any more.
+    Forsaken(ContextId),
     /// When the flight of this number is over.
     Landed(u64, Box<Landing>),
     /// When a reader met an access token that should be refreshed soon.
@@ -198,6 +200,7 @@ impl SessionState {
                 self.reports.remove(&waiter);
                 Input::Forget(waiter)
             }
+            SessionMessage::Forsaken(context) => Input::Forsaken(context),
             SessionMessage::Landed(flight, landing) => Input::Landed(flight, landing),
             SessionMessage::Nudged(need) => Input::Nudged(need),
             SessionMessage::Observed(snapshot) => Input::Observed(snapshot),

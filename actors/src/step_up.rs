@@ -24,7 +24,7 @@ use crate::core::step_up::context::{Standing, standing};
 use crate::core::step_up::factor::{enrolment, may_challenge};
 use crate::core::step_up::{Code, Context, Evidence, Factor, Report, StepUp, Strength, Way};
 use crate::error::AccessError;
-use crate::provider::step_up::{ChallengeRequest, MfaApiError};
+use crate::provider::step_up::ChallengeRequest;
 use crate::router::RouterMessage;
 use crate::session::SessionMessage;
 use crate::store::Restored;
@@ -107,7 +107,8 @@ impl Tokenward {
         let (hold, context) = self.context_of(key, handle).await?;
         self.admit(key, Turn::Question)?;
         let listed = self.shared.provider.authenticators(&context.mfa_token).await;
-        let listed = listed.map_err(|error| refused(error, MfaFault::Authenticators))?;
+        let listed =
+            listed.map_err(|error| self.refused(key, &context, error, MfaFault::Authenticators))?;
         let admitted = listed.iter().filter(|one| one.is_admitted_by(&hold.demand));
         Ok(admitted.map(Authenticator::of).collect())
     }
@@ -141,7 +142,8 @@ impl Tokenward {
             authenticator: wish.authenticator.as_deref(),
         };
         let started = self.shared.provider.challenge(request).await;
-        let started = started.map_err(|error| refused(error, MfaFault::Challenge))?;
+        let started =
+            started.map_err(|error| self.refused(key, &context, error, MfaFault::Challenge))?;
         let challenged = Challenged::of(wish, &started);
         let now = self.shared.clock.now();
         self.shared.steps.challenged(context.id(), challenged.known_factor(), now);
@@ -167,7 +169,8 @@ impl Tokenward {
         let enrolment = enrolment.map_err(MfaFault::InvalidRequest)?;
         self.admit(key, Turn::Challenge)?;
         let enrolled = self.shared.provider.associate(&context.mfa_token, &enrolment).await;
-        let enrolled = enrolled.map_err(|error| refused(error, MfaFault::Enrollment))?;
+        let enrolled =
+            enrolled.map_err(|error| self.refused(key, &context, error, MfaFault::Enrollment))?;
         let (factor, now) = (Some(wish.factor), self.shared.clock.now());
         self.shared.steps.challenged(context.id(), factor, now);
         self.shared.emit(key, &Event::Challenged { audience: hold.audience, factor });
@@ -384,10 +387,6 @@ pub(crate) fn turned_away(answer: &Answer) -> Report {
             Report::NotNow { retry_after: Duration::from_secs(1), why: "busy" }
         }
     }
-}
-
-fn refused(error: MfaApiError, otherwise: fn(String) -> MfaFault) -> MfaFault {
-    fault::of_api(error, otherwise)
 }
 
 fn not_now(why: &'static str) -> MfaFault {

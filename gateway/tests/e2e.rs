@@ -15,5 +15,6 @@ mod e2e {
     mod rotation;
     mod secrecy;
     mod signals;
+    mod step_up;
     mod upstream;
 }

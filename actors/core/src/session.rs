@@ -36,7 +36,7 @@ use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::secret::RefreshToken;
 use crate::snapshot::Snapshot;
-use crate::step_up::{Report, StepUp};
+use crate::step_up::{ContextId, Report, StepUp};
 use crate::time::Instant;
 
 /// One session in memory.
@@ -123,6 +123,8 @@ pub enum Input {
     End(EndReason),
     /// When a caller went away.
     Forget(WaiterId),
+    /// When the provider says that it does not know a demand's context any more.
+    Forsaken(ContextId),
     /// When the flight of this number is over; of any but the one in the air it is no news.
     Landed(u64, Box<Landing>),
     /// When a reader met an access token that should be refreshed soon.
@@ -263,6 +265,7 @@ impl Session {
             Input::Alarm => {}
             Input::Demanded(demanded) => self.demanded(demanded, now),
             Input::End(reason) => self.end(reason, now),
+            Input::Forsaken(context) => self.forsake(context),
             Input::Forget(waiter) => self.waiting.forget(waiter),
             Input::Landed(flight, landing) => self.land(flight, *landing, now),
             Input::Nudged(need) => self.nudge(need, now),

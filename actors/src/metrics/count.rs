@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::label::{
-    Actor, BreakerState, Endpoint, LogoutLabel, MfaAttempt, MfaMethod, ProviderOutcome, RestartReason, ReuseAction,
-    RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome, TokenResult,
+    Actor, BreakerState, Endpoint, LogoutLabel, MfaAttempt, MfaMethod, ProviderOutcome,
+    RestartReason, ReuseAction, RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome,
+    TokenResult,
 };
 use super::{AudienceIndex, Metrics, ProviderIndex};
 use crate::core::event::{EndReason, Event, LogoutKind};

@@ -134,10 +134,9 @@ impl ClientAuthentication {
     pub(super) fn new(settings: &ProviderSettings) -> Result<Self, SettingsFault> {
         let method = match &settings.credentials {
             Credentials::None => Method::None,
-            Credentials::Basic(secret) => Method::Basic {
-                header: basic(&settings.client_id, secret),
-                secret: secret.clone(),
-            },
+            Credentials::Basic(secret) => {
+                Method::Basic { header: basic(&settings.client_id, secret), secret: secret.clone() }
+            }
             Credentials::Post(secret) => Method::Post(secret.clone()),
             Credentials::PrivateKeyJwt(key) => assertion(key)?,
         };

@@ -151,9 +151,7 @@ fn strict(
         }),
         ceiling: None,
         proof: None,
-        recovery_code: members
-            .lenient_text("recovery_code")
-            .map(|text| Passcode::new(&text)),
+        recovery_code: members.lenient_text("recovery_code").map(|text| Passcode::new(&text)),
     };
     let id_token = members.lenient_text("id_token").map(|text| IdToken::new(&text));
     Ok(Heard { reply: Reply::Granted(Box::new(grant)), id_token })

@@ -1,19 +1,37 @@
 //! What is made of a caller's words before a session is asked.
 
-use super::MfaFault;
 use super::limits::Turn;
+use super::{MfaFault, fault};
 use crate::access::Tokenward;
 use crate::core::name::SessionKey;
 use crate::core::session::{Need, Want};
 use crate::core::snapshot::Hold;
-use crate::core::step_up::Strength;
+use crate::core::step_up::{Context, Strength};
 use crate::core::time::Instant;
+use crate::provider::step_up::MfaApiError;
+use crate::session::SessionMessage;
 
 impl Tokenward {
     pub(super) fn admit(&self, key: &SessionKey, turn: Turn) -> Result<(), MfaFault> {
         let now = self.shared.clock.now();
         let admitted = self.shared.steps.admit(key, turn, now);
         admitted.map_err(|retry_after| MfaFault::TooManyAttempts { retry_after })
+    }
+
+    /// Says why the MFA API did not do what was asked, and tells the session where the provider
+    /// does not know the context any more.
+    pub(super) fn refused(
+        &self,
+        key: &SessionKey,
+        context: &Context,
+        error: MfaApiError,
+        otherwise: fn(String) -> MfaFault,
+    ) -> MfaFault {
+        let fault = fault::of_api(error, otherwise);
+        if matches!(fault, MfaFault::TokenExpired | MfaFault::TokenInvalid) {
+            self.deliver(key, SessionMessage::Forsaken(context.id()));
+        }
+        fault
     }
 
     pub(super) fn want(&self, need: &Need) -> Want {

@@ -8,7 +8,6 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use tokenward::core::name::SessionKey;
-use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::session::Need;
 use tokenward::core::sign_in::Pending;
@@ -20,7 +19,7 @@ use super::ask::{self, Place};
 use super::page::Screen;
 use crate::front::Front;
 use crate::pages::Trouble;
-use crate::sign_in::{PROTOCOL_SCOPES, failure, moved, pending, secrets};
+use crate::sign_in::{failure, moved, pending, secrets};
 
 /// GET /auth/mfa/redirect: sends the browser to the provider with what is demanded.
 pub(crate) async fn leave(
@@ -112,7 +111,7 @@ async fn depart(
         audience: need.audience,
         scopes: need.scopes,
     };
-    let scopes = ScopeSet::parse(PROTOCOL_SCOPES).merge(&wanted.scopes);
+    let scopes = front.config().sign_in_scopes(&wanted.scopes);
     let request = AuthorizeRequest {
         redirect_uri: &format!("{origin}{}/callback", about.prefix),
         state: &pending.state,

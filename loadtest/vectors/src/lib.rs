@@ -71,10 +71,10 @@ fn read(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}", told(&error)));
     let mut whole: Value =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}", told(&error)));
-    match whole["vectors"].take() {
-        Value::Array(vectors) => vectors,
-        _ => panic!("{}", told(&"it has no vectors")),
-    }
+    let Value::Array(vectors) = whole["vectors"].take() else {
+        panic!("{}", told(&"it has no vectors"));
+    };
+    vectors
 }
 
 /// What became of one vector.

@@ -66,6 +66,14 @@ pub(super) fn rearm(holds: &mut [Hold], need: &Need, every: Option<Duration>, no
     }
 }
 
+/// Lets what the provider holds for `need` be asked for at once.
+pub(super) fn probe(holds: &mut [Hold], need: &Need, now: Instant) {
+    let held = holds.iter_mut().find(|hold| need.is_for(&hold.audience, &hold.scopes));
+    if let Some(hold) = held.filter(|hold| hold.origin == Origin::Provider) {
+        hold.probe_at = Some(now);
+    }
+}
+
 /// Lets everything that the provider holds be asked for at once.
 pub(super) fn probe_all(holds: &mut [Hold], now: Instant) {
     for hold in holds.iter_mut().filter(|hold| hold.origin == Origin::Provider) {

@@ -151,7 +151,15 @@ impl Session {
                 self.steps.waiting.push_front(step);
                 return None;
             }
-            Landing::Doubt { retry_at, .. } => not_now(retry_at.left_at(now), "in_doubt"),
+            Landing::Doubt { retry_at, .. } => {
+                if let Way::Verify { context, .. } = step.way {
+                    // Nobody knows whether it was taken. Asked for once the doubt is over, the
+                    // provider either lets go of the demand or opens a context anew.
+                    self.forsake(context);
+                    step_up::probe(&mut self.snapshot.holds, need, now);
+                }
+                not_now(retry_at.left_at(now), "in_doubt")
+            }
             Landing::Ended(reason) => Report::Ended(*reason),
             Landing::Gone => Report::Ended(EndReason::NoRefreshToken),
             Landing::NotSent { not_sent, .. } => {
@@ -189,7 +197,22 @@ impl Session {
             // Some are asked every few seconds: the challenge and its end say enough.
             self.emit(Event::VerificationFailed { audience, factor, code: report.code() });
         }
+        if let (Way::Verify { context, .. }, Report::ContextExpired | Report::ContextInvalid) =
+            (&step.way, &report)
+        {
+            self.forsake(*context);
+        }
         self.report(step.waiter, report);
+    }
+
+    /// Lets go of a context that the provider does not know any more: a handle of it leads nowhere,
+    /// and whoever comes back is asked for anew.
+    pub(super) fn forsake(&mut self, context: ContextId) {
+        let names = |hold: &&mut Hold| hold.context.as_ref().is_some_and(|c| c.id() == context);
+        let Some(hold) = self.snapshot.holds.iter_mut().find(names) else { return };
+        hold.context = None;
+        let audience = hold.audience.clone();
+        self.emit(Event::Abandoned { audience });
     }
 
     /// Drops the contexts whose time is over; nobody met their demand.
@@ -258,6 +281,7 @@ impl Session {
             Input::Alarm
             | Input::End(_)
             | Input::Forget(_)
+            | Input::Forsaken(_)
             | Input::Landed(..)
             | Input::Nudged(_)
             | Input::Observed(_)

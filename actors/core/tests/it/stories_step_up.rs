@@ -98,8 +98,9 @@ fn l3_a_lost_reply_to_a_verification_puts_the_session_in_doubt() {
         0.5s   | mfa on B                           |
         0.5s   | #2 wants B                         | lease; ask B with r1; save; !held; #2 told mfa_required
         1s     | provider: lost                     |
-        1s     | #3 verifies B by otp right         | lease; verify B with m1; !in_doubt; !mfa_failed; #3 steps: in_doubt; lease; ask A with r1; save r3
-        30s    |                                    |
+        1s     | #3 verifies B by otp right         | lease; verify B with m1; !mfa_abandoned; !in_doubt; !mfa_failed; #3 steps: in_doubt; lease; ask A with r1; save r3; lease; ask B with r3; save; !held
+        30s    | #4 verifies B by otp right         | lease; verify B with m2; save r4; !released; !mfa_verified; #4 steps: verified
+        31s    |                                    |
         ",
     );
 }

@@ -46,7 +46,8 @@ pub(super) fn refusal(received: &Received<'_>) -> Refusal {
         Some(cut(&text, most))
     };
     let error = read("error", ERROR_BYTES_MAX);
-    let mfa = matches!(error.as_deref(), Some("mfa_required" | "a0.mfa_required")).then(|| demand(&members));
+    let mfa = matches!(error.as_deref(), Some("mfa_required" | "a0.mfa_required"))
+        .then(|| demand(&members));
     Refusal {
         status: received.status,
         error,

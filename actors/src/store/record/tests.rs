@@ -119,7 +119,8 @@ fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
         vector(VECTOR_2).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
-    for (hex, expected) in [(VECTOR_1, specimen_1(clock.now())), (VECTOR_2, specimen(clock.now()))] {
+    for (hex, expected) in [(VECTOR_1, specimen_1(clock.now())), (VECTOR_2, specimen(clock.now()))]
+    {
         let mut read = vector(hex);
         read[1..17].copy_from_slice(&clock.boot().0);
         let snapshot = decode(&read, Head::new(), &clock).expect("it is readable");

@@ -208,9 +208,14 @@ impl Flight {
         if is_same_token && self.in_doubt_before() {
             // A hold that was learnt in doubt is not written yet.
             for hold in own {
-                let is_same = |other: &Hold| other.is_for(&hold.audience, &hold.scopes);
-                if !self.before.holds.iter().any(is_same) {
-                    self.before.holds.push(hold);
+                let is_same = |other: &&mut Hold| other.is_for(&hold.audience, &hold.scopes);
+                match self.before.holds.iter_mut().find(is_same) {
+                    None => self.before.holds.push(hold),
+                    // A context that was given up in doubt stays given up.
+                    Some(stored) if hold.context.is_none() => {
+                        (stored.context, stored.probe_at) = (None, hold.probe_at);
+                    }
+                    Some(_) => {}
                 }
             }
             self.step = Step::Send;

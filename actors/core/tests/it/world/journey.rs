@@ -8,7 +8,7 @@ use tokenward_core::lease::{Begun, Verdict};
 use tokenward_core::refusal::Refusal;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::{Landing, Step, TokenRequest};
-use tokenward_core::session::{Answer, Input};
+use tokenward_core::session::{Answer, Input, Session, State};
 use tokenward_core::step_up::Errand;
 
 use super::factor;
@@ -73,6 +73,13 @@ impl World {
         // Whoever took the session's place is not told what came of it, but that something did.
         if aloft.stray {
             return self.observe(machine);
+        }
+        let state = self.machines[machine].session.as_ref().map(Session::state);
+        if let (Landing::Doubt { .. }, Some(State::Exchanging { need, trigger, .. })) =
+            (&*landing, state)
+            && *trigger == Trigger::StepUp
+        {
+            self.oracle.tried_unheard(need);
         }
         let own = aloft.flight.number;
         if let Some(span) = self.machines[machine].lands_twice.take() {

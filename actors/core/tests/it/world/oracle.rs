@@ -358,6 +358,13 @@ impl Oracle {
         }
     }
 
+    /// Takes a verification whose reply was lost: it may have met the demand, and one question
+    /// tells.
+    pub(crate) fn tried_unheard(&mut self, need: &Need) {
+        let need = told(need);
+        self.demanded.retain(|(_, known), _| *known != need);
+    }
+
     /// Takes a save that was dropped: what it said is not known to the session.
     pub(crate) fn drops(&mut self, machine: usize) {
         self.demanded.retain(|(at, _), _| *at != machine);
