@@ -4,7 +4,7 @@
   const body = Object.fromEntries(new FormData(form));
   let every = Number(form.dataset.every) || 5;
   let tries = 0;
-  document.getElementById("check").hidden = true;
+  form.hidden = true;
   const stop = (words) => {
     said.textContent = words;
     document.getElementById("status").classList.add("over");
