@@ -179,7 +179,7 @@ impl Drop for Child {
 }
 
 /// Asks the kernel to kill the program when we end without having stopped it.
-fn until_we_die(command: &Command) -> Command {
+pub(crate) fn until_we_die(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
     wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

@@ -45,8 +45,8 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, the demo under chaos, the stories, the fault table, and the crash
-    /// loop.
+    /// the dependencies, the simulation, the demo under chaos, the stories, the fault table, and
+    /// the crash loop.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),
@@ -55,7 +55,7 @@ enum Command {
     /// Plays the stories that Tokenward was built for, end to end through real processes
     Stories(stories::Options),
     /// Simulates schedules of failures against the core, and looks for a broken law
-    Sim(proofs::Schedules),
+    Sim(proofs::sim::Schedules),
     /// Breaks the core on purpose, and looks for a breakage that no test catches
     Mutants(proofs::mutants::Options),
     /// Replays the vectors of other implementations
@@ -90,7 +90,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Crash(options) => crash::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Stories(options) => stories::run(&options),
-        Command::Sim(schedules) => proofs::simulate(&schedules),
+        Command::Sim(schedules) => proofs::sim::run(&schedules),
         Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),
         Command::Setup => setup::everything().map(drop),

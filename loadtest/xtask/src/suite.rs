@@ -10,6 +10,7 @@ use crate::crash;
 use crate::demo;
 use crate::failure::Failure;
 use crate::faults;
+use crate::proofs::sim;
 use crate::setup::{self, Tools};
 use crate::stories;
 use crate::terminal;
@@ -41,6 +42,8 @@ enum Step {
     Doc,
     /// Licences, sources and bans of the dependencies
     Deny,
+    /// Schedules of failures against the core
+    Sim,
     /// The demo under chaos
     Demo,
     /// The stories that Tokenward was built for
@@ -52,12 +55,13 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
         Self::Doc,
         Self::Deny,
+        Self::Sim,
         Self::Demo,
         Self::Stories,
         Self::Faults,
@@ -71,6 +75,7 @@ impl Step {
             Self::Tests => "tests",
             Self::Doc => "documentation",
             Self::Deny => "dependencies",
+            Self::Sim => "simulation",
             Self::Demo => "demo under chaos",
             Self::Stories => "stories",
             Self::Faults => "fault table",
@@ -92,6 +97,7 @@ impl Step {
     /// Runs a step that has no program of its own.
     fn run_here(self) -> Result<(), Failure> {
         match self {
+            Self::Sim => sim::run(&sim::Schedules::step()),
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
             Self::Stories => stories::run(&stories::Options::step()),
             Self::Faults => faults::run(&faults::Options::step()),
@@ -102,7 +108,7 @@ impl Step {
         }
     }
 
-    /// Returns the program of the step; demo, fault table and crash loop have none.
+    /// Returns the program of the step; what plays against ours has none.
     fn command(self, tools: &Tools) -> Option<Command> {
         let cargo = |arguments: &[&str]| {
             let mut command = child::cargo();
@@ -133,7 +139,7 @@ impl Step {
                 command.args(["--config", ".deny.toml", "check", "bans", "licenses", "sources"]);
                 command
             }
-            Self::Demo | Self::Stories | Self::Faults | Self::Crash => return None,
+            Self::Sim | Self::Demo | Self::Stories | Self::Faults | Self::Crash => return None,
         })
     }
 }

@@ -54,7 +54,7 @@ impl Drop for Spinner {
 }
 
 /// Counts steps, until the returned value is dropped.
-pub(crate) fn progress(total: u32, what: &str) -> Progress {
+pub(crate) fn progress(total: impl Into<u64>, what: &str) -> Progress {
     let bar = ProgressBar::new(total.into());
     let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{eta}} to go; {{msg}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
@@ -74,13 +74,24 @@ pub(crate) struct Progress {
 impl Progress {
     /// Counts one step more, and says how things stand.
     pub(crate) fn step(&self, words: &str) {
+        self.reach(self.bar.position() + 1, words);
+    }
+
+    /// Says that so many steps are done, and how things stand.
+    pub(crate) fn reach(&self, done: u64, words: &str) {
+        let (before, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
         self.bar.set_message(words.to_owned());
-        self.bar.inc(1);
-        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        self.bar.set_position(done);
         // Not a terminal: a log gets a line for each tenth instead of a moving bar.
-        if self.bar.is_hidden() && done.is_multiple_of((total / LOGGED_STEPS).max(1)) {
+        let tenth = (total / LOGGED_STEPS).max(1);
+        if self.bar.is_hidden() && done / tenth > before / tenth {
             note(&format!("{done} of {total} {}; {words}", self.what));
         }
+    }
+
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, text: &str) {
+        self.bar.suspend(|| note(text));
     }
 }
 
