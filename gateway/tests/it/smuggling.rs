@@ -19,8 +19,6 @@ async fn what_servers_read_differently_is_refused() {
     let hidden_in_upgrade = format!(
         "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc{HIDDEN}"
     );
-    let hidden_after_h2c =
-        format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n{HIDDEN}");
     for (request, expected) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200),
         ("GET / HTTP/1.0\r\n\r\n", 200),
@@ -63,7 +61,15 @@ async fn what_servers_read_differently_is_refused() {
         assert_eq!(status(&reply), expected, "{shown:?}: {reply}");
         assert!(!reply.contains("/hidden"), "{shown:?}: {reply}");
     }
-    // An upgrade that we do not speak is an ordinary request, and nothing after it is believed.
+    assert!(upstream.seen().iter().all(|seen| seen.uri.path() != "/hidden"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_after_an_upgrade_that_we_do_not_speak_is_believed() {
+    let upstream = Upstream::echo().await;
+    let gateway = Gateway::before(&upstream).await;
+    let hidden_after_h2c =
+        format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n{HIDDEN}");
     let reply = raw(gateway.address, hidden_after_h2c.as_bytes()).await;
     assert_eq!(reply.matches("HTTP/1.1").count(), 1, "{reply}");
     assert!(upstream.seen().iter().all(|seen| seen.uri.path() != "/hidden"));
