@@ -164,6 +164,8 @@ async fn sign_in(tokenward: &Tokenward) -> SessionHandle {
         id_token: None,
         claims: None,
         ceiling: None,
+        proof: None,
+        recovery_code: None,
     };
     let identity = Identity {
         subject: "alice".to_owned(),

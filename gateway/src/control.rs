@@ -23,7 +23,7 @@ use crate::serve::Line;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// How long such a body may take, from its first byte to its last: at the slowest of connections
-/// they fit many times, and a caller that drips holds a place no longer than this.
+/// they fit many times, and a caller that drips gives its place up after this.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Who knocks at the control room; found among the extensions of each of its requests.

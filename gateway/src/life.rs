@@ -112,13 +112,7 @@ async fn travel(
     let route: &Route = route;
     flight.takes(route.number);
     let refuse = |flight: Flight, refusal: Refusal, head: &Parts| {
-        let refusal = match (refusal, &session) {
-            (Refusal::Access(AccessError::MfaRequired(hold)), Some(session)) => {
-                Refusal::Held(Box::new(flight.line().house.tokens.view_of(session, &hold)))
-            }
-            (refusal, _) => refusal,
-        };
-        let reply = rescue(refusal, asked(head, live));
+        let reply = rescue(seen(refusal, &flight, session), asked(head, live));
         depart(flight, reply, AnsweredBy::Gateway)
     };
     if route.config.max_body.is_some_and(|max| body.size_hint().lower() > max) {
@@ -165,6 +159,16 @@ async fn travel(
             let head = trip.head;
             refuse(flight, refusal, &head)
         }
+    }
+}
+
+/// Shows a hold to the person of its session, with all that is needed to go on.
+fn seen(refusal: Refusal, flight: &Flight, session: Option<SessionKey>) -> Refusal {
+    match (refusal, session) {
+        (Refusal::Access(AccessError::MfaRequired(hold)), Some(session)) => {
+            Refusal::Held(Box::new(flight.line().house.tokens.view_of(&session, &hold)))
+        }
+        (refusal, _) => refusal,
     }
 }
 

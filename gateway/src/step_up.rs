@@ -294,9 +294,10 @@ async fn again(
             | MfaFault::Verify(_)
     );
     if wants_page(headers) && goes_on {
-        let view = match &fault {
-            MfaFault::Required(hold) => Ok(front.tokenward().view_of(key, hold)),
-            _ => front.tokenward().open_hold(key, &about.mfa_token).await,
+        let view = if let MfaFault::Required(hold) = &fault {
+            Ok(front.tokenward().view_of(key, hold))
+        } else {
+            front.tokenward().open_hold(key, &about.mfa_token).await
         };
         let words = Some(fault::words(&fault));
         if let Ok(view) = view

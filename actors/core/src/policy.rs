@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::name::Audience;
 use crate::scope::ScopeSet;
-use crate::step_up::{CONTEXT_TTL, Strength};
+use crate::step_up::{CONTEXT_TTL, Remembered, Strength};
 
 /// The policies a session acts under; replaced as a whole when the configuration is reloaded.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,9 @@ pub enum MfaPolicy {
     Session {
         /// The authentication classes (`acr`).
         classes: Vec<String>,
+        /// How long a factor that was shown in the same browser counts for later sessions, too;
+        /// `None` where it does not.
+        remember: Option<Duration>,
     },
     /// For each access token anew: none is ever fetched without a person.
     Always {
@@ -85,10 +88,24 @@ impl MfaPolicy {
         };
         match self {
             Self::Provider => None,
-            Self::Session { classes } => strength(classes, None, true, false),
+            Self::Session { classes, .. } => strength(classes, None, true, false),
             Self::Always { classes } => strength(classes, Some(Duration::ZERO), false, true),
             Self::MaxAge { max_age, classes } => strength(classes, Some(*max_age), false, false),
         }
+    }
+
+    /// Returns how long a factor counts for later sessions of the same browser.
+    pub const fn remember(&self) -> Option<Duration> {
+        match self {
+            Self::Session { remember, .. } => *remember,
+            Self::Always { .. } | Self::MaxAge { .. } | Self::Provider => None,
+        }
+    }
+
+    /// Reports whether what was shown in an earlier session is all that this asks for.
+    pub fn takes(&self, remembered: &Remembered) -> bool {
+        let young = self.remember().is_some_and(|longest| remembered.age < longest);
+        young && self.strength().is_some_and(|strength| strength.is_met_in_kind(&remembered.proof))
     }
 }
 
@@ -99,6 +116,13 @@ pub enum KeepFresh {
     Always,
     /// Only if the present access token was used.
     WhileUsed,
+}
+
+impl KeepFresh {
+    /// Reports whether it is refreshed without traffic.
+    pub const fn is_always(self) -> bool {
+        matches!(self, Self::Always)
+    }
 }
 
 /// The two margins before an access token's end (law L6).

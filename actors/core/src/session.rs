@@ -31,7 +31,7 @@ use self::stepping::Steps;
 use self::waiting::{Parked, Waiting};
 use crate::event::{EndReason, Event, Trigger};
 use crate::name::{Audience, Epoch, WaiterId};
-use crate::policy::{KeepFresh, Policies};
+use crate::policy::Policies;
 use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::secret::RefreshToken;
@@ -395,9 +395,3 @@ pub const FORCED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long an audience that the provider denied or rejected is not asked for again.
 pub const PARKED_FOR: Duration = Duration::from_secs(60);
-
-impl KeepFresh {
-    const fn is_always(self) -> bool {
-        matches!(self, Self::Always)
-    }
-}

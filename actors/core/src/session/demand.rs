@@ -4,7 +4,7 @@
 use super::{Answer, Need, Session, step_up};
 use crate::event::Event;
 use crate::name::{Audience, Epoch, WaiterId};
-use crate::policy::{AudiencePolicy, Policies};
+use crate::policy::{AudiencePolicy, MfaPolicy, Policies};
 use crate::snapshot::{Entry, Hold, Lookup, Snapshot, answers, lookup};
 use crate::step_up::{Origin, Strength};
 use crate::time::Instant;
@@ -29,7 +29,11 @@ pub(super) fn allowed_until(
     policies: &Policies,
     audience: &Audience,
 ) -> Option<Instant> {
-    match policies.audiences.get(audience).and_then(|policy| policy.mfa.strength()) {
+    let policy = policies.audiences.get(audience).map(|policy| &policy.mfa);
+    match policy.and_then(MfaPolicy::strength) {
+        Some(_) if policy.is_some_and(|policy| is_remembered(snapshot, policy)) => {
+            Some(Instant::FAR)
+        }
         // Its access tokens are never fetched without the person, so each may live to its end.
         Some(strength) if strength.each_time => Some(Instant::FAR),
         Some(strength) => strength.met_until(&snapshot.proofs, Instant::ZERO),
@@ -47,6 +51,10 @@ pub(super) fn may_fetch(
     let each_time = |policy: &AudiencePolicy| policy.mfa.strength().is_some_and(|s| s.each_time);
     !policies.audiences.get(audience).is_some_and(each_time)
         && allowed_until(snapshot, policies, audience).is_some_and(|until| at < until)
+}
+
+fn is_remembered(snapshot: &Snapshot, policy: &MfaPolicy) -> bool {
+    snapshot.remembered.as_ref().is_some_and(|remembered| policy.takes(remembered))
 }
 
 // === impl Session ===
@@ -131,11 +139,12 @@ impl Session {
         let mut released = Vec::new();
         let holds = std::mem::take(&mut self.snapshot.holds);
         for hold in holds {
-            let strength = self.policies.audience(&hold.audience).mfa.strength();
+            let policy = self.policies.audience(&hold.audience).mfa;
+            let asks = policy.strength().is_some_and(|strength| {
+                strength.each_time || strength.met_until(&self.snapshot.proofs, now).is_none()
+            });
             let stays = hold.origin != Origin::Policy
-                || strength.is_some_and(|strength| {
-                    strength.each_time || strength.met_until(&self.snapshot.proofs, now).is_none()
-                });
+                || (asks && !is_remembered(&self.snapshot, &policy));
             if stays {
                 self.snapshot.holds.push(hold);
             } else {

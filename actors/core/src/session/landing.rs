@@ -33,23 +33,9 @@ impl Session {
         let told = step.and_then(|step| self.step_landed(step, &need, &landing, now));
         let held = self.snapshot.holds.clone();
         match landing {
-            Landing::Busy(intent) => {
-                self.emit(Event::ReusePrevented { audience: need.audience });
-                let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
-                self.fall_in_doubt(intent.epoch, None, until, now);
-            }
+            Landing::Busy(intent) => self.landed_busy(need, intent, now),
             Landing::Doubt { epoch, how, malformed, retry_at } => {
-                if let Some(why) = malformed {
-                    let (audience, salvaged) = (need.audience.clone(), false);
-                    self.emit(Event::Malformed { audience, why, salvaged });
-                }
-                self.failures += 1;
-                // The first retry does not wait, whatever failed before.
-                let patience = match self.doubted.replace(need) {
-                    None => Duration::ZERO,
-                    Some(_) => self.patience(None),
-                };
-                self.fall_in_doubt(epoch, how, retry_at + patience, now);
+                self.landed_in_doubt(need, malformed, (epoch, how, retry_at), now);
             }
             Landing::Ended(reason) => self.end(reason, now),
             Landing::Gone => self.end(EndReason::NoRefreshToken, now),
@@ -80,22 +66,50 @@ impl Session {
                 let flown = Flown { need, trigger, since, late };
                 self.saved(&receipt, &flown, now);
             }
-            Landing::StoreDown { doubt } => {
-                let wait = self.back_off(None, now);
-                self.emit(Event::StoreFailed { wait });
-                // A doubt outlives the store's illness: its window does not wait.
-                if let Some(epoch) = doubt {
-                    let patience = self.patience(None);
-                    self.fall_in_doubt(epoch, None, now + patience, now);
-                    self.publish();
-                }
-            }
+            Landing::StoreDown { doubt } => self.landed_storeless(doubt, now),
         }
         self.keep_own(held, since);
         if let Some(told) = told {
             self.tell_of(told, &audience, now);
         }
         self.settle_waiters(now);
+    }
+
+    fn landed_busy(&mut self, need: Need, intent: Intent, now: Instant) {
+        self.emit(Event::ReusePrevented { audience: need.audience });
+        let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
+        self.fall_in_doubt(intent.epoch, None, until, now);
+    }
+
+    fn landed_in_doubt(
+        &mut self,
+        need: Need,
+        malformed: Option<&'static str>,
+        (epoch, how, retry_at): (Epoch, Option<Unheard>, Instant),
+        now: Instant,
+    ) {
+        if let Some(why) = malformed {
+            let (audience, salvaged) = (need.audience.clone(), false);
+            self.emit(Event::Malformed { audience, why, salvaged });
+        }
+        self.failures += 1;
+        // The first retry does not wait, whatever failed before.
+        let patience = match self.doubted.replace(need) {
+            None => Duration::ZERO,
+            Some(_) => self.patience(None),
+        };
+        self.fall_in_doubt(epoch, how, retry_at + patience, now);
+    }
+
+    fn landed_storeless(&mut self, doubt: Option<Epoch>, now: Instant) {
+        let wait = self.back_off(None, now);
+        self.emit(Event::StoreFailed { wait });
+        // A doubt outlives the store's illness: its window does not wait.
+        if let Some(epoch) = doubt {
+            let patience = self.patience(None);
+            self.fall_in_doubt(epoch, None, now + patience, now);
+            self.publish();
+        }
     }
 
     /// Takes a record that was read again. A flight of our own knows better and is not disturbed.

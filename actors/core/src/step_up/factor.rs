@@ -109,7 +109,7 @@ impl Authenticator {
         Factor::parse(&self.authenticator_type)
     }
 
-    /// Reports whether it may be used to meet `demand`.
+    /// Reports whether `demand` may be met with it.
     ///
     /// A demand that lists nothing to challenge leaves the choice to the person.
     pub fn is_admitted_by(&self, demand: &MfaDemand) -> bool {

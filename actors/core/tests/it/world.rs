@@ -192,13 +192,7 @@ impl World {
                 self.armed.push((point, Line { machine, verb }));
             }
             Verb::Calm => self.armed.clear(),
-            Verb::Policy(need, always) => {
-                self.policy(&need, always);
-                let policies = Arc::new(self.policies.clone());
-                for machine in 0..self.machines.len() {
-                    self.input(machine, Input::PoliciesReplaced(Arc::clone(&policies)));
-                }
-            }
+            Verb::Policy(need, always) => self.reload(&need, always),
             Verb::Want(who, need, within, replaces) => {
                 for waiter in who {
                     self.want(machine, waiter, &need, within, replaces.as_deref());
@@ -220,6 +214,14 @@ impl World {
                 self.input(machine, Input::Retry);
             }
             Verb::Alarm => self.input(machine, Input::Alarm),
+        }
+    }
+
+    fn reload(&mut self, need: &Need, always: bool) {
+        self.policy(need, always);
+        let policies = Arc::new(self.policies.clone());
+        for machine in 0..self.machines.len() {
+            self.input(machine, Input::PoliciesReplaced(Arc::clone(&policies)));
         }
     }
 

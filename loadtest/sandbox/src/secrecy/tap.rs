@@ -11,8 +11,8 @@ use crate::hold;
 
 /// What is heard: all that the programs under test say, and what their libraries say of requests.
 /// The sandbox is left out: its log is its own. So are ractor's spans, one for each actor.
-const FILTER: &str = "info,tokenward=trace,tokenward_core=trace,tokenward_gateway=trace,\
-                      reqwest=trace,ractor=off,tokenward_sandbox=off";
+const FILTER: &str = "info,tokenward=trace,tokenward_gateway=trace,reqwest=trace,\
+                      ractor=off,tokenward_sandbox=off";
 
 /// The most that is kept of it, in bytes; what comes later is dropped and counted.
 const KEPT_MAX: usize = 64 << 20;

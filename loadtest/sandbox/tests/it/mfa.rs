@@ -226,7 +226,7 @@ async fn a_signed_in_user_lists_enrols_and_removes() {
     let listed = list().await;
     let channels: Vec<_> = listed.iter().map(|one| one["oob_channel"].clone()).collect();
     assert_eq!(channels, [Value::Null, json!("sms"), json!("voice")], "telephones come in pairs");
-    assert_eq!(listed[1]["name"], "XXXXXXXX4567");
+    assert!(text(&listed[1], "name").ends_with("X4567"), "{listed:?}");
     let remove = async |id: &str, bearer: &str| {
         let url = world.provider(&format!("mfa/authenticators/{id}"));
         told(world.http.delete(url).bearer_auth(bearer)).await.unwrap().0

@@ -43,7 +43,7 @@ fn display(stage: &mut Stage) -> Result<(), Failure> {
     stage.sum_is("mfa_challenges", 1, "when the display is first told");
     let requests = stage.sum("token_requests");
     stage.call_for(WHILE, &wall, &[(QUOTES, 403)], "while it is held");
-    for answer in stage.at_once(&[wall.clone()], &[QUOTES], CROWD) {
+    for answer in stage.at_once(std::slice::from_ref(&wall), &[QUOTES], CROWD) {
         stage.answered(&answer, 403, "mfa_required", "one of a crowd");
     }
     stage.sum_is("token_requests", requests, "after two lives of calls: nothing is retried");

@@ -103,27 +103,7 @@ impl Flight {
 
     fn step_refused(&mut self, now: Instant, refusal: Refusal, by_code: bool) {
         if by_code {
-            let report = match classify::meaning(Asked::Oob, &refusal) {
-                Meaning::Fault(fault) => Report::OperatorFault(fault),
-                Meaning::Transient => wait(&refusal),
-                Meaning::BadRequest
-                | Meaning::ChallengeInvalid
-                | Meaning::CodeInvalid
-                | Meaning::EnrollRequired
-                | Meaning::InteractionRequired
-                | Meaning::LoginRequired
-                | Meaning::NotMfa
-                | Meaning::Pending
-                | Meaning::ReauthRequired
-                | Meaning::Rejected
-                | Meaning::Required
-                | Meaning::RequiredInteractive
-                | Meaning::SlowDown
-                | Meaning::TokenExpired
-                | Meaning::TokenInvalid
-                | Meaning::TooManyAttempts => Report::BadRequest(refusal.code()),
-            };
-            return self.settle_step(self.before.clone(), report);
+            return self.settle_step(self.before.clone(), code_refused(&refusal));
         }
         if refusal.may_have_spent() {
             return self.unheard(now, Unheard::GatewayTimeout);
@@ -191,6 +171,30 @@ impl Flight {
             Errand::Verify { evidence: Evidence::Oob { .. }, .. } | Errand::Code(_) => Asked::Oob,
             Errand::Refresh => Asked::Refresh,
         }
+    }
+}
+
+/// Says what a refusal of the code that a redirect brought means.
+fn code_refused(refusal: &Refusal) -> Report {
+    match classify::meaning(Asked::Oob, refusal) {
+        Meaning::Fault(fault) => Report::OperatorFault(fault),
+        Meaning::Transient => wait(refusal),
+        Meaning::BadRequest
+        | Meaning::ChallengeInvalid
+        | Meaning::CodeInvalid
+        | Meaning::EnrollRequired
+        | Meaning::InteractionRequired
+        | Meaning::LoginRequired
+        | Meaning::NotMfa
+        | Meaning::Pending
+        | Meaning::ReauthRequired
+        | Meaning::Rejected
+        | Meaning::Required
+        | Meaning::RequiredInteractive
+        | Meaning::SlowDown
+        | Meaning::TokenExpired
+        | Meaning::TokenInvalid
+        | Meaning::TooManyAttempts => Report::BadRequest(refusal.code()),
     }
 }
 

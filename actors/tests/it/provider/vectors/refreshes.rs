@@ -109,7 +109,9 @@ fn answer(input: &Value) -> String {
     let body = match &input["body"] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
-        other => other.to_string(),
+        other @ (Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     };
     let mut head = format!("HTTP/1.1 {} Said\r\n", input["status"]);
     for (name, value) in input["headers"].as_object().into_iter().flatten() {

@@ -40,7 +40,9 @@ async fn lifetime(expires_in: Value) -> Value {
             let kept = malformed.refresh_token.map(|refresh_token| refresh_token.seal().to_owned());
             json!({ "action": "malformed_success", "refresh_token": kept })
         }
-        other => panic!("{other:?}"),
+        other @ (Reply::NotSent(_) | Reply::Refused(_) | Reply::Unheard(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -57,7 +59,10 @@ async fn refreshed(claims: Value) -> Grant {
     fake.grants(json!({ "refresh_token": "r1", "id_token": id_token }));
     match refresh(&provider, AMPLE_MS).await {
         Reply::Granted(grant) => *grant,
-        other => panic!("{other:?}"),
+        other @ (Reply::Malformed(_)
+        | Reply::NotSent(_)
+        | Reply::Refused(_)
+        | Reply::Unheard(_)) => panic!("{other:?}"),
     }
 }
 

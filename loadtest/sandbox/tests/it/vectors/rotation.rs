@@ -142,10 +142,10 @@ impl Tenancy {
         if let Some((name, _)) = known {
             return name.clone();
         }
-        let generation = events.iter().find_map(|event| event.entry.latest).expect("a generation");
+        let generation = events.iter().find_map(|event| event.entry.latest).unwrap();
         let forks = ["", "b", "c", "d", "e", "f"].map(|letter| format!("rt{generation}{letter}"));
         let name = forks.into_iter().find(|name| !self.tokens.contains_key(name));
-        let name = name.expect("fewer forks");
+        let name = name.unwrap();
         self.tokens.insert(name.clone(), refresh_token.to_owned());
         name
     }

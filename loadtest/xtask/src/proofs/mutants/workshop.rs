@@ -85,12 +85,11 @@ impl Workshop {
         fs::copy(lock, folder.join("Cargo.lock")).map_err(broken)?;
         let source = folder.join("actors/core/src");
         let workshop = Self { folder, source };
-        match workshop.ask_witnesses()? {
-            Finding::Missed => Ok(workshop),
-            finding => {
-                Err(Failure::Ours(format!("the core is broken before it is broken: {finding}")))
-            }
+        let finding = workshop.ask_witnesses()?;
+        if let Finding::Missed = finding {
+            return Ok(workshop);
         }
+        Err(Failure::Ours(format!("the core is broken before it is broken: {finding}")))
     }
 
     /// Breaks the core, looks who notices, and mends it.
@@ -145,9 +144,9 @@ impl Workshop {
     fn built(&self) -> Result<PathBuf, Failure> {
         let words = fs::read_to_string(self.log("build.json"))
             .map_err(|error| Failure::io("read what cargo said", &error))?;
-        let told = words.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let executable = told.filter_map(|told| told["executable"].as_str().map(PathBuf::from));
-        executable.last().ok_or_else(|| Failure::Ours("cargo names no test program".to_owned()))
+        let told = words.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut executable = told.filter_map(|told| told["executable"].as_str().map(PathBuf::from));
+        executable.next().ok_or_else(|| Failure::Ours("cargo names no test program".to_owned()))
     }
 
     fn ends_well(
