@@ -9,6 +9,7 @@ mod it {
     mod config;
     mod desk;
     mod faults;
+    mod heard;
     mod life;
     mod lifecycle;
     mod logout;

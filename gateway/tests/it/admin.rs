@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_sandbox::Mint;
 
-use super::desk::{Browser, Desk};
+use super::desk::Desk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_sees_sessions_and_ends_them() {
@@ -103,10 +103,10 @@ async fn numbers_health_and_the_overview() {
 async fn l13_the_operators_door_is_shut_to_others() {
     let desk = Desk::open().await;
     let evil = [("host", "evil.example:9464")];
-    let reply = Browser::at(&desk.admin).send(Method::GET, "/api/sessions", &evil, None).await;
+    let reply = desk.at_admin().send(Method::GET, "/api/sessions", &evil, None).await;
     assert_eq!(reply.problem(), (421, "wrong_host".to_owned()));
     let evil = [("origin", "http://evil.example"), ("content-type", "text/plain")];
-    let reply = Browser::at(&desk.admin).send(Method::POST, "/api/adopt", &evil, None).await;
+    let reply = desk.at_admin().send(Method::POST, "/api/adopt", &evil, None).await;
     assert_eq!(reply.problem(), (403, "cross_site".to_owned()));
 }
 
@@ -121,7 +121,7 @@ async fn a_refresh_token_from_elsewhere_becomes_a_session() {
     });
     let adopt = async |body: String| {
         let json = [("content-type", "application/json")];
-        Browser::at(&desk.admin).send(Method::POST, "/api/adopt", &json, Some(body)).await
+        desk.at_admin().send(Method::POST, "/api/adopt", &json, Some(body)).await
     };
     let with = |name: &str, value: Value| {
         let mut body = whole.clone();
@@ -158,7 +158,7 @@ async fn a_refresh_token_from_elsewhere_becomes_a_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn l16_operators_hear_of_every_session() {
     let desk = Desk::open().await;
-    let operator = Browser::at(&desk.admin);
+    let operator = desk.at_admin();
     let open = operator.request(Method::GET, "/api/events", &[], None);
     let mut stream = open.send().await.unwrap();
     desk.signed_in("ada").await;

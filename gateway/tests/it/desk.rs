@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -13,7 +13,10 @@ use tokenward_gateway::assemble::{assemble, rooms};
 use tokenward_gateway::config::Config;
 use tokenward_gateway::front::Front;
 use tokenward_gateway::serve::{self, Running};
+use tokenward_sandbox::secrecy::{Kind, Watch};
 use tokenward_sandbox::{Authenticate, Sandbox};
+
+use super::heard;
 
 pub(super) const CLIENT: &str = "demo-web";
 const CLIENT_SECRET: &str = "demo-web-secret";
@@ -23,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway with everything behind it.
 pub(super) struct Desk {
+    /// Every story is a story of secrecy too (law L13). Goes first: it looks at what the others keep.
+    watch: Arc<Watch>,
     pub(super) sandbox: Sandbox,
     pub(super) front: Arc<Front>,
     pub(super) tokenward: Tokenward,
@@ -46,6 +51,8 @@ pub(super) struct Browser {
     http: Client,
     origin: String,
     pub(super) cookies: BTreeMap<String, String>,
+    /// Hears what comes back, as long as there is a desk.
+    watch: Weak<Watch>,
 }
 
 impl Desk {
@@ -56,7 +63,10 @@ impl Desk {
     /// Opens a gateway whose configuration `amend` has changed.
     pub(super) async fn with(amend: impl FnOnce(String) -> String) -> Self {
         let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
+        let watch = Arc::new(Watch::over(sandbox.secrets()));
+        watch.secrets().learn(Kind::ClientSecret, CLIENT_SECRET);
         let directory = tempfile::tempdir().unwrap();
+        watch.folder(&directory.path().join("state"));
         let text = amend(configuration(&sandbox, directory.path(), "127.0.0.1:0"));
         let path = directory.path().join("gateway.toml");
         std::fs::write(&path, &text).unwrap();
@@ -67,11 +77,11 @@ impl Desk {
         let origin = format!("http://{}", running.addresses()[0]);
         register(&sandbox, &origin);
         let admin = format!("http://{}", running.admin_address());
-        Self { sandbox, front, tokenward, origin, admin, directory, _running: running }
+        Self { watch, sandbox, front, tokenward, origin, admin, directory, _running: running }
     }
 
     pub(super) fn browser(&self) -> Browser {
-        Browser::at(&self.origin)
+        self.browser_at(&self.origin)
     }
 
     /// A browser that has signed in as `user`.
@@ -100,7 +110,16 @@ impl Desk {
 
     /// Asks the operator's listener.
     pub(super) async fn operator(&self, method: Method, path: &str) -> Reply {
-        Browser::at(&self.admin).send(method, path, &[], None).await
+        self.at_admin().send(method, path, &[], None).await
+    }
+
+    /// A program at the operator's listener.
+    pub(super) fn at_admin(&self) -> Browser {
+        self.browser_at(&self.admin)
+    }
+
+    fn browser_at(&self, origin: &str) -> Browser {
+        Browser { watch: Arc::downgrade(&self.watch), ..Browser::at(origin) }
     }
 
     /// Waits until `told` is true of the provider's ledger.
@@ -120,6 +139,12 @@ impl Desk {
         let path = self.directory.path().join("operator.toml");
         std::fs::write(&path, text).unwrap();
         path
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.watch.note("metrics", self.tokenward.metrics().render());
     }
 }
 
@@ -168,7 +193,8 @@ impl Browser {
             .no_proxy()
             .build()
             .unwrap();
-        Self { http, origin: origin.to_owned(), cookies: BTreeMap::new() }
+        let (origin, cookies) = (origin.to_owned(), BTreeMap::new());
+        Self { http, origin, cookies, watch: Weak::new() }
     }
 
     pub(super) async fn get(&mut self, path: &str) -> Reply {
@@ -189,12 +215,16 @@ impl Browser {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Reply {
+        let place = format!("{method} {path}");
         let answer = self.request(method, path, headers, body).send().await;
         let answer = answer.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.text().await.unwrap();
         let reply = Reply { status, headers, body };
         self.keep(&reply);
+        if let Some(watch) = self.watch.upgrade() {
+            heard::note(&watch, &place, &reply);
+        }
         reply
     }
 

@@ -84,7 +84,8 @@ async fn l10_the_provider_signs_out_one_login_or_a_whole_person() {
         "audience": "https://quotes.sandbox.example",
     });
     let json = [("content-type", "application/json")];
-    let adopted = super::desk::Browser::at(&desk.admin)
+    let adopted = desk
+        .at_admin()
         .send(Method::POST, "/api/adopt", &json, Some(adoption.to_string()))
         .await
         .json();

@@ -137,7 +137,6 @@ async fn what_cannot_begin_says_why_to_people_and_to_programs() {
 
     let asked = browser.leave("/auth/login?resource=https://accounts.sandbox.example").await;
     assert_eq!(query(&asked, "audience").as_deref(), Some("https://accounts.sandbox.example"));
-    desk.sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ use tokenward_gateway::config::Config;
 use tokenward_gateway::observe::Observe;
 use tokenward_gateway::serve::{self, Running};
 use tokenward_gateway::tokens::Tokens;
+use tokenward_sandbox::secrecy::{Kind, Secrets, Watch};
 
 use super::played::{Notes, Played};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,6 +38,8 @@ pub(super) struct Gateway {
     pub(super) tokens: Arc<Played>,
     pub(super) notes: Arc<Notes>,
     pub(super) handle: SessionHandle,
+    /// No log may have the handle, or what is put on calls (law L13).
+    _watch: Watch,
 }
 
 impl Gateway {
@@ -48,6 +51,9 @@ impl Gateway {
     pub(super) async fn with(config: Config) -> Self {
         let (tokens, notes) = (Arc::new(Played::default()), Arc::new(Notes::default()));
         tokens.publish("first", 1);
+        let secrets = Secrets::default();
+        secrets.learn(Kind::AccessToken, "first for urn:a");
+        let watch = Watch::over(&secrets);
         let public = axum::Router::new().fallback(|request: axum::extract::Request| async move {
             let visitor = request.extensions().get::<tokenward_gateway::control::Visitor>();
             format!("control {} {}", request.uri().path(), visitor.unwrap().origin)
@@ -63,7 +69,8 @@ impl Gateway {
         let running = serve::start(config, rooms).await.unwrap();
         let address = running.addresses()[0];
         let handle = SessionHandle::random();
-        Self { running: Some(running), address, tokens, notes, handle }
+        secrets.learn(Kind::SessionHandle, &handle.expose());
+        Self { running: Some(running), address, tokens, notes, handle, _watch: watch }
     }
 
     /// The usual gateway: one protected route `/api/` and a public one `/`.

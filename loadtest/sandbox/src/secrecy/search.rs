@@ -26,6 +26,10 @@ const DIFFERENT_MIN: usize = 6;
 /// The shortest part of a JWT that is taken for one.
 const JWT_PART_MIN: usize = 10;
 
+/// How a JWT begins, `eyJ`, in the lowest bytes of a gram.
+const JWT_START: u64 = 0x0065_794a;
+const JWT_MASK: u64 = 0x00ff_ffff;
+
 /// How much of a place is shown around a leak.
 const SHOWN: usize = 48;
 
@@ -79,13 +83,22 @@ impl Search {
     #[must_use]
     pub fn look(&self, place: &str, bytes: &[u8]) -> Vec<Leak> {
         let folded: Vec<u8> = bytes.iter().copied().map(forms::folded).collect();
-        let mut leaks = jwts(place, &folded);
-        let mut told = HashSet::new();
-        for (at, window) in folded.windows(GRAM).enumerate() {
-            let gram = gram(window);
-            if !self.may_hold(gram) {
+        let mut leaks = Vec::new();
+        let (mut told, mut after, mut gram) = (HashSet::new(), 0, 0);
+        // Logs come by here byte for byte, in builds without optimisation too: so the gram is
+        // carried along, and not made anew.
+        for (last, byte) in folded.iter().enumerate() {
+            gram = gram << 8 | u64::from(*byte);
+            if gram & JWT_MASK == JWT_START && last >= after + 2 {
+                after = jwt(&folded, last - 2).unwrap_or(after);
+                if after > last {
+                    leaks.push(Leak::new(None, Form::Jwt, place, &folded, (last - 2, after)));
+                }
+            }
+            if !self.may_hold(gram) || last + 1 < GRAM {
                 continue;
             }
+            let at = last + 1 - GRAM;
             for &(needle, offset) in self.grams.get(&gram).into_iter().flatten() {
                 let piece = self.needles[needle].piece(offset, &folded, at);
                 if let Some((from, until)) = piece
@@ -170,26 +183,16 @@ fn different(piece: &[u8]) -> usize {
     piece.iter().filter(|&&byte| !std::mem::replace(&mut seen[usize::from(byte)], true)).count()
 }
 
-/// Finds words that are shaped as JWTs: `eyJ….….`.
-fn jwts(place: &str, bytes: &[u8]) -> Vec<Leak> {
+/// Returns the end of the word at `at` where it is shaped as a JWT: `eyJ….….`.
+fn jwt(bytes: &[u8], at: usize) -> Option<usize> {
     let part = |from: usize| {
         let of_alphabet = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
         bytes[from..].iter().take_while(of_alphabet).count()
     };
-    let mut leaks = Vec::new();
-    let mut after = 0;
-    for at in 0..bytes.len() {
-        if at < after || !bytes[at..].starts_with(b"eyJ") {
-            continue;
-        }
-        let header = at + part(at);
-        let payload = if bytes.get(header) == Some(&b'.') { part(header + 1) } else { 0 };
-        if header - at >= JWT_PART_MIN && payload >= JWT_PART_MIN {
-            after = header + 1 + payload;
-            leaks.push(Leak::new(None, Form::Jwt, place, bytes, (at, after)));
-        }
-    }
-    leaks
+    let header = at + part(at);
+    let payload = if bytes.get(header) == Some(&b'.') { part(header + 1) } else { 0 };
+    let shaped = header - at >= JWT_PART_MIN && payload >= JWT_PART_MIN;
+    shaped.then_some(header + 1 + payload)
 }
 
 #[cfg(test)]
