@@ -22,7 +22,7 @@ use tokenward_core::name::{Audience, Epoch, WaiterId};
 use tokenward_core::policy::Policies;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::Landing;
-use tokenward_core::session::{Answer, Effect, Input, Session};
+use tokenward_core::session::{Answer, Effect, Input, Need, Session};
 use tokenward_core::snapshot::Snapshot;
 use tokenward_core::time::Instant;
 
