@@ -10,7 +10,7 @@ use crate::crash;
 use crate::demo;
 use crate::failure::Failure;
 use crate::faults;
-use crate::proofs::sim;
+use crate::proofs::{sim, vectors};
 use crate::setup::{self, Tools};
 use crate::stories;
 use crate::terminal;
@@ -42,6 +42,8 @@ enum Step {
     Doc,
     /// Licences, sources and bans of the dependencies
     Deny,
+    /// The vectors of other implementations: that none was left out
+    Vectors,
     /// Schedules of failures against the core
     Sim,
     /// The demo under chaos
@@ -55,12 +57,13 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
         Self::Doc,
         Self::Deny,
+        Self::Vectors,
         Self::Sim,
         Self::Demo,
         Self::Stories,
@@ -75,6 +78,7 @@ impl Step {
             Self::Tests => "tests",
             Self::Doc => "documentation",
             Self::Deny => "dependencies",
+            Self::Vectors => "vectors",
             Self::Sim => "simulation",
             Self::Demo => "demo under chaos",
             Self::Stories => "stories",
@@ -97,6 +101,7 @@ impl Step {
     /// Runs a step that has no program of its own.
     fn run_here(self) -> Result<(), Failure> {
         match self {
+            Self::Vectors => vectors::run(&vectors::Options::step()),
             Self::Sim => sim::run(&sim::Schedules::step()),
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
             Self::Stories => stories::run(&stories::Options::step()),
@@ -139,7 +144,9 @@ impl Step {
                 command.args(["--config", ".deny.toml", "check", "bans", "licenses", "sources"]);
                 command
             }
-            Self::Sim | Self::Demo | Self::Stories | Self::Faults | Self::Crash => return None,
+            Self::Vectors | Self::Sim | Self::Demo | Self::Stories | Self::Faults | Self::Crash => {
+                return None;
+            }
         })
     }
 }

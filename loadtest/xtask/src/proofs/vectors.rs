@@ -30,6 +30,13 @@ pub(crate) struct Options {
     dir: Option<PathBuf>,
 }
 
+impl Options {
+    /// The project's own copy, as a step of the tests.
+    pub(crate) const fn step() -> Self {
+        Self { dir: None }
+    }
+}
+
 /// Replays all vectors; ends with `vectors: N passed, M failed, K disputed`.
 ///
 /// # Errors
