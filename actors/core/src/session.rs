@@ -14,6 +14,7 @@ pub mod step_up;
 
 mod answers;
 mod departure;
+mod doubt;
 mod landing;
 mod stepping;
 mod waiting;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use self::answers::{Answer, Offer, due_at};
 use self::backoff::Dice;
 use self::demand::Demanded;
+use self::doubt::Doubted;
 use self::exchange::{Flight, Landing};
 pub use self::stepping::RENEW_PAUSE;
 use self::stepping::Steps;
@@ -51,7 +53,7 @@ pub struct Session {
     steps: Steps,
     ahead: VecDeque<Need>,
     forced: BTreeMap<Audience, Instant>,
-    doubted: Option<Need>,
+    doubted: Option<Doubted>,
     failures: u32,
     /// Until when the provider has asked to be left alone.
     spared_until: Option<Instant>,

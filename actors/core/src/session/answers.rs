@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::{AHEAD_MAX, FORCED_PAUSE, Need, PARKED_FOR, Session, State, Want, demand, step_up};
+use super::{AHEAD_MAX, FORCED_PAUSE, Need, Session, State, Want, demand, step_up};
 use crate::event::{EndReason, Trigger};
 use crate::name::{Audience, Epoch};
 use crate::policy::{KeepFresh, Margins, Policies};
 use crate::refusal::OperatorFault;
 use crate::scope::ScopeSet;
 use crate::snapshot::{Entry, Hold, Lookup, Snapshot, lookup};
-use crate::step_up::Origin;
 use crate::time::Instant;
 
 use super::Effect;
@@ -81,7 +80,7 @@ pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<
         .filter(|_| snapshot.refresh_token.is_some())
 }
 
-fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSet) -> bool {
+pub(super) fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSet) -> bool {
     snapshot.holds.iter().any(|hold| hold.audience == *audience && hold.scopes == *scopes)
 }
 
@@ -225,42 +224,7 @@ impl Session {
         due.map(|(need, _)| (need, Trigger::Ahead))
     }
 
-    /// Returns what to ask for when the purpose is to learn whether the refresh token lives, or
-    /// when there will be something: what is held or parked would teach nothing.
-    pub(super) fn doubt_work(&self, now: Instant) -> Result<Need, Instant> {
-        if let Some(want) = self.waiting.first() {
-            return Ok(want.need.clone());
-        }
-        let primary = &self.snapshot.primary;
-        let scopes = &self.policies.audience(primary).scopes;
-        let configured = self.policies.audiences.iter().map(|(audience, p)| (audience, &p.scopes));
-        let kept = self.snapshot.entries.iter().map(|entry| (&entry.audience, &entry.requested));
-        let lost = self.doubted.iter().map(|need| (&need.audience, &need.scopes));
-        // Last of all the plain refresh, which the sign-in allows whatever else is refused.
-        let plain = ScopeSet::default();
-        let all = lost.chain([(primary, scopes)]).chain(configured).chain(kept);
-        let mut known = all
-            .chain([(primary, &plain)])
-            .map(|(audience, scopes)| Need { audience: audience.clone(), scopes: scopes.clone() });
-        let open = known.find(|need| self.may_refresh(need, now)).or_else(|| self.due_probe(now));
-        open.or_else(|| self.held_in_doubt()).ok_or_else(|| {
-            let probes = self.snapshot.holds.iter().filter_map(|hold| hold.probe_at);
-            let parked = self.parked.iter().map(|parked| parked.until);
-            let freed = parked.filter(|until| now < *until);
-            probes.chain(freed).chain([now + PARKED_FOR]).min().unwrap_or(now)
-        })
-    }
-
-    /// Returns a held need to ask for once where a session came to life in doubt and knows of
-    /// nothing else: the lost reply may have been that of a verification, whose family must be
-    /// found again inside the reuse window.
-    fn held_in_doubt(&self) -> Option<Need> {
-        let unasked = self.doubted.is_none();
-        let mut holds = self.snapshot.holds.iter().filter(|_| unasked);
-        holds.find(|hold| hold.origin == Origin::Provider).map(Hold::need)
-    }
-
-    fn due_probe(&self, now: Instant) -> Option<Need> {
+    pub(super) fn due_probe(&self, now: Instant) -> Option<Need> {
         let mut holds = self.snapshot.holds.iter();
         let due = holds.find(|hold| hold.probe_at.is_some_and(|at| at <= now));
         due.map(Hold::need)

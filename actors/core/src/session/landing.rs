@@ -9,10 +9,9 @@ use super::{Answer, Need, PARKED_FOR, Session, State, backoff, step_up};
 use crate::event::{EndReason, Event, Trigger};
 use crate::grant::{NotSent, Unheard};
 use crate::lease::Intent;
-use crate::name::Audience;
-use crate::name::Epoch;
-use crate::policy::Deadlines;
-use crate::refusal::{EndCause, Fate, Refusal};
+use crate::name::{Audience, Epoch};
+use crate::policy::Margins;
+use crate::refusal::{Fate, Refusal};
 use crate::snapshot::{Hold, Lookup, Snapshot, lookup};
 use crate::step_up::{Origin, Report};
 use crate::time::Instant;
@@ -50,10 +49,8 @@ impl Session {
             }
             Landing::Refused { refusal, fate, snapshot } => {
                 self.snapshot = *snapshot;
-                match self.snapshot.head.intent {
-                    Some(_) => self.doubted = self.doubted.take().or_else(|| Some(need.clone())),
-                    None => self.doubted = None,
-                }
+                let answered = matches!(fate, Fate::Denies | Fate::Holds | Fate::Rejects);
+                self.still_doubts(&need, answered);
                 self.refused(&need, &refusal, fate, now);
                 self.doubt_on(fate, refusal.wait, now);
             }
@@ -94,10 +91,8 @@ impl Session {
         }
         self.failures += 1;
         // The first retry does not wait, whatever failed before.
-        let patience = match self.doubted.replace(need) {
-            None => Duration::ZERO,
-            Some(_) => self.patience(None),
-        };
+        let is_first = self.loses(need);
+        let patience = if is_first { Duration::ZERO } else { self.patience(None) };
         self.fall_in_doubt(epoch, how, retry_at + patience, now);
     }
 
@@ -149,73 +144,9 @@ impl Session {
         self.settle_waiters(now);
     }
 
-    pub(super) fn fall_in_doubt(
-        &mut self,
-        epoch: Epoch,
-        how: Option<Unheard>,
-        retry_at: Instant,
-        now: Instant,
-    ) {
-        self.state = State::InDoubt { epoch, retry_at, look_at: None };
-        self.emit(Event::InDoubt { how, since: None, wait: retry_at.left_at(now) });
-    }
-
-    /// Wakes with an intent whose writer is gone.
-    pub(super) fn wake_in_doubt(&mut self, intent: &Intent, retry_at: Instant, now: Instant) {
-        let wait = retry_at.left_at(now);
-        self.state = State::InDoubt { epoch: intent.epoch, retry_at, look_at: None };
-        self.emit(Event::InDoubt { how: None, since: intent.since, wait });
-    }
-
-    /// Names what lies behind a refusal that ends the session: a token that was sent for the second
-    /// time is refused because its first exchange spent it.
-    fn root_of(&self, cause: EndCause) -> EndCause {
-        let again = self.snapshot.head.intent.is_some_and(|intent| intent.again);
-        match cause {
-            EndCause::InvalidGrant if again && self.policies.deadlines.reuse_window.is_zero() => {
-                EndCause::ReplyLost
-            }
-            EndCause::InvalidGrant if again => EndCause::ReplyLostTooLong,
-            EndCause::InvalidGrant
-            | EndCause::ReplyLost
-            | EndCause::ReplyLostTooLong
-            | EndCause::UserBlocked
-            | EndCause::UserDeleted => cause,
-        }
-    }
-
-    /// Stays in doubt where a refusal has not resolved the intent.
-    fn doubt_on(&mut self, fate: Fate, asked: Option<Duration>, now: Instant) {
-        let over = matches!(self.state, State::Ended(_));
-        let Some(intent) = self.snapshot.head.intent.filter(|_| !over) else { return };
-        let patience = match fate {
-            Fate::Doubts | Fate::Faults(_) | Fate::Waits => self.patience(asked),
-            // The provider is well: something else can be asked for before the window is over.
-            Fate::Denies | Fate::Ends(_) | Fate::Holds | Fate::Rejects => Duration::ZERO,
-        };
-        self.fall_in_doubt(intent.epoch, None, now + patience.max(intent.settle), now);
-        self.publish();
-    }
-
-    /// How long to wait in doubt: every lost call may be the one that spent the token, so its retry
-    /// must reach the provider inside the reuse window that this call has opened.
-    fn patience(&mut self, asked: Option<Duration>) -> Duration {
-        let Deadlines { lease, reuse_window, .. } = self.policies.deadlines;
-        let wait = self.wait(self.failures.max(1), asked);
-        match asked {
-            None if !reuse_window.is_zero() => {
-                wait.min(DOUBT_PATIENCE_MAX).min(reuse_window.saturating_sub(lease) / 2)
-            }
-            Some(_) | None => wait,
-        }
-    }
-
     /// Takes a step up that did not meet its demand.
     fn turned_down(&mut self, need: &Need, report: &Report, now: Instant) {
-        match self.snapshot.head.intent {
-            Some(_) => self.doubted = self.doubted.take().or_else(|| Some(need.clone())),
-            None => self.doubted = None,
-        }
+        self.still_doubts(need, true);
         if let Report::Chained(_) = report {
             let audience = need.audience.clone();
             self.emit(Event::Held { audience, origin: Origin::Provider });
@@ -309,9 +240,12 @@ impl Session {
             match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
                 Lookup::Downscoped { missing, .. } => Some(missing),
                 Lookup::Hit(_) => None,
-                // A token that is born too short to be served would be exchanged for ever.
+                // A token that is born too short to be served would be exchanged for ever; one that
+                // a slow store has outlived is not.
                 Lookup::Miss => {
-                    self.park(need, Answer::Unusable("lifetime_too_short"), now);
+                    if !self.was_servable(need, margins) {
+                        self.park(need, Answer::Unusable("lifetime_too_short"), now);
+                    }
                     None
                 }
             };
@@ -328,6 +262,17 @@ impl Session {
             waiters,
             took: now.since(flown.since),
         });
+    }
+
+    /// Reports whether the newest token for `need` could be served when it arrived.
+    fn was_servable(&self, need: &Need, margins: Margins) -> bool {
+        let entries = &self.snapshot.entries;
+        let newest = entries.iter().filter(|entry| entry.audience == need.audience);
+        newest.max_by_key(|entry| entry.received_at).is_some_and(|entry| {
+            let at = entry.received_at;
+            let found = lookup(entries, &need.audience, &need.scopes, margins, at);
+            matches!(found, Lookup::Hit(_))
+        })
     }
 
     fn refused(&mut self, need: &Need, refusal: &Refusal, fate: Fate, now: Instant) {
@@ -373,7 +318,7 @@ impl Session {
         wait
     }
 
-    fn wait(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
+    pub(super) fn wait(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
         backoff::wait(&self.policies.backoff, failures, asked, &mut self.dice)
     }
 
@@ -384,11 +329,6 @@ impl Session {
         }
     }
 }
-
-/// The longest wait between two tries in doubt that the provider did not ask for: few sessions are
-/// in doubt at once, the breaker stands before them, and each try missed may be the last one inside
-/// the reuse window.
-const DOUBT_PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 /// The flight that has landed.
 struct Flown {

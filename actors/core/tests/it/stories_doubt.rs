@@ -124,3 +124,44 @@ fn l3_outside_the_window_it_is_tried_once_and_names_the_lost_reply_when_it_ends(
         ",
     );
 }
+
+#[test]
+fn l3_what_is_of_no_use_resolves_a_doubt_where_nothing_else_is_left() {
+    tell(
+        "
+        0s     | provider: for Z                    |
+        0s     | #1 wants A                         | lease; ask A with r0; save r1; !audience_mismatched; #1 told unusable(audience_mismatched)
+        1s     | provider: cut                      |
+        1s     | provider: 400 invalid_scope        |
+        1s     | #2 wants B                         | lease; ask B with r1; !in_doubt; lease; ask B with r1; !rejected; !in_doubt; #2 told rejected(invalid_scope); lease; ask A with r1; save r3
+        30s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l3_a_probe_whose_reply_was_lost_is_asked_for_again_until_the_provider_answers() {
+    tell(
+        "
+        0s     | mfa on A                           |
+        0s     | #1 wants A                         | lease; ask A with r0; save; !held; #1 told mfa_required
+        1s     | provider: spent behind 502         |
+        1s     | provider: spent behind 502         |
+        1s     | mfa off A                          |
+        1s     | operator retries                   | lease; ask A with r0; !postponed; !in_doubt; lease; ask A with r0; !postponed; !in_doubt; lease; ask A with r0; save r3; !released
+        30s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l6_a_token_that_a_slow_store_has_outlived_is_no_reason_to_stop_asking() {
+    tell(
+        "
+        given  | life 10s                           |
+        0s     | #1 wants A within 30s              | lease; ask A with r0
+        0.15s  | store slow 12s                     | save r1; lease; ask A with r1; save r2; #1 gets A.2
+        30s    |                                    |
+        ",
+    );
+}

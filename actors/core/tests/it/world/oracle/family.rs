@@ -113,9 +113,10 @@ impl Oracle {
         let Some(saved_at) = self.saved_at.get(&older) else {
             return Err("it was never saved".to_owned());
         };
-        // In time, the reply is here before the hard deadline and saved before the lease ends.
+        // In time, the reply is here before the hard deadline and saved before the lease ends. Of one
+        // moment, the lease was first: after the save the store would have refused it.
         let took = saved_at.since(first.departed_at);
-        if *saved_at > second.leased_at && took > first.request.deadline {
+        if *saved_at >= second.leased_at && took > first.request.deadline {
             if self.log.was_away(first.machine, first.departed_at, *saved_at) {
                 return Ok(Cause::Overslept);
             }

@@ -132,11 +132,14 @@ impl Oracle {
                     self.log.refused(request.need.audience.as_str(), now, now + PARKED);
                 }
                 self.cut_at.insert(flight, now);
-                self.waits_for(machine, refusal.wait, now);
+                // The provider counts from when it said so: a reply that lay unread while its machine
+                // slept may be over, and somebody else's exchange may have shown that all is well.
+                let said_at = self.requests[number].decided_at.unwrap_or(now);
+                self.waits_for(machine, refusal.wait, said_at, now);
                 None
             }
             Reply::NotSent(not_sent) => {
-                self.waits_for(machine, not_sent.wait, now);
+                self.waits_for(machine, not_sent.wait, now, now);
                 None
             }
             Reply::Unheard(_) => None,
@@ -156,10 +159,16 @@ impl Oracle {
         }
     }
 
-    fn waits_for(&mut self, machine: usize, wait: Option<Duration>, now: Instant) {
+    fn waits_for(
+        &mut self,
+        machine: usize,
+        wait: Option<Duration>,
+        said_at: Instant,
+        now: Instant,
+    ) {
         if let Some(wait) = wait {
             self.log.asked_to_wait(now, now + wait);
-            self.told_to_wait.insert(machine, now + wait);
+            self.told_to_wait.insert(machine, said_at + wait);
         }
     }
 
