@@ -111,6 +111,53 @@ async fn check_says_what_works_and_what_to_do_where_it_does_not() {
     assert_eq!(told["ok"], true);
 }
 
+/// Seeds 000 and 001: a rule that asks for a factor in every refresh, and how the operator learns of
+/// it before the wall displays do.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_whether_a_factor_would_block_refreshes() {
+    let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let text = configuration(&sandbox, directory.path(), "127.0.0.1:0");
+    let path = directory.path().join("trial.toml");
+    std::fs::write(&path, &text).unwrap();
+    let tried = async |refresh_token: &str| {
+        with_input(&["check", "--trial", "--config", path.to_str().unwrap()], refresh_token).await
+    };
+    let fine = tried(&minted(&sandbox)).await;
+    assert_eq!(fine.code, 0, "{fine:?}");
+    assert!(fine.said.contains("no person was asked"), "{fine:?}");
+    assert!(fine.said.contains("each refresh brings a new refresh token"), "{fine:?}");
+
+    sandbox.tenant(&serde_json::json!({"mfa": {"rules": [{"then": "challenge"}]}})).unwrap();
+    let refresh_token = minted(&sandbox);
+    let blocked = tried(&refresh_token).await;
+    assert_eq!(blocked.code, 78, "{blocked:?}");
+    for part in ["asks for another factor", "oauth2-refresh-token", "demo-web", "mfa ="] {
+        assert!(blocked.said.contains(part), "{part}: {blocked:?}");
+    }
+    assert!(!blocked.said.contains(&refresh_token) && !blocked.noted.contains(&refresh_token));
+    let ended = tried("not-a-refresh-token").await;
+    assert_eq!(ended.code, 78, "{ended:?}");
+    assert!(ended.said.contains("is not accepted (invalid_grant)"), "{ended:?}");
+    assert_eq!(tried("").await.code, 64);
+
+    let accounts = "audience = \"https://accounts.sandbox.example\"\n";
+    for (key, part) in [
+        ("mfa = { max_age = \"5m\" }\nkeep_fresh = \"always\"\n", "without anybody there"),
+        ("mfa = { always = true, acr = \"urn:nobody\" }\n", "nobody can ever satisfy it"),
+        ("mfa = { max_age = \"5m\" }\n", "a factor every 5 min"),
+    ] {
+        let text = text.replace(accounts, &format!("{accounts}{key}"));
+        let told = check(directory.path(), &text).await;
+        assert!(told.said.contains(part), "{part}: {told:?}");
+    }
+}
+
+fn minted(sandbox: &Sandbox) -> String {
+    let wanted = Mint { count: 1, client_id: "demo-web".to_owned(), ..Mint::default() };
+    sandbox.mint(&wanted).unwrap()[0].refresh_token.clone()
+}
+
 async fn check(directory: &Path, text: &str) -> Ended {
     let path = directory.join("gateway.toml");
     std::fs::write(&path, text).unwrap();
