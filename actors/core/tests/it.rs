@@ -16,6 +16,7 @@ mod it {
     mod stories_right_token;
     mod stories_rules;
     mod stories_step_up;
+    mod stories_step_up_races;
     mod tell;
     mod vectors;
     mod world;

@@ -79,6 +79,7 @@ impl Session {
 
     /// Returns the next step up that may leave; those that cannot any more are told.
     pub(super) fn next_step(&mut self, now: Instant) -> Option<(Need, Errand)> {
+        let mut any_told = false;
         while let Some(step) = self.steps.waiting.pop_front() {
             match self.errand(&step.way, now) {
                 Ok((need, errand)) => {
@@ -89,8 +90,16 @@ impl Session {
                     self.steps.aloft = Some(step);
                     return Some((need, errand));
                 }
-                Err(report) => self.report(step.waiter, report),
+                Err(report) => {
+                    self.report(step.waiter, report);
+                    any_told = true;
+                }
             }
+        }
+        if any_told {
+            // Whoever waited for what it would bring waits for a person: nothing may be fetched for
+            // them that the policy wants a person for.
+            self.settle_waiters(now);
         }
         None
     }

@@ -61,3 +61,33 @@ fn l8_a_demand_is_released_by_a_grant() {
         ",
     );
 }
+
+#[test]
+fn l8_a_display_under_a_rule_asks_six_hourly_for_a_week_and_comes_back_by_itself() {
+    tell(
+        "
+        given  | life 3600s, keep A                 |
+        0s     | #1 wants A                         | lease; ask A with r0; save r1; #1 gets A.1
+        1s     | mfa on A                           | lease; ask A with r1; save; !held; !mfa_abandoned
+        3h     |                                    | 26 times (lease; ask A with r1; save; !held; !mfa_abandoned)
+        7d     | mfa off A                          | lease; ask A with r1; save r2; !released; lease; ask A with r2; save r3; lease; ask A with r3; save r4; lease; ask A with r4; save r5
+        7.3d   |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l8_an_operator_s_retry_brings_a_held_display_back_at_once() {
+    tell(
+        "
+        given  | life 3600s, keep A                 |
+        0s     | #1 wants A                         | lease; ask A with r0; save r1; #1 gets A.1
+        1s     | mfa on A                           | lease; ask A with r1; save; !held; !mfa_abandoned
+        3h     |                                    | 7 times (lease; ask A with r1; save; !held; !mfa_abandoned)
+        2d     | mfa off A                          |
+        2.001d | operator retries                   | lease; ask A with r1; save r2; !released
+        2.002d | #2 wants A                         | #2 gets A.2
+        2.003d |                                    |
+        ",
+    );
+}
