@@ -7,8 +7,8 @@
 //! compared: I is what each further session in the store adds to a process that has started, and
 //! has then brought sessions to life and put them back, wave by wave, until each was in use once.
 //! What the process needs anyway (threads, caches, bounded memories such as timelines) cancels
-//! out. A is what each of two thousand further sessions adds that are in use at the same time,
-//! with the tokens of three audiences.
+//! out. A is what each of two thousand further sessions adds to five thousand that are in use at
+//! the same time, with the tokens of three audiences.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says why and stops")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
@@ -38,6 +38,10 @@ const MANY: u64 = 100_000;
 /// Sessions that are in use at once while the store is walked through.
 const WAVE: u64 = 1_000;
 
+/// Sessions in use before it is measured what further ones add: more than timelines and event
+/// streams remember, so that these bounded memories are full.
+const USED_FIRST: u64 = 5_000;
+
 /// The most sessions that are brought to life one wave after the other.
 const VISITED_MAX: u64 = 100_000;
 
@@ -59,9 +63,9 @@ const AUDIENCES: [&str; 3] = ["https://a.example", "https://b.example", "https:/
 #[derive(Debug)]
 struct Stations {
     started: f64,
-    /// With [`WAVE`] sessions in use.
+    /// With [`USED_FIRST`] sessions in use.
     in_use: f64,
-    /// With three times as many.
+    /// With two [`WAVE`]s more.
     more_in_use: f64,
     /// After all have been put back.
     put_back: f64,
@@ -105,7 +109,7 @@ fn compare(many: u64) -> ExitCode {
     let started = (many_bytes.started - few_bytes.started) / more;
     let idle = (many_bytes.visited - few_bytes.visited) / more;
     let active = (many_bytes.more_in_use - many_bytes.in_use) / (2 * WAVE) as f64;
-    eprintln!("{many} sessions in the store, {} in use at once", 3 * WAVE);
+    eprintln!("{many} sessions in the store, {} in use at once", USED_FIRST + 2 * WAVE);
     eprintln!("each further idle session: {started:.1} bytes after the start, {idle:.1} after use");
     eprintln!("each session in use: {active:.0} bytes");
     // A few pages more or less are noise, which may even come out below nothing.
@@ -158,8 +162,8 @@ async fn walk(dir: &Path, sessions: u64) {
     // The due index has been read once when a session of it could have been woken.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let started = resident_bytes();
-    let in_use = use_all(&tokenward, 0..WAVE).await;
-    let more_in_use = use_all(&tokenward, WAVE..3 * WAVE).await;
+    let in_use = use_all(&tokenward, 0..USED_FIRST).await;
+    let more_in_use = use_all(&tokenward, USED_FIRST..USED_FIRST + 2 * WAVE).await;
     put_back(&tokenward, &hand).await;
     let put_back_bytes = resident_bytes();
     let visited = sessions.min(VISITED_MAX);
@@ -272,12 +276,12 @@ impl Stations {
     fn tell(&self, sessions: u64) {
         let mb = |bytes: f64| format!("{:.1} MB", bytes / 1e6);
         eprintln!(
-            "{sessions} in the store: {} after the start, {} with {WAVE} in use, {} with {}, {} after \
+            "{sessions} in the store: {} after the start, {} with {USED_FIRST} in use, {} with {}, {} after \
              all were put back, {} after {} were in use one wave after the other",
             mb(self.started),
             mb(self.in_use),
             mb(self.more_in_use),
-            3 * WAVE,
+            USED_FIRST + 2 * WAVE,
             mb(self.put_back),
             mb(self.visited),
             sessions.min(VISITED_MAX),

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::HeaderValue;
 use ractor::ActorRef;
 
 use crate::core::name::{Audience, Epoch, SessionKey};
 use crate::core::scope::ScopeSet;
+use crate::core::secret::AccessToken;
 use crate::core::session::{self as core_session, Need};
 use crate::core::snapshot::{Entry, pick};
 use crate::core::time::Instant;
@@ -40,6 +42,10 @@ pub struct Offer {
     serve_until: Instant,
     nudged: AtomicBool,
 }
+
+/// The access token itself as the bytes of a header: a session in use has no second copy of it, and
+/// the one is wiped when the last call is through.
+struct Credentials(AccessToken);
 
 // === impl Directory ===
 
@@ -151,11 +157,19 @@ impl Offer {
     /// Makes an offer; `None` where the access token cannot be written into a header.
     pub(crate) fn new(offer: core_session::Offer) -> Option<Self> {
         let core_session::Offer { entry, refresh_from, serve_until } = offer;
-        let text = zeroize::Zeroizing::new(format!("Bearer {}", entry.access_token.expose()));
-        let mut authorization = HeaderValue::from_str(&text).ok()?;
+        let credentials = Bytes::from_owner(Credentials(entry.access_token.clone()));
+        let mut authorization = HeaderValue::from_maybe_shared(credentials).ok()?;
         authorization.set_sensitive(true);
         let nudged = AtomicBool::new(false);
         Some(Self { entry, authorization, refresh_from, serve_until, nudged })
+    }
+}
+
+// === impl Credentials ===
+
+impl AsRef<[u8]> for Credentials {
+    fn as_ref(&self) -> &[u8] {
+        self.0.credentials().as_bytes()
     }
 }
 

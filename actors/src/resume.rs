@@ -1,7 +1,7 @@
 //! Wakes sessions that nobody calls: those in doubt after a restart, and those to be kept fresh
 //! without traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +18,15 @@ const EVERY: Duration = Duration::from_secs(30);
 
 /// How far ahead the due index is read.
 const HORIZON: Duration = Duration::from_secs(60);
+
+/// The most sessions that the due index keeps in memory at once; the others stay in the store until
+/// these have been refreshed and put back. After a reboot all are due: a million of them would take
+/// sixteen gigabytes. A million with tokens of an hour come by at 280 a second and stay a minute
+/// each, which is half of this.
+const AWAKE_MAX: usize = 32_768;
+
+/// How often the due index is read while more is due than may be awake.
+const CROWDED_EVERY: Duration = Duration::from_secs(5);
 
 /// Over how long the sessions of unknown due time are spread: after a reboot all of them are due
 /// at once, and the provider should not feel it.
@@ -38,7 +47,8 @@ pub(crate) fn start(shared: &Arc<Shared>) {
         if let Some(alive) = shared.upgrade() {
             wake_doubtful(&alive).await;
         }
-        while let Some(next) = read_due(&shared).await {
+        let mut awake = Awake::default();
+        while let Some(next) = read_due(&shared, &mut awake).await {
             sweep(&shared).await;
             next.await;
         }
@@ -110,12 +120,16 @@ fn resolve_overdue(
 }
 
 /// Sets the alarms of what is due soon; `None` when the framework is gone.
-async fn read_due(shared: &Weak<Shared>) -> Option<impl Future<Output = ()> + use<>> {
+async fn read_due(
+    shared: &Weak<Shared>,
+    awake: &mut Awake,
+) -> Option<impl Future<Output = ()> + use<>> {
     let shared = shared.upgrade()?;
     if shared.is_draining() {
         return None;
     }
     let now = shared.clock.now();
+    awake.forget_asleep(now, |key| shared.directory.find(key).is_some());
     let mut mark = None;
     loop {
         let page = match shared.vault.due(now + HORIZON, mark, PAGE_MAX).await {
@@ -127,18 +141,46 @@ async fn read_due(shared: &Weak<Shared>) -> Option<impl Future<Output = ()> + us
         };
         for (key, at) in &page.sessions {
             // A session in memory has its own alarm.
-            if shared.directory.find(key).is_none() {
-                let at = at.unwrap_or_else(|| now + spread(key));
+            if shared.directory.find(key).is_none()
+                && let Some(at) = awake.admit(*key, *at, now)
+            {
                 shared.router(key).alarms().set(*key, Some(at));
             }
         }
         mark = page.next;
-        if mark.is_none() {
+        if mark.is_none() || awake.is_full() {
             break;
         }
     }
-    let clock = shared.clock.clone();
-    Some(async move { clock.sleep_until(now + EVERY).await })
+    let (clock, pause) =
+        (shared.clock.clone(), if awake.is_full() { CROWDED_EVERY } else { EVERY });
+    Some(async move { clock.sleep_until(now + pause).await })
+}
+
+/// The sessions that the due index has woken, and when their alarms were to ring.
+#[derive(Default)]
+struct Awake(HashMap<SessionKey, Instant>);
+
+impl Awake {
+    /// Returns when to wake a session that is due; `None` where its alarm is set already, and where
+    /// it must wait until others have gone.
+    fn admit(&mut self, key: SessionKey, at: Option<Instant>, now: Instant) -> Option<Instant> {
+        if self.is_full() || self.0.contains_key(&key) {
+            return None;
+        }
+        let at = at.unwrap_or_else(|| now + spread(&key));
+        self.0.insert(key, at);
+        Some(at)
+    }
+
+    /// Forgets those whose alarm rang long enough ago for them to have come and gone.
+    fn forget_asleep(&mut self, now: Instant, is_in_memory: impl Fn(&SessionKey) -> bool) {
+        self.0.retain(|key, at| now < *at + EVERY || is_in_memory(key));
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= AWAKE_MAX
+    }
 }
 
 /// Removes tombstones that no late exchange can meet any more.
@@ -155,4 +197,50 @@ async fn sweep(shared: &Weak<Shared>) {
 fn spread(key: &SessionKey) -> Duration {
     let share = u16::from_be_bytes([key.0[4], key.0[5]]);
     SPREAD.mul_f64(f64::from(share) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> SessionKey {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        // The share of the time over which they are spread.
+        key[4..6].copy_from_slice(&(number as u16).to_be_bytes());
+        SessionKey(key)
+    }
+
+    #[test]
+    fn l14_after_a_reboot_sessions_are_woken_a_crowd_at_a_time_and_all_in_the_end() {
+        let count = 3 * AWAKE_MAX as u32 + 1;
+        let mut left: std::collections::BTreeSet<_> = (0..count).map(key).collect();
+        let (mut awake, mut now, mut readings) = (Awake::default(), Instant::ZERO, 0);
+        while !left.is_empty() {
+            // Those whose alarm has rung were refreshed meanwhile, and put back.
+            awake.0.iter().filter(|(_, at)| **at <= now).for_each(|(key, _)| {
+                left.remove(key);
+            });
+            awake.forget_asleep(now, |_| false);
+            for key in &left {
+                let _at = awake.admit(*key, None, now);
+            }
+            assert!(awake.0.len() <= AWAKE_MAX);
+            now = now + CROWDED_EVERY;
+            readings += 1;
+            assert!(readings < 100, "{} were never woken", left.len());
+        }
+    }
+
+    #[test]
+    fn l12_reading_the_index_again_puts_no_alarm_off() {
+        let (mut awake, late) = (Awake::default(), key(u32::from(u16::MAX)));
+        let at = awake.admit(late, None, Instant::ZERO).expect("room");
+        assert!(at > Instant::ZERO + EVERY);
+        assert_eq!(awake.admit(late, None, Instant::ZERO + EVERY), None);
+        awake.forget_asleep(at + EVERY, |_| true);
+        assert_eq!(awake.admit(late, None, at + EVERY), None, "it is at work");
+        awake.forget_asleep(at + EVERY, |_| false);
+        assert!(awake.admit(late, None, at + EVERY).is_some(), "it is due once more");
+    }
 }

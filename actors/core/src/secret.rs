@@ -32,18 +32,32 @@ impl RefreshToken {
     }
 }
 
+/// What stands before an access token in the header of a call (RFC 6750 §2.1).
+const SCHEME: &str = "Bearer ";
+
 /// An access token: opens one audience until it expires.
+///
+/// It is kept as it stands in the header of a call, so that every call shares one copy of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Text);
 
 impl AccessToken {
     /// Takes an access token as the provider wrote it.
     pub fn new(text: &str) -> Self {
-        Self(Text::new(text))
+        // The exact size: a string that grows would leave a copy behind that nobody wipes.
+        let mut credentials = String::with_capacity(SCHEME.len() + text.len());
+        credentials.push_str(SCHEME);
+        credentials.push_str(text);
+        Self(Text(Arc::new(Zeroizing::new(credentials.into_boxed_str()))))
     }
 
-    /// Gives out the token to be injected into a call or sealed for storage.
+    /// Gives out the token to be verified or sealed for storage.
     pub fn expose(&self) -> &str {
+        &self.0.expose()[SCHEME.len()..]
+    }
+
+    /// Gives out the token with `Bearer` before it, to be put on a call.
+    pub fn credentials(&self) -> &str {
         self.0.expose()
     }
 }
@@ -172,6 +186,15 @@ mod tests {
             MfaToken::new("s3cret", ContextId([0; 32])),
         );
         assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn an_access_token_is_kept_with_its_scheme_and_known_without_it() {
+        let access_token = AccessToken::new("opaque");
+        assert_eq!(
+            (access_token.expose(), access_token.credentials()),
+            ("opaque", "Bearer opaque")
+        );
     }
 
     #[test]
