@@ -17,6 +17,7 @@ mod it {
     mod stories_rules;
     mod stories_step_up;
     mod stories_step_up_races;
+    mod stories_time;
     mod tell;
     mod vectors;
     mod world;

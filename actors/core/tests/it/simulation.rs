@@ -21,3 +21,19 @@ fn l1_to_l14_no_schedule_breaks_a_law() {
     }
     assert!(tally.granted > SEEDS, "worlds in which nothing happens prove nothing");
 }
+
+#[test]
+fn a_broken_schedule_shrinks_to_a_story_that_breaks_the_same_law_when_it_is_pasted() {
+    // The core lets a dead connection settle for two seconds.
+    let given = "law settles 12s";
+    let schedules = (0..SEEDS).map(|seed| sim::schedule(seed, given));
+    let schedule = schedules.into_iter().find(|one| !sim::run(one).laws.is_empty()).unwrap();
+    let law = sim::run(&schedule).laws[0].clone();
+    let shrunk = sim::shrink(schedule.clone());
+    assert!(shrunk.rows.len() < schedule.rows.len(), "{shrunk:?}");
+
+    let told = tell::told_anew(&sim::story(&shrunk));
+    assert_eq!(told.laws[0][..12], law[..12], "{}", told.table);
+    let pasted = tell::told_anew(&told.table);
+    assert_eq!((pasted.table, pasted.laws), (told.table, told.laws));
+}

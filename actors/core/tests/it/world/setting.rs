@@ -38,6 +38,8 @@ impl World {
                 self.ceiling = Some(line::span(span));
                 self.oracle.has_ceiling = true;
             }
+            // A law stricter than the core knows of: such a world is broken on purpose.
+            ["law", "settles", span] => self.oracle.settle = line::span(span),
             ["notices"] => self.notices = Some(Duration::ZERO),
             ["notices", late] => self.notices = Some(line::span(late)),
             ["no", "refresh", "token"] => self.store.record.refresh_token = None,
