@@ -118,8 +118,10 @@ async fn l7_a_rate_limit_is_shared_and_costs_no_request() {
     let fake = Fake::start().await;
     let (provider, hand) = fake.provider();
     let reset = (NOW + 7).to_string();
+    // A moment of the provider's clock is held against what that clock says of the reply.
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(NOW));
     let body = json!({"error": "too_many_requests"});
-    fake.says(429, &[("x-ratelimit-reset", &reset)], body);
+    fake.says(429, &[("x-ratelimit-reset", &reset), ("date", &date)], body);
     let Reply::Refused(refusal) = refresh(&provider, AMPLE_MS).await else { panic!("not refused") };
     assert_eq!(refusal.wait, Some(Duration::from_secs(7)));
 
