@@ -12,6 +12,7 @@ mod e2e {
     mod page;
     mod program;
     mod provider;
+    mod redirect;
     mod rotation;
     mod secrecy;
     mod signals;

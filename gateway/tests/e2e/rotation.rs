@@ -83,7 +83,7 @@ fn routes(nginx: &Nginx) -> String {
 }
 
 /// Signs somebody in through the pages; returns the session's cookie.
-async fn sign_in(browser: &Browser, gateway: &Gateway, person: &str) -> String {
+pub(super) async fn sign_in(browser: &Browser, gateway: &Gateway, person: &str) -> String {
     let client = &browser.client;
     client.goto(&gateway.url("/")).await.unwrap();
     // Cookies know no ports: this makes the provider forget the person before, too.

@@ -2,7 +2,7 @@
 
 use fantoccini::Locator;
 use serde_json::{Value, json};
-use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, QUOTES_AUDIENCE, Sandbox};
+use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, FactorKind, QUOTES_AUDIENCE, Sandbox};
 
 use super::browser::Browser;
 use super::gateway::{Gateway, Place};
@@ -75,15 +75,46 @@ async fn a_person_without_a_factor_sets_one_up() {
     browser.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_confirms_by_a_message_and_by_a_recovery_code() {
+    let port = free_port();
+    let (sandbox, registration) = sandbox(port).await;
+    let gateway = Gateway::start(Place::at(port, &registration), &routes(&sandbox)).await;
+    let browser = Browser::open().await;
+    have(&sandbox, &FACTORS);
+    sign_in(&browser, &gateway).await;
+    demand(&sandbox);
+    let accounts = gateway.url("/api/accounts/accounts");
+    browser.client.goto(&accounts).await.unwrap();
+    choose(&browser, "Text message").await;
+    heading(&browser, "Enter the code we sent").await;
+    assert!(browser.text("main").await.contains("by a text message"));
+    focus_is_on(&browser, "code").await;
+    browser.show("mfa-sms").await;
+    let message = sandbox.messages("ada").unwrap().pop().unwrap();
+    type_code(&browser, &message.code).await;
+    browser.arrives(&accounts).await;
+
+    sandbox.tenant(&json!({"mfa": {"rules": [{"then": "challenge"}]}})).unwrap();
+    let quotes = asked_for_quotes(&browser, &gateway).await;
+    choose(&browser, "Recovery code").await;
+    heading(&browser, "Enter your recovery code").await;
+    focus_is_on(&browser, "code").await;
+    browser.show("mfa-recovery").await;
+    let code = recovery_code(&sandbox);
+    type_code(&browser, &code).await;
+    heading(&browser, "Confirmed").await;
+    browser.show("mfa-recovery-new").await;
+    let (next, shown) = (recovery_code(&sandbox), browser.text("main").await);
+    assert!(next != code && shown.contains(&next), "the new one is shown, this once");
+    browser.press("a.go").await;
+    browser.arrives(&quotes).await;
+    browser.close().await;
+}
+
 /// The push page goes on by itself once the person has answered on the phone.
 async fn by_push(browser: &Browser, gateway: &Gateway, sandbox: &Sandbox) {
-    let quotes = gateway.url("/api/quotes/quote");
-    eventually("the quotes ask, once their access token ends", PATIENCE, async || {
-        browser.client.goto(&quotes).await.unwrap();
-        let place = browser.client.current_url().await.unwrap();
-        (place.path() == "/auth/mfa").then_some(())
-    })
-    .await;
+    let quotes = asked_for_quotes(browser, gateway).await;
     choose(browser, "Phone").await;
     heading(browser, "Approve on your phone").await;
     browser.show("mfa-push").await;
@@ -91,6 +122,18 @@ async fn by_push(browser: &Browser, gateway: &Gateway, sandbox: &Sandbox) {
         serde_json::from_value(json!({"push": true, "user": "ada"})).unwrap();
     sandbox.authenticate(&approve).unwrap();
     browser.arrives(&quotes).await;
+}
+
+/// Opens the quotes until the person is asked to confirm; returns their address.
+async fn asked_for_quotes(browser: &Browser, gateway: &Gateway) -> String {
+    let quotes = gateway.url("/api/quotes/quote");
+    eventually("the quotes ask, once their access token ends", PATIENCE, async || {
+        browser.client.goto(&quotes).await.unwrap();
+        let place = browser.client.current_url().await.unwrap();
+        (place.path() == "/auth/mfa").then_some(())
+    })
+    .await;
+    quotes
 }
 
 async fn sign_in(browser: &Browser, gateway: &Gateway) {
@@ -108,6 +151,12 @@ fn have(sandbox: &Sandbox, kinds: &[&str]) {
         "name": "ada", "email": "ada@sandbox.example", "display_name": "Ada", "factors": factors,
     });
     sandbox.put_user(serde_json::from_value(ada).unwrap());
+}
+
+fn recovery_code(sandbox: &Sandbox) -> String {
+    let factors = sandbox.user("ada").unwrap().factors;
+    let kept = factors.into_iter().find(|factor| factor.kind == FactorKind::RecoveryCode);
+    kept.unwrap().secret.unwrap()
 }
 
 /// From now on the accounts want a factor, once.

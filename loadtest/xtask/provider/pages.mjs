@@ -1,4 +1,4 @@
-// The two pages a person meets. No script, so that they work in every browser and with curl.
+// The pages a person meets. No script, so that they work in every browser and with curl.
 
 const layout = (title, body) => `<!doctype html>
 <html lang="en">
@@ -27,6 +27,13 @@ export const signInPage = (action) => layout('Sign in', `<form method="post" act
 <label for="login">Account</label>
 <input id="login" name="login" value="ada" autocomplete="username" required maxlength="64" pattern="[a-z0-9._-]+">
 <button id="sign-in" type="submit">Sign in</button>
+</form>`);
+
+/** Asks who is signed in already to confirm it. */
+export const confirmPage = (action, account) => layout('Confirm', `<form method="post" action="${action}">
+<p>Confirm that you are ${escape(account)}.</p>
+<input name="login" type="hidden" value="${escape(account)}">
+<button id="confirm" type="submit">Confirm</button>
 </form>`);
 
 /** Confirms a logout; the form comes from the library and holds its anti-forgery value. */
