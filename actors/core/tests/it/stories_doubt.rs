@@ -165,3 +165,17 @@ fn l6_a_token_that_a_slow_store_has_outlived_is_no_reason_to_stop_asking() {
         ",
     );
 }
+
+#[test]
+fn l3_a_verification_that_failed_behind_an_edge_is_settled_like_a_refresh() {
+    tell(
+        "
+        0s     | mfa on B                           |
+        0s     | #1 wants B                         | lease; ask B with r0; save; !held; #1 told mfa_required
+        1s     | provider: 503                      |
+        1s     | #2 verifies B by otp right         | lease; verify B with m1; !mfa_abandoned; !in_doubt; !mfa_failed; #2 steps: in_doubt
+        3s     |                                    | lease; ask A with r0; save r1; lease; ask B with r1; save; !held
+        5s     |                                    |
+        ",
+    );
+}

@@ -326,7 +326,7 @@ impl Flight {
         self.before.head.epoch
     }
 
-    fn settle(&self) -> Duration {
+    pub(super) fn settle(&self) -> Duration {
         self.intent.map_or(self.deadlines.hard, |intent| intent.settle).min(self.deadlines.hard)
     }
 

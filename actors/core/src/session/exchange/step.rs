@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Flight, Outcome, Step, Then};
 use crate::grant::{Grant, Malformed, Reply, Unheard};
-use crate::refusal::Refusal;
+use crate::refusal::{Fate, Refusal};
 use crate::session::rotation::{self, Turn};
 use crate::session::step_up;
 use crate::snapshot::{Snapshot, answers};
@@ -105,8 +105,12 @@ impl Flight {
         if by_code {
             return self.settle_step(self.before.clone(), code_refused(&refusal));
         }
-        if refusal.may_have_spent() {
+        if refusal.fate() == Fate::Doubts {
             return self.unheard(now, Unheard::GatewayTimeout);
+        }
+        if refusal.may_have_spent() {
+            // Nothing is on its way any more: the reuse window is not to be waited away.
+            return self.doubt(None, now + self.settle());
         }
         let meaning = classify::meaning(self.asked(), &refusal);
         let mut after = self.before.clone();
