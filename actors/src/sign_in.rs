@@ -9,6 +9,7 @@ use crate::core::scope::ScopeSet;
 use crate::core::secret::RefreshToken;
 use crate::core::session::{Need, due_at, rotation};
 use crate::core::snapshot::Snapshot;
+use crate::core::step_up::Remembered;
 use crate::core::time::UnixSeconds;
 use crate::handle::SessionHandle;
 use crate::metrics::label::SessionEvent;
@@ -48,6 +49,21 @@ impl Tokenward {
         primary: Audience,
         scopes: ScopeSet,
     ) -> Result<SessionHandle, StoreError> {
+        self.sign_in_remembered(signed_in, primary, scopes, None).await
+    }
+
+    /// Makes a session like [`Tokenward::sign_in`], of a person of whom the browser carries what
+    /// was shown in it before: it counts for the policies that allow it, and for nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the session is not durable: the person must sign in again.
+    pub async fn sign_in_remembered(
+        &self,
+        signed_in: SignedIn,
+        primary: Audience,
+        scopes: ScopeSet,
+        remembered: Option<Remembered>,
+    ) -> Result<SessionHandle, StoreError> {
         let SignedIn { grant, identity, .. } = signed_in;
         let now = self.shared.clock.now();
         let provider = Arc::clone(self.shared.provider.issuer());
@@ -57,6 +73,7 @@ impl Tokenward {
         session.provider_session = identity.provider_session.as_deref().map(Arc::from);
         session.authentication = identity.authentication.clone();
         session.proofs = grant.proof.clone().into_iter().collect();
+        session.remembered = remembered;
         session.ceiling = identity.ceiling;
         session.id_token = grant.id_token.clone();
         if session.refresh_token.is_none() {

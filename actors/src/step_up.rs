@@ -19,7 +19,7 @@ use crate::core::scope::ScopeSet;
 use crate::core::secret::Passcode;
 use crate::core::session::demand::Demanded;
 use crate::core::session::{Answer, Need};
-use crate::core::snapshot::Hold;
+use crate::core::snapshot::{Hold, Snapshot};
 use crate::core::step_up::context::{Standing, standing};
 use crate::core::step_up::factor::{enrolment, may_challenge};
 use crate::core::step_up::{Code, Context, Evidence, Factor, Report, StepUp, Strength, Way};
@@ -33,11 +33,13 @@ mod asking;
 mod fault;
 mod handle;
 mod limits;
+mod remember;
 mod view;
 
 pub use self::fault::MfaFault;
 pub(crate) use self::limits::StepLimits;
 use self::limits::Turn;
+pub use self::remember::Shown;
 pub use self::view::{
     Associated, Association, Authenticator, ChallengeWish, Challenged, HoldView, Kind,
     Requirements, StepUpRequest, StepUpReturn, Verified,
@@ -334,11 +336,15 @@ impl Tokenward {
     }
 
     async fn held(&self, key: &SessionKey) -> Result<Vec<Hold>, MfaFault> {
+        self.snapshot_of(key).await.map(|snapshot| snapshot.holds)
+    }
+
+    async fn snapshot_of(&self, key: &SessionKey) -> Result<Box<Snapshot>, MfaFault> {
         if let Some(view) = self.view(key).await {
-            return Ok(view.snapshot.holds);
+            return Ok(Box::new(view.snapshot));
         }
         match self.shared.vault.load(*key).await {
-            Ok(Restored::Living(snapshot)) => Ok(snapshot.holds),
+            Ok(Restored::Living(snapshot)) => Ok(snapshot),
             Ok(Restored::Ended(reason)) => Err(MfaFault::SignInRequired { reason: Some(reason) }),
             Ok(Restored::Absent) => Err(MfaFault::SignInRequired { reason: None }),
             Err(_) => Err(not_now("store")),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokenward::core::event::LogoutKind;
-use tokenward::core::name::Audience;
+use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::sign_in::{Callback, Pending, judge, return_path};
@@ -28,12 +28,13 @@ use crate::route::below;
 use crate::session::store_trouble;
 use crate::step_up;
 
-pub(crate) mod jar;
-
 pub(crate) mod failure;
+pub(crate) mod jar;
+pub(crate) mod known;
 pub(crate) mod pending;
 
-use pending::{Recalled, Slot};
+use known::Known;
+use pending::{Recalled, Slot, Stepping};
 
 /// The scopes that speak to the provider: who signs in, and that the session may be kept fresh.
 pub(crate) const PROTOCOL_SCOPES: &str = "openid profile email offline_access";
@@ -78,6 +79,8 @@ struct Plan {
 struct Arrival {
     /// The handle of the session that began; `None` after a step-up, whose session stays.
     handle: Option<SessionHandle>,
+    /// The session and the audience for which this browser is to be remembered.
+    remember: Option<(SessionKey, Audience)>,
     return_to: String,
 }
 
@@ -112,8 +115,14 @@ pub(crate) async fn callback(
     let slot = returned.state.as_deref().and_then(Slot::of);
     let config = front.config();
     let mut reply = match arrive(&front, &headers, &uri, returned, slot.as_ref()).await {
-        Ok(Arrival { handle: None, return_to }) => moved(StatusCode::SEE_OTHER, &return_to),
-        Ok(Arrival { handle: Some(handle), return_to }) => {
+        Ok(Arrival { handle: None, remember, return_to }) => {
+            let mut reply = moved(StatusCode::SEE_OTHER, &return_to);
+            if let Some((session, audience)) = remember {
+                known::remember(&front, reply.headers_mut(), &session, &audience).await;
+            }
+            reply
+        }
+        Ok(Arrival { handle: Some(handle), return_to, .. }) => {
             let mut reply = moved(StatusCode::SEE_OTHER, &return_to);
             let lifetime = config.session.lifetime;
             let (name, https) = (&config.session.cookie, config.is_https());
@@ -187,7 +196,7 @@ async fn arrive(
 ) -> Result<Arrival, Trouble> {
     let config = front.config();
     let known = slot.and_then(|slot| pending::recall(front, headers, slot));
-    let Recalled { pending, age, session } =
+    let Recalled { pending, age, stepping } =
         known.ok_or_else(|| failure::unknown(&config.prefix))?;
     let again =
         |trouble: Trouble| failure::with_way_back(trouble, &config.prefix, &pending.return_to);
@@ -201,18 +210,20 @@ async fn arrive(
         .map_err(|fault| again(failure::of_callback(&fault)))?;
     let origin = front.origin(headers, uri)?;
     let redirect_uri = format!("{origin}{}/callback", config.prefix);
-    if let Some(session) = session {
+    if let Some(Stepping { session, remember }) = stepping {
         let returned = (code, redirect_uri);
         step_up::complete(front, headers, session, &pending, returned).await?;
-        return Ok(Arrival { handle: None, return_to: pending.return_to });
+        let remember = remember.then(|| (session, pending.audience));
+        return Ok(Arrival { handle: None, remember, return_to: pending.return_to });
     }
     let tokenward = front.tokenward().clone();
-    let completion = complete(tokenward, pending.clone(), code.to_owned(), redirect_uri);
+    let known = known::recall(front, headers);
+    let completion = complete(tokenward, pending.clone(), (code.to_owned(), redirect_uri), known);
     // A closed tab must not cut an exchange: what it brings would be lost (law L4).
     let completed = tokio::spawn(completion).await;
     let handle = completed.unwrap_or_else(|_| Err(failure::ours())).map_err(again)?;
     end_former(front, headers).await;
-    Ok(Arrival { handle: Some(handle), return_to: pending.return_to })
+    Ok(Arrival { handle: Some(handle), remember: None, return_to: pending.return_to })
 }
 
 /// Exchanges the code and makes the session durable; its handle is new each time, so that nobody
@@ -220,8 +231,8 @@ async fn arrive(
 async fn complete(
     tokenward: Tokenward,
     pending: Pending,
-    code: String,
-    redirect_uri: String,
+    (code, redirect_uri): (String, String),
+    known: Option<Known>,
 ) -> Result<SessionHandle, Trouble> {
     let exchange = CodeExchange {
         code: &code,
@@ -236,7 +247,11 @@ async fn complete(
             tracing::error!(%error, "the code of a sign-in was not exchanged");
             failure::of_exchange(&error)
         })?;
-    tokenward.sign_in(signed_in, pending.audience, pending.scopes).await.map_err(|error| {
+    let subject = &signed_in.identity.subject;
+    let remembered = known.and_then(|known| known.of(subject, tokenward.clock().unix()));
+    let Pending { audience, scopes, .. } = pending;
+    let kept = tokenward.sign_in_remembered(signed_in, audience, scopes, remembered).await;
+    kept.map_err(|error| {
         tracing::error!(%error, "a sign-in could not be made durable");
         store_trouble()
     })

@@ -22,6 +22,7 @@ use tokenward::step_up::{
 use crate::front::Front;
 use crate::pages::{Trouble, wants_page};
 use crate::session::not_signed_in;
+use crate::sign_in::known;
 
 mod about;
 mod ask;
@@ -141,7 +142,14 @@ pub(crate) async fn verify(State(front): State<Arc<Front>>, request: Request) ->
         Err(why) => Err(MfaFault::InvalidRequest(why)),
     };
     match verified {
-        Ok(verified) => done(&headers, about, &verified),
+        Ok(verified) => {
+            let ticked = about.ticked;
+            let mut reply = done(&headers, about, &verified);
+            if ticked {
+                known::remember(&front, reply.headers_mut(), &key, &verified.audience).await;
+            }
+            reply
+        }
         Err(fault) => match screen_again(&said, &about, &fault) {
             Some(screen) if wants_page(&headers) => screen.reply(),
             Some(_) | None => again(&front, &headers, &key, about, fault).await,
@@ -159,7 +167,7 @@ async fn shown(
     let Some(view) = held(front, key, place).await? else {
         return Ok(Screen::nothing(about));
     };
-    screen_of(front, key, about.of(&view), &view, None).await
+    screen_of(front, key, about.of(front, &view), &view, None).await
 }
 
 /// Returns what is held for a place, with a living context where one is to be had.
@@ -301,7 +309,8 @@ async fn again(
         };
         let words = Some(fault::words(&fault));
         if let Ok(view) = view
-            && let Ok(screen) = screen_of(front, key, about.clone().of(&view), &view, words).await
+            && let Ok(screen) =
+                screen_of(front, key, about.clone().of(front, &view), &view, words).await
         {
             return screen.reply();
         }

@@ -10,7 +10,7 @@ use crate::refusal::MfaDemand;
 use crate::scope::{PROTOCOL_SCOPES, ScopeSet};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::session::Need;
-use crate::step_up::{Context, Origin, Proof, Strength};
+use crate::step_up::{Context, Origin, Proof, Remembered, Strength};
 use crate::time::{Instant, UnixSeconds};
 
 /// Everything durable about one session.
@@ -36,6 +36,9 @@ pub struct Snapshot {
     pub authentication: Authentication,
     /// What the person has shown, and when by our own clock: what policies go by.
     pub proofs: Vec<Proof>,
+    /// What the person had shown before in the same browser: it counts for policies that allow it,
+    /// and for nothing else.
+    pub remembered: Option<Remembered>,
     /// When the session must end whatever is refreshed; written once, at sign-in (IPSIE
     /// `session_expiry`).
     pub ceiling: Option<UnixSeconds>,
@@ -62,6 +65,7 @@ impl Snapshot {
             holds: Vec::new(),
             authentication: Authentication::default(),
             proofs: Vec::new(),
+            remembered: None,
             ceiling: None,
             head: Head::new(),
         }

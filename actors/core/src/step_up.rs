@@ -32,7 +32,7 @@ pub use self::context::{CONTEXT_TTL, Context, ContextId};
 pub use self::factor::Factor;
 pub use self::fault::{FaultClass, StatusProfile};
 pub use self::fields::{Evidence, Fields};
-pub use self::strength::{Origin, Proof, Strength};
+pub use self::strength::{Origin, Proof, Remembered, Strength};
 
 /// The most steps up that wait for their turn in one session: as many as a person has tabs open.
 /// Each is one exchange.

@@ -13,7 +13,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use self::bytes::{Reader, Writer};
-use self::holds::{count_anew, read_hold_1, read_hold_2, read_proof, write_hold, write_proof};
+use self::holds::{
+    count_anew, read_hold_1, read_hold_2, read_proof, read_remembered, write_hold, write_proof,
+    write_remembered,
+};
 use crate::clock::{BootId, Clock};
 use crate::core::lease::Head;
 use crate::core::name::Epoch;
@@ -31,6 +34,7 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
 const VERSION_1: u8 = 1;
 const VERSION_2: u8 = 2;
+const VERSION_3: u8 = 3;
 
 /// Why bytes are no record, or a session does not fit into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -56,7 +60,7 @@ pub enum RecordFault {
 pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
     let mut to = Writer::new();
     let now = clock.now();
-    to.byte(VERSION_2);
+    to.byte(VERSION_3);
     to.raw(&clock.boot().0);
     to.text(&snapshot.provider);
     to.text(&snapshot.subject);
@@ -74,6 +78,7 @@ pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, 
     snapshot.holds.iter().for_each(|hold| write_hold(&mut to, hold, now));
     to.number(snapshot.proofs.len() as u64);
     snapshot.proofs.iter().for_each(|proof| write_proof(&mut to, proof));
+    to.maybe(snapshot.remembered.as_ref(), write_remembered);
     to.finish()
 }
 
@@ -87,7 +92,7 @@ pub fn decode(bytes: &[u8], head: Head, clock: &Clock) -> Result<Snapshot, Recor
     }
     let mut from = Reader::new(bytes);
     match from.byte()? {
-        version @ (VERSION_1 | VERSION_2) => decode_known(version, from, head, clock),
+        version @ (VERSION_1 | VERSION_2 | VERSION_3) => decode_known(version, from, head, clock),
         version => Err(RecordFault::UnknownVersion(version)),
     }
 }
@@ -134,6 +139,7 @@ fn decode_known(
             }
             proofs
         },
+        remembered: if version < VERSION_3 { None } else { from.maybe(read_remembered)? },
         head,
     };
     from.finish()?;

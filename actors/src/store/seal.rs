@@ -36,6 +36,8 @@ pub enum Purpose {
     Cookie,
     /// What led to a session's end, on its tombstone.
     Epitaph,
+    /// What a browser shows at a later sign-in of a factor that was shown in it.
+    Known,
     /// A session's record in the store.
     Record,
     /// A caller's reference to a demand for a factor.
@@ -276,6 +278,7 @@ struct RingKey {
     secret: Zeroizing<[u8; 32]>,
     cookie: XChaCha20Poly1305,
     epitaph: XChaCha20Poly1305,
+    known: XChaCha20Poly1305,
     record: XChaCha20Poly1305,
     step_up: XChaCha20Poly1305,
 }
@@ -291,15 +294,17 @@ impl RingKey {
     fn new(id: KeyId, secret: Zeroizing<[u8; 32]>) -> Self {
         let cookie = derive(&secret, b"tokenward 1 cookie");
         let epitaph = derive(&secret, b"tokenward 1 epitaph");
+        let known = derive(&secret, b"tokenward 1 known");
         let record = derive(&secret, b"tokenward 1 record");
         let step_up = derive(&secret, b"tokenward 1 step-up");
-        Self { id, secret, cookie, epitaph, record, step_up }
+        Self { id, secret, cookie, epitaph, known, record, step_up }
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
         match purpose {
             Purpose::Cookie => &self.cookie,
             Purpose::Epitaph => &self.epitaph,
+            Purpose::Known => &self.known,
             Purpose::Record => &self.record,
             Purpose::StepUp => &self.step_up,
         }

@@ -25,7 +25,7 @@ use crate::world::{AUDIENCES, World, wish};
 const CALLBACK: &str = "http://127.0.0.1:8080/auth/callback";
 
 /// A tenant that asks for a factor once per provider session, for one API only.
-fn asks_once() -> Value {
+pub(crate) fn asks_once() -> Value {
     let audiences = json!([ACCOUNTS_AUDIENCE]);
     let refresh = "oauth2-refresh-token";
     json!({"mfa": {"push_interval_s": 0, "rules": [
@@ -34,14 +34,14 @@ fn asks_once() -> Value {
     ]}})
 }
 
-async fn world(tenant: Value, factors: Value) -> (World, SessionKey) {
+pub(crate) async fn world(tenant: Value, factors: Value) -> (World, SessionKey) {
     let world = World::by_hand(tenant, KeepFresh::WhileUsed).await;
     let key = ada(&world, factors).await;
     (world, key)
 }
 
 /// Gives Ada her factors, and the framework her session.
-async fn ada(world: &World, factors: Value) -> SessionKey {
+pub(crate) async fn ada(world: &World, factors: Value) -> SessionKey {
     let ada = json!({"name": "ada", "email": "ada@sandbox.example", "factors": factors});
     world.sandbox.put_user(serde_json::from_value(ada).unwrap());
     adopt(world).await
@@ -65,14 +65,14 @@ async fn adopt(world: &World) -> SessionKey {
     world.tokenward.adopt(adoption).await.expect("it is stored").key()
 }
 
-async fn held(world: &World, key: &SessionKey) -> Box<Hold> {
+pub(crate) async fn held(world: &World, key: &SessionKey) -> Box<Hold> {
     match world.access(key, 1).await {
         Err(AccessError::MfaRequired(hold)) => hold,
         other => panic!("a factor is demanded: {other:?}"),
     }
 }
 
-fn otp(world: &World) -> Evidence {
+pub(crate) fn otp(world: &World) -> Evidence {
     Evidence::Otp(Passcode::new(&world.sandbox.otp("ada").unwrap()))
 }
 
@@ -236,6 +236,7 @@ async fn l9_a_policy_sends_the_person_to_the_provider_and_keeps_the_session() {
     world.access(&key, 1).await.expect("nobody asks yet");
     world.tokenward.reload(policies(MfaPolicy::Session {
         classes: vec!["urn:tokenward:sandbox:mfa".to_owned()],
+        remember: None,
     }));
     // The session in memory hears of it a moment later.
     for _ in 0..100 {

@@ -165,13 +165,14 @@ pub(super) struct Log {
     pub(super) requests: bool,
 }
 
-/// `"provider"`, `"session", `"always"`, or a table with `max_age` or `always`, and `acr`.
+/// `"provider"`, `"session"`, `"always"`, or a table: `max_age` or `always`, and `acr`; or
+/// `session`, and `remember`.
 #[derive(Debug)]
 pub(super) enum Mfa {
     Always(Option<String>),
     MaxAge(Span, Option<String>),
     Provider,
-    Session,
+    Session(Option<Span>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -180,7 +181,10 @@ struct MfaTable {
     max_age: Option<Span>,
     #[serde(default)]
     always: bool,
+    #[serde(default)]
+    session: bool,
     acr: Option<String>,
+    remember: Option<Span>,
 }
 
 impl<'de> Deserialize<'de> for Mfa {
@@ -202,20 +206,32 @@ impl<'de> Visitor<'de> for MfaWritten {
         match text {
             "always" => Ok(Mfa::Always(None)),
             "provider" => Ok(Mfa::Provider),
-            "session" => Ok(Mfa::Session),
+            "session" => Ok(Mfa::Session(None)),
             _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Mfa, A::Error> {
         let table = MfaTable::deserialize(MapAccessDeserializer::new(table))?;
-        match (table.max_age, table.always) {
-            (Some(max_age), false) => Ok(Mfa::MaxAge(max_age, table.acr)),
-            (None, true) => Ok(Mfa::Always(table.acr)),
-            (Some(_), true) => {
-                Err(A::Error::custom("max_age and always exclude each other; keep one"))
+        if table.remember.is_some() && !table.session {
+            let wrong = "remember goes only with session = true; leave it out, or write mfa = { \
+                         session = true, remember = \"30d\" }";
+            return Err(A::Error::custom(wrong));
+        }
+        match (table.max_age, table.always, table.session) {
+            (Some(max_age), false, false) => Ok(Mfa::MaxAge(max_age, table.acr)),
+            (None, true, false) => Ok(Mfa::Always(table.acr)),
+            (None, false, true) if table.acr.is_none() => Ok(Mfa::Session(table.remember)),
+            (None, false, true) => {
+                Err(A::Error::custom("acr does not go with session; leave it out"))
             }
-            (None, false) => Err(A::Error::custom("neither max_age nor always is given; give one")),
+            (None, false, false) => {
+                let wrong = "neither max_age nor always nor session is given; give one";
+                Err(A::Error::custom(wrong))
+            }
+            (Some(_), true, _) | (Some(_), _, true) | (None, true, true) => {
+                Err(A::Error::custom("max_age, always and session exclude each other; keep one"))
+            }
         }
     }
 }

@@ -40,7 +40,9 @@ impl StepUp {
             Self::Always { acr } => MfaPolicy::Always { classes: classes(acr) },
             Self::MaxAge { age, acr } => MfaPolicy::MaxAge { max_age: *age, classes: classes(acr) },
             Self::Provider => MfaPolicy::Provider,
-            Self::Session => MfaPolicy::Session { classes: Vec::new() },
+            Self::Session { remember } => {
+                MfaPolicy::Session { classes: Vec::new(), remember: *remember }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where requests go, as the operator describes it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +73,10 @@ pub enum StepUp {
     /// When the provider demands it.
     Provider,
     /// When no factor was shown in this session.
-    Session,
+    Session {
+        /// How long one that was shown in the same browser counts for later sessions, too.
+        remember: Option<Duration>,
+    },
 }
 
 /// How long each step of a forwarded request may take.
@@ -104,6 +108,11 @@ const REPLAY_BODY_DEFAULT: u64 = 64 * 1024;
 
 /// The most body bytes that may be kept for a second try; each request in flight holds as many.
 const REPLAY_BODY_MAX: u64 = 16 * 1024 * 1024;
+
+/// The bounds of `remember`: below, nobody signs in anew; above, nobody knows any more which devices
+/// they have trusted.
+const REMEMBER: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(90 * 86_400);
 
 /// Checks the `[[route]]` tables, alone and against each other.
 pub(super) fn check(
@@ -302,7 +311,9 @@ fn step_up(raw: Option<file::Mfa>) -> Result<StepUp, String> {
         Some(file::Mfa::Always(acr)) => StepUp::Always { acr },
         Some(file::Mfa::MaxAge(age, acr)) => StepUp::MaxAge { age: age.0, acr },
         Some(file::Mfa::Provider) | None => return Ok(StepUp::Provider),
-        Some(file::Mfa::Session) => return Ok(StepUp::Session),
+        Some(file::Mfa::Session(remember)) => {
+            StepUp::Session { remember: remember.map(|span| span.0) }
+        }
     };
     match &step_up {
         // It is quoted in a header (RFC 9470 §3).
@@ -311,9 +322,15 @@ fn step_up(raw: Option<file::Mfa>) -> Result<StepUp, String> {
         {
             Err(format!("its acr {acr:?} is no plain word; write the provider's class name"))
         }
-        StepUp::Always { .. } | StepUp::MaxAge { .. } | StepUp::Provider | StepUp::Session => {
-            Ok(step_up)
+        StepUp::Session { remember: Some(span) } if !REMEMBER.contains(span) => {
+            let wrong = "its remember is not between 1m and 90d; write mfa = { session = true, \
+                         remember = \"30d\" }";
+            Err(wrong.to_owned())
         }
+        StepUp::Always { .. }
+        | StepUp::MaxAge { .. }
+        | StepUp::Provider
+        | StepUp::Session { .. } => Ok(step_up),
     }
 }
 

@@ -31,7 +31,7 @@ const STATE_CHARS: usize = 43;
 const PENDING_MAX: usize = 5;
 
 /// The longest cookie that browsers keep, name and attributes included (RFC 6265 §6.1).
-const COOKIE_BYTES_MAX: usize = 3_900;
+pub(crate) const COOKIE_BYTES_MAX: usize = 3_900;
 
 /// The place of one sign-in among those that a browser has under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,18 @@ struct Kept<'a> {
     /// The session that a step-up belongs to; absent where a new one is to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<[u8; 32]>,
+    /// Whether the person wants this browser to be remembered after a step-up.
+    #[serde(default)]
+    remember: bool,
+}
+
+/// The step-up that a browser is away for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stepping {
+    /// The session that it belongs to.
+    pub(crate) session: SessionKey,
+    /// Whether the person wants this browser to be remembered.
+    pub(crate) remember: bool,
 }
 
 /// A sign-in or step-up that a browser has come back from.
@@ -61,8 +73,8 @@ pub(super) struct Recalled {
     pub(super) pending: Pending,
     /// How long ago it was started, where that is known.
     pub(super) age: Option<Duration>,
-    /// The session that a step-up belongs to; `None` where a new one is to begin.
-    pub(super) session: Option<SessionKey>,
+    /// What a step-up belongs to; `None` where a new session is to begin.
+    pub(super) stepping: Option<Stepping>,
 }
 
 impl Slot {
@@ -85,18 +97,18 @@ impl Slot {
 
 /// Puts a pending sign-in into the browser, and takes the oldest ones out where there are many.
 ///
-/// `session` is the one that a step-up belongs to.
+/// `stepping` is what a step-up belongs to.
 pub(crate) fn remember(
     front: &Front,
     asked: &HeaderMap,
     reply: &mut HeaderMap,
     pending: &Pending,
-    session: Option<SessionKey>,
+    stepping: Option<Stepping>,
 ) -> Result<(), Trouble> {
     let config = front.config();
     let (session_cookie, https) = (&config.session.cookie, config.is_https());
     let slot = Slot::of(&pending.state).ok_or_else(failure::ours)?;
-    let bound = (&slot, session);
+    let bound = (&slot, stepping);
     let sealed = match sealed(front, bound, pending, &pending.return_to)? {
         long if long.len() > COOKIE_BYTES_MAX => sealed(front, bound, pending, "/")?,
         fits => fits,
@@ -134,7 +146,7 @@ fn too_many(front: &Front, asked: &HeaderMap, session_cookie: &str) -> Vec<Slot>
 
 fn sealed(
     front: &Front,
-    (slot, session): (&Slot, Option<SessionKey>),
+    (slot, stepping): (&Slot, Option<Stepping>),
     pending: &Pending,
     return_to: &str,
 ) -> Result<String, Trouble> {
@@ -150,7 +162,8 @@ fn sealed(
         return_to: return_to.into(),
         audience: pending.audience.as_str().into(),
         scopes: scopes.as_str().into(),
-        session: session.map(|key| key.0),
+        session: stepping.map(|stepping| stepping.session.0),
+        remember: stepping.is_some_and(|stepping| stepping.remember),
     };
     let plain = serde_json::to_vec(&kept).map_err(|_| failure::ours())?;
     let ring = front.tokenward().vault().ring();
@@ -176,7 +189,8 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
         audience: Audience::parse(&kept.audience).ok()?,
         scopes: ScopeSet::parse(&kept.scopes),
     };
-    Some(Recalled { pending, age, session: kept.session.map(SessionKey) })
+    let stepping = |key| Stepping { session: SessionKey(key), remember: kept.remember };
+    Some(Recalled { pending, age, stepping: kept.session.map(stepping) })
 }
 
 /// Instants compare within one boot only (law L12).
@@ -184,7 +198,8 @@ fn age(clock: &Clock, boot: [u8; 16], since: u64) -> Option<Duration> {
     (clock.boot().0 == boot).then(|| clock.now().since(Instant::from_nanos(since)))
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+/// Returns the cookies of a request, by name and value.
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .into_iter()

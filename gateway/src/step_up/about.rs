@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use percent_encoding::utf8_percent_encode;
-use tokenward::core::name::SessionKey;
+use tokenward::core::name::{Audience, SessionKey};
 use tokenward::step_up::{HoldView, MfaFault};
 
 use super::ask::Place;
@@ -26,6 +26,10 @@ pub(super) struct About {
     pub(super) scope: String,
     /// Why it asks, in a sentence.
     pub(super) why: String,
+    /// How long the browser may be remembered, in words; `None` where the policy allows it not.
+    pub(super) remember: Option<String>,
+    /// Whether the person wants that.
+    pub(super) ticked: bool,
 }
 
 impl About {
@@ -40,6 +44,8 @@ impl About {
             audience: place.audience.clone().unwrap_or_default(),
             scope: place.scope.clone().unwrap_or_default(),
             why: String::new(),
+            remember: remember(front, place.audience.as_deref().unwrap_or_default()),
+            ticked: place.is_ticked(),
         }
     }
 
@@ -50,10 +56,11 @@ impl About {
     }
 
     /// Goes on with what is held.
-    pub(super) fn of(mut self, view: &HoldView) -> Self {
+    pub(super) fn of(mut self, front: &Front, view: &HoldView) -> Self {
         self.mfa_token = view.mfa_token.clone().unwrap_or_default();
         self.audience.clone_from(&view.audience);
         self.scope.clone_from(&view.scope);
+        self.remember = remember(front, &view.audience);
         self.why = match view.by {
             "policy" => {
                 "The operator of this service wants a recent confirmation before this API \
@@ -78,6 +85,12 @@ impl About {
     pub(super) fn provider(&self) -> String {
         let page = format!("{}/mfa", self.prefix);
         self.again().replacen(&page, &format!("{page}/redirect"), 1)
+    }
+
+    /// Returns the address that leads to the provider, and has the browser remembered afterwards.
+    /// A link, since browsers let no form lead on to another origin (CSP `form-action`).
+    pub(super) fn provider_and_remember(&self) -> String {
+        self.provider() + "&remember=true"
     }
 
     /// Returns the address to sign in at, with the way back.
@@ -143,6 +156,16 @@ pub(super) fn address(
         }
     }
     place
+}
+
+/// Says how long an audience's policy lets a browser be remembered.
+fn remember(front: &Front, audience: &str) -> Option<String> {
+    let audience = Audience::parse(audience).ok()?;
+    let seconds = front.tokenward().remembers(&audience)?.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| seconds % unit == 0)?;
+    let count = seconds / unit;
+    Some(format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
 }
 
 fn escaped(value: &str) -> String {

@@ -25,6 +25,15 @@ pub(crate) struct Place {
     pub(super) audience: Option<String>,
     pub(super) scope: Option<String>,
     pub(super) return_to: Option<String>,
+    pub(super) remember: Option<Tick>,
+}
+
+/// A box on a form that is ticked or not; programs say `true`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Tick {
+    Said(bool),
+    Written(String),
 }
 
 /// One way to confirm.
@@ -161,6 +170,15 @@ impl Associate {
 }
 
 impl Place {
+    /// Reports whether the person wants this browser to be remembered.
+    pub(super) fn is_ticked(&self) -> bool {
+        match &self.remember {
+            Some(Tick::Said(ticked)) => *ticked,
+            Some(Tick::Written(text)) => text == "true",
+            None => false,
+        }
+    }
+
     /// Reports whether a hold is meant; one that names nothing means any.
     pub(super) fn is_for(&self, view: &HoldView) -> bool {
         let same_scopes = |scope: &String| ScopeSet::parse(scope) == ScopeSet::parse(&view.scope);

@@ -19,7 +19,8 @@ use super::ask::{self, Place};
 use super::page::Screen;
 use crate::front::Front;
 use crate::pages::Trouble;
-use crate::sign_in::{failure, moved, pending, secrets};
+use crate::sign_in::pending::{self, Stepping};
+use crate::sign_in::{failure, moved, secrets};
 
 /// GET /auth/mfa/redirect: sends the browser to the provider with what is demanded.
 pub(crate) async fn leave(
@@ -126,7 +127,8 @@ async fn depart(
     };
     let place = provider.authorize_url(&request).await.map_err(gone)?;
     let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
-    pending::remember(front, headers, reply.headers_mut(), &pending, Some(*key))?;
+    let stepping = Stepping { session: *key, remember: about.ticked };
+    pending::remember(front, headers, reply.headers_mut(), &pending, Some(stepping))?;
     Ok(Some(reply))
 }
 
@@ -135,6 +137,7 @@ fn about_of(front: &Front, pending: &Pending) -> About {
         audience: Some(pending.audience.to_string()),
         scope: Some(pending.scopes.to_string()),
         return_to: Some(pending.return_to.clone()),
+        remember: None,
     };
     About::new(front, &place)
 }

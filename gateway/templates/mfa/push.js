@@ -1,7 +1,6 @@
 (() => {
-  const form = document.getElementById("push");
+  const form = document.getElementById("confirm");
   const said = document.getElementById("said");
-  const body = Object.fromEntries(new FormData(form));
   let every = Number(form.dataset.every) || 5;
   let tries = 0;
   form.hidden = true;
@@ -16,7 +15,7 @@
       reply = await fetch(form.action, {
         method: "POST",
         headers: { "content-type": "application/json", accept: "application/json" },
-        body: JSON.stringify(body),
+        body: JSON.stringify(Object.fromEntries(new FormData(form))),
       });
       told = await reply.json();
     } catch {

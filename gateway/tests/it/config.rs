@@ -59,6 +59,8 @@ fn a_shape_that_does_not_fit_is_shown() {
         (route("timeouts = { idle = \"5 minutes\" }\n"), &["5 minutes", "\"5m\""]),
         (route("mfa = \"sometimes\"\n"), &["mfa", "sometimes", "always"]),
         (route("mfa = { acr = \"x\" }\n"), &["neither max_age nor always"]),
+        (route("mfa = { max_age = \"5m\", remember = \"1d\" }\n"), &["remember goes only with"]),
+        (route("mfa = { session = true, always = true }\n"), &["exclude each other"]),
         (format!("{LISTEN}{ROUTE}"), &["provider"]),
     ]);
 }
@@ -163,6 +165,8 @@ fn routes_that_cannot_be_are_named() {
         (route("replay_body = \"1GiB\"\n"), &["replay_body", "16MiB"]),
         (route("timeouts = { idle = \"0s\" }\n"), &["timeouts", "zero"]),
         (route("mfa = { always = true, acr = 'a\"b' }\n"), &["mfa", "acr"]),
+        (route("mfa = { session = true, remember = \"91d\" }\n"), &["route[0].mfa", "90d"]),
+        (route("mfa = { session = true, remember = \"0s\" }\n"), &["route[0].mfa", "1m"]),
     ]);
 }
 

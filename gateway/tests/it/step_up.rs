@@ -6,6 +6,8 @@ use tokenward_sandbox::Authenticate;
 
 use super::desk::{Browser, Desk, Reply, query};
 
+mod remember;
+
 const ACCOUNTS: &str = "https://accounts.sandbox.example";
 const HTML: (&str, &str) = ("sec-fetch-mode", "navigate");
 const JSON: (&str, &str) = ("content-type", "application/json");

@@ -143,8 +143,8 @@ impl Session {
             let asks = policy.strength().is_some_and(|strength| {
                 strength.each_time || strength.met_until(&self.snapshot.proofs, now).is_none()
             });
-            let stays = hold.origin != Origin::Policy
-                || (asks && !is_remembered(&self.snapshot, &policy));
+            let stays =
+                hold.origin != Origin::Policy || (asks && !is_remembered(&self.snapshot, &policy));
             if stays {
                 self.snapshot.holds.push(hold);
             } else {

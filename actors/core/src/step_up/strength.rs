@@ -62,6 +62,15 @@ pub struct Proof {
     pub methods: Vec<String>,
 }
 
+/// What the person has shown in an earlier session of the same browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// What was shown; without its moment, which lies in no time of this session.
+    pub proof: Proof,
+    /// How long before the session began.
+    pub age: Duration,
+}
+
 impl Strength {
     /// Returns what an API asks for by its challenge (RFC 9470 §3): any second factor where it
     /// says no more.
@@ -96,7 +105,8 @@ impl Strength {
         }
     }
 
-    fn is_met_in_kind(&self, proof: &Proof) -> bool {
+    /// Reports whether `proof`, of whatever age, is of a kind that will do.
+    pub fn is_met_in_kind(&self, proof: &Proof) -> bool {
         let of_class = |class: &String| {
             proof.class.as_ref() == Some(class)
                 || (class == MULTI_FACTOR_CLASS && proof.is_multi_factor())

@@ -213,6 +213,28 @@ fn l9_once_per_session_is_held_until_a_factor_was_shown() {
 }
 
 #[test]
+fn l9_a_remembered_browser_counts_for_the_policies_that_allow_it_and_no_others() {
+    tell(
+        "
+        given  | known since 100s                   |
+        0s     | needs B from each session for 101s |
+        0s     | #1 wants B                         | lease; ask B with r0; save r1; #1 gets B.1
+        1s     | needs B from each session for 100s |
+        1s     | #2 wants B                         | !held; #2 told mfa_required
+        2s     | needs B from each session for 101s | !released
+        3s     | needs B from each session          |
+        3s     | #3 wants B                         | !held; #3 told mfa_required
+        4s     | needs B from within 1h             |
+        4s     | #4 wants B                         | #4 told mfa_required
+        5s     | needs B from each session for 101s | !released
+        6s     | mfa on B                           |
+        2h     | #5 wants B                         | lease; ask B with r1; save; !held; #5 told mfa_required
+        7201s  |                                    |
+        ",
+    );
+}
+
+#[test]
 fn l9_a_policy_s_time_bounds_what_is_served() {
     tell(
         "

@@ -5,7 +5,7 @@ use super::bytes::{Reader, Writer};
 use crate::core::refusal::MfaDemand;
 use crate::core::secret::MfaToken;
 use crate::core::snapshot::Hold;
-use crate::core::step_up::{Context, ContextId, Origin, Proof, Strength};
+use crate::core::step_up::{Context, ContextId, Origin, Proof, Remembered, Strength};
 use crate::core::time::Instant;
 
 pub(super) fn write_hold(to: &mut Writer, hold: &Hold, now: Instant) {
@@ -85,6 +85,15 @@ pub(super) fn read_proof(from: &mut Reader<'_>) -> Result<Proof, RecordFault> {
         class: from.maybe(|from| from.text().map(str::to_owned))?,
         methods: from.texts()?,
     })
+}
+
+pub(super) fn write_remembered(to: &mut Writer, remembered: &Remembered) {
+    write_proof(to, &remembered.proof);
+    to.span(remembered.age);
+}
+
+pub(super) fn read_remembered(from: &mut Reader<'_>) -> Result<Remembered, RecordFault> {
+    Ok(Remembered { proof: Proof { at: None, ..read_proof(from)? }, age: from.span()? })
 }
 
 /// Makes a hold of unknown age begin at `now`, and its probe come as late after that as it was to

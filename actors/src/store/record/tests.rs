@@ -11,7 +11,7 @@ use crate::core::refusal::MfaDemand;
 use crate::core::scope::ScopeSet;
 use crate::core::secret::MfaToken;
 use crate::core::snapshot::Hold;
-use crate::core::step_up::{Context, ContextId, Origin, Proof, Strength};
+use crate::core::step_up::{Context, ContextId, Origin, Proof, Remembered, Strength};
 use crate::core::time::Instant;
 
 /// Everything of a session that must survive, as text: tokens too, which have none of their own.
@@ -74,6 +74,14 @@ fn specimen(now: Instant) -> Snapshot {
             class: Some("gold".to_owned()),
             methods: vec!["mfa".to_owned()],
         }],
+        remembered: Some(Remembered {
+            proof: Proof {
+                at: None,
+                class: Some("gold".to_owned()),
+                methods: vec!["mfa".to_owned()],
+            },
+            age: Duration::from_secs(3_600),
+        }),
         authentication: Authentication {
             at: Some(UnixSeconds(1_767_225_600)),
             class: Some("urn:mfa".to_owned()),
@@ -87,12 +95,20 @@ fn specimen(now: Instant) -> Snapshot {
 /// The specimen as version 1 wrote it, on a boot of sixteen bytes 0xb0, at 10,000 s. For ever.
 const VECTOR_1: &str = include_str!("vector_1.hex");
 
-/// The same as version 2 writes it. For ever.
+/// The same as version 2 wrote it. For ever.
 const VECTOR_2: &str = include_str!("vector_2.hex");
+
+/// The same as version 3 writes it. For ever.
+const VECTOR_3: &str = include_str!("vector_3.hex");
+
+/// The specimen as far as version 2 knew it.
+fn specimen_2(now: Instant) -> Snapshot {
+    Snapshot { remembered: None, ..specimen(now) }
+}
 
 /// The specimen as far as version 1 knew it.
 fn specimen_1(now: Instant) -> Snapshot {
-    let mut specimen = specimen(now);
+    let mut specimen = specimen_2(now);
     let hold = &mut specimen.holds[0];
     (hold.origin, hold.strength, hold.context) = (Origin::Provider, Strength::default(), None);
     hold.demand.is_listed = false;
@@ -116,11 +132,14 @@ fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
     let hex = written.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(
         hex,
-        vector(VECTOR_2).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        vector(VECTOR_3).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
-    for (hex, expected) in [(VECTOR_1, specimen_1(clock.now())), (VECTOR_2, specimen(clock.now()))]
-    {
+    for (hex, expected) in [
+        (VECTOR_1, specimen_1(clock.now())),
+        (VECTOR_2, specimen_2(clock.now())),
+        (VECTOR_3, specimen(clock.now())),
+    ] {
         let mut read = vector(hex);
         read[1..17].copy_from_slice(&clock.boot().0);
         let snapshot = decode(&read, Head::new(), &clock).expect("it is readable");
@@ -185,7 +204,7 @@ fn a_cut_or_lengthened_record_is_refused() {
     assert!(decode(&longer, Head::new(), &clock).is_err());
     let newer = [&[3], &bytes[1..]].concat();
     let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
-    assert_eq!(refused, RecordFault::UnknownVersion(3));
+    assert_eq!(refused, RecordFault::UnknownVersion(4));
 }
 
 /// Nanoseconds at which a manual clock starts: what was received later has no age.
@@ -252,6 +271,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
                 entries,
                 holds,
                 proofs: Vec::new(),
+                remembered: None,
                 authentication: Authentication { at, class, methods },
                 ceiling,
                 head: Head { generation: Generation(generation), ..Head::new() },

@@ -48,12 +48,20 @@ pub(super) fn remedy(config: &Config, metadata: Option<&Value>) -> String {
 fn of_route(route: &RouteConfig, audience: &str, metadata: Option<&Value>) -> Vec<Finding> {
     let (asks, classes) = match &route.mfa {
         StepUp::Provider => return Vec::new(),
-        StepUp::Session => ("a factor once in a session".to_owned(), None),
+        StepUp::Session { remember: None } => ("a factor once in a session".to_owned(), None),
+        StepUp::Session { remember: Some(remember) } => {
+            let asks = format!(
+                "a factor once in a session, or once in {} in a browser that is to be remembered",
+                span(*remember)
+            );
+            (asks, None)
+        }
         StepUp::Always { acr } => ("a factor for every access token".to_owned(), acr.as_deref()),
         StepUp::MaxAge { age, acr } => (format!("a factor every {}", span(*age)), acr.as_deref()),
     };
     let mut findings = Vec::new();
-    let unattended = route.keep_fresh == KeepFresh::Always && route.mfa != StepUp::Session;
+    let unattended =
+        route.keep_fresh == KeepFresh::Always && !matches!(route.mfa, StepUp::Session { .. });
     findings.push(if unattended {
         warning(
             "factors",

@@ -100,7 +100,10 @@ fn policy(words: &[&str]) -> Option<MfaPolicy> {
     let classes: Vec<String> = Vec::new();
     Some(match words {
         ["the", "provider"] => MfaPolicy::Provider,
-        ["each", "session"] => MfaPolicy::Session { classes },
+        ["each", "session"] => MfaPolicy::Session { classes, remember: None },
+        ["each", "session", "for", span] => {
+            MfaPolicy::Session { classes, remember: Some(line::span(span)) }
+        }
         ["each", "token"] => MfaPolicy::Always { classes },
         ["within", span] => MfaPolicy::MaxAge { max_age: line::span(span), classes },
         ["within", span, class] => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokenward_core::name::Audience;
 use tokenward_core::policy::{AudiencePolicy, Deadlines, KeepFresh, MfaPolicy};
 use tokenward_core::session::{Input, Need};
+use tokenward_core::step_up::{Proof, Remembered};
 
 use super::machine::{Clock, Machine};
 use super::{World, line};
@@ -42,6 +43,11 @@ impl World {
             ["law", "settles", span] => self.oracle.settle = line::span(span),
             ["notices"] => self.notices = Some(Duration::ZERO),
             ["notices", late] => self.notices = Some(line::span(late)),
+            ["known", "since", age] => {
+                let proof = Proof { at: None, class: None, methods: vec!["mfa".to_owned()] };
+                let age = line::span(age);
+                self.store.record.remembered = Some(Remembered { proof, age });
+            }
             ["no", "refresh", "token"] => self.store.record.refresh_token = None,
             ["keep", what] => self.policy(&line::need(&what.replace('+', ",")), true),
             ["ask", what] => self.policy(&line::need(&what.replace('+', ",")), false),
