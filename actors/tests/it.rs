@@ -20,6 +20,8 @@ mod provider_reply;
 mod secrecy;
 #[path = "it/step_up.rs"]
 mod step_up;
+#[path = "it/step_up_crowds.rs"]
+mod step_up_crowds;
 #[path = "it/stores.rs"]
 mod stores;
 #[path = "it/stores_alike.rs"]
