@@ -196,13 +196,13 @@ fn l14_a_session_that_outgrows_its_record_is_refused() {
 #[test]
 fn a_cut_or_lengthened_record_is_refused() {
     let (clock, _hand) = Clock::manual();
-    let bytes = vector(VECTOR_2);
+    let bytes = vector(VECTOR_3);
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end], Head::new(), &clock).is_err(), "cut at {end}");
     }
     let longer = [&bytes[..], &[0]].concat();
     assert!(decode(&longer, Head::new(), &clock).is_err());
-    let newer = [&[3], &bytes[1..]].concat();
+    let newer = [&[4], &bytes[1..]].concat();
     let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
     assert_eq!(refused, RecordFault::UnknownVersion(4));
 }
