@@ -213,7 +213,7 @@ async fn arrive(
     if let Some(Stepping { session, remember }) = stepping {
         let returned = (code, redirect_uri);
         step_up::complete(front, headers, session, &pending, returned).await?;
-        let remember = remember.then(|| (session, pending.audience));
+        let remember = remember.then_some((session, pending.audience));
         return Ok(Arrival { handle: None, remember, return_to: pending.return_to });
     }
     let tokenward = front.tokenward().clone();

@@ -46,7 +46,8 @@ fn told(reply: &Reply) -> String {
 #[test]
 fn l7_answers_are_classified_as_the_vectors_say() {
     let vectors: Value =
-        serde_json::from_str(include_str!("../../../loadtest/vectors/cases/refresh_classify.json")).unwrap();
+        serde_json::from_str(include_str!("../../../loadtest/vectors/cases/refresh_classify.json"))
+            .unwrap();
     let mut transports = Vec::new();
     for vector in vectors["vectors"].as_array().unwrap() {
         let (id, input, expected) = (&vector["id"], &vector["input"], &vector["expected"]);

@@ -24,7 +24,7 @@ const OPEN_FILES: u32 = 256;
 /// The callers that fit.
 const CALLERS: usize = 64;
 /// One piece of a body without end.
-const CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 /// What an endless body may get ahead of a caller who does not read: the buffers of four sockets,
 /// which Linux lets grow to some megabytes each, and ours.
 const AHEAD_MAX: u64 = 32 << 20;

@@ -69,10 +69,9 @@ fn sent() -> Flight {
 }
 
 fn landing(flight: &Flight) -> Landing {
-    match flight.step() {
-        Step::Land(landing) => *landing,
-        other => panic!("{other:?}"),
-    }
+    let step = flight.step();
+    let Step::Land(landing) = step else { panic!("{step:?}") };
+    *landing
 }
 
 #[test]

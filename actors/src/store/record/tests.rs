@@ -45,30 +45,7 @@ fn specimen(now: Instant) -> Snapshot {
             lifetime: Duration::from_millis(10_500),
             born_in: Epoch(300),
         }],
-        holds: vec![Hold {
-            audience: audience("https://pay.example"),
-            scopes: ScopeSet::parse("transfer"),
-            since: now,
-            probe_at: Some(now + Duration::from_secs(21_600)),
-            demand: MfaDemand {
-                challenge: vec!["otp".to_owned()],
-                enroll: vec!["push".to_owned()],
-                is_listed: true,
-                ..MfaDemand::default()
-            },
-            origin: Origin::Upstream,
-            strength: Strength {
-                classes: vec!["gold".to_owned()],
-                max_age: Some(Duration::from_secs(300)),
-                factor: true,
-                each_time: false,
-            },
-            context: Some(Context {
-                mfa_token: MfaToken::new("Fe26.secret", ContextId([7; 32])),
-                opened_at: now,
-                ttl: Duration::from_secs(300),
-            }),
-        }],
+        holds: vec![hold(now)],
         proofs: vec![Proof {
             at: Some(now),
             class: Some("gold".to_owned()),
@@ -89,6 +66,34 @@ fn specimen(now: Instant) -> Snapshot {
         },
         ceiling: Some(UnixSeconds(1_767_312_000)),
         head: Head::new(),
+    }
+}
+
+fn hold(now: Instant) -> Hold {
+    let audience = |text| Audience::parse(text).expect("an audience");
+    Hold {
+        audience: audience("https://pay.example"),
+        scopes: ScopeSet::parse("transfer"),
+        since: now,
+        probe_at: Some(now + Duration::from_secs(21_600)),
+        demand: MfaDemand {
+            challenge: vec!["otp".to_owned()],
+            enroll: vec!["push".to_owned()],
+            is_listed: true,
+            ..MfaDemand::default()
+        },
+        origin: Origin::Upstream,
+        strength: Strength {
+            classes: vec!["gold".to_owned()],
+            max_age: Some(Duration::from_secs(300)),
+            factor: true,
+            each_time: false,
+        },
+        context: Some(Context {
+            mfa_token: MfaToken::new("Fe26.secret", ContextId([7; 32])),
+            opened_at: now,
+            ttl: Duration::from_secs(300),
+        }),
     }
 }
 

@@ -247,7 +247,7 @@ mod tests {
                 [(Some(Kind::RefreshToken), Form::Clear)],
                 "{from}"
             );
-            assert_eq!(leaks(piece[..15].as_bytes()), [], "{from}");
+            assert_eq!(leaks(&piece.as_bytes()[..15]), [], "{from}");
         }
         // Of a short secret no piece is told from chance: it counts as a whole.
         assert_eq!(leaks(b"he said open-sesame"), [(Some(Kind::Password), Form::Clear)]);

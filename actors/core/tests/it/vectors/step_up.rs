@@ -56,7 +56,9 @@ pub(super) fn ttl_config(input: &Value) -> Option<Value> {
     let written = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Some(value.to_string())
+        }
     };
     let (option, environment) = (written(&input["option"]), written(&input["env"]));
     let ttl = context_ttl(option.as_deref(), environment.as_deref());
