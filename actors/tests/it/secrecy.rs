@@ -241,7 +241,16 @@ async fn l13_the_search_finds_what_was_planted() {
         .env("PLANTED", TOKEN)
         .spawn()
         .expect("a process");
-    let leaks = secrecy::process(&secrets.search(), child.id());
+    // A program that has only just begun has no environment to be read yet.
+    let look = || secrecy::process(&secrets.search(), child.id());
+    let mut leaks = look();
+    for _ in 0..100 {
+        if leaks.as_ref().is_ok_and(|leaks| !leaks.is_empty()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        leaks = look();
+    }
     child.kill().expect("killed");
     child.wait().expect("gone");
     let leaks = leaks.expect("it lived");
