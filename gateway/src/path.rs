@@ -7,7 +7,7 @@
 //!
 //! Some readings are not refused here, because honest paths have them: other letter case, path
 //! parameters, dots at the end of a name. They are refused where they would lead to another rule
-//! than the plain reading does, which [`resembles`] tells.
+//! than the plain reading does, which `resembles` tells.
 
 use std::borrow::Cow;
 use std::fmt;
