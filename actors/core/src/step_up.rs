@@ -1,6 +1,6 @@
 //! Stepping up: how a person meets a demand for another factor (laws L8 and L9).
 //!
-//! A demand holds exactly one audience with its scopes ([`Hold`](crate::snapshot::Hold)). It is met
+//! A demand holds exactly one audience with its scopes ([`Hold`]). It is met
 //! in one of two ways, and both end in one exchange like any other (law L2):
 //!
 //! - by the provider's MFA API, while the hold's [`Context`] lasts: [`Way::Verify`];
