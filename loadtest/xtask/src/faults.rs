@@ -9,15 +9,12 @@ mod rows;
 mod stage;
 mod table;
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-
 use clap::Args;
 
 use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
 use crate::faults::rows::Row;
+use crate::side_by_side::{self, Piece};
 use crate::terminal;
 use crate::tree::{Profile, Tree};
 use crate::world;
@@ -66,7 +63,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if rows.iter().any(|row| row.in_process) {
         rows::build_tests(&tree)?;
     }
-    let played = play(&tree, &rows, options.jobs);
+    let played = side_by_side::play(&rows, options.jobs, "rows", |&row| {
+        let outcome = (row.play)(&tree, row);
+        Played { row, outcome }
+    });
     terminal::result(&table::show(&played));
     let beaten = played.iter().filter(|played| played.is_beaten()).count();
     for played in &played {
@@ -79,31 +79,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Err(Failure::Missed(format!("{} rows are not beaten", played.len() - beaten)))
 }
 
-/// Plays all rows, so many at once, and returns them in the order of the table.
-fn play(tree: &Tree, rows: &[&'static Row], jobs: u8) -> Vec<Played> {
-    // The longest first, so that none is left alone at the end.
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(rows[at].seconds));
-    let queue = Mutex::new(VecDeque::from(order));
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let done = Mutex::new(Vec::new());
-    let progress = terminal::progress(u32::try_from(rows.len()).unwrap_or(u32::MAX), "rows");
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(at) = next() {
-                    let outcome = (rows[at].play)(tree, rows[at]);
-                    let played = Played { row: rows[at], outcome };
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    progress.step(played.row.title);
-                    done.push((at, played));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, played)| played).collect()
+impl Piece for &'static Row {
+    fn name(&self) -> &str {
+        self.title
+    }
+
+    fn seconds(&self) -> u32 {
+        self.seconds
+    }
 }
 
 impl Played {

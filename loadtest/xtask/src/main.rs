@@ -11,6 +11,8 @@ mod faults;
 mod http;
 mod proofs;
 mod setup;
+mod side_by_side;
+mod stage;
 mod stories;
 mod suite;
 mod terminal;

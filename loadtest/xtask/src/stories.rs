@@ -11,13 +11,10 @@ mod seed_003;
 mod seed_004;
 mod stage;
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::side_by_side::{self, Piece};
 use crate::stories::stage::Stage;
 use crate::terminal;
 use crate::tree::{Profile, Tree};
@@ -83,9 +80,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::Unavailable(format!("no story speaks of {wanted:?}")));
     }
     world::build(&tree, Profile::Debug)?;
-    let played = play(&tree, &stories, options.jobs);
+    let played = side_by_side::play(&stories, options.jobs, "stories", |story| tell(&tree, story));
     let mut failed = 0_usize;
-    for (story, broken) in &played {
+    for (story, broken) in stories.iter().zip(&played) {
         let outcome = if broken.is_empty() { "ok" } else { "FAILED" };
         terminal::result(&format!("story {} {outcome}: {}", story.name, story.words));
         for fault in broken {
@@ -111,27 +108,14 @@ fn all() -> impl Iterator<Item = &'static Story> {
     seeds.into_iter().flatten()
 }
 
-/// Plays so many at once, and returns them in their order with what must not have been.
-fn play(tree: &Tree, stories: &[&'static Story], jobs: u8) -> Vec<(&'static Story, Vec<String>)> {
-    let queue = Mutex::new(stories.iter().enumerate().collect::<VecDeque<_>>());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let done = Mutex::new(Vec::new());
-    let progress = terminal::progress(u32::try_from(stories.len()).unwrap_or(u32::MAX), "stories");
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((at, story)) = next() {
-                    let broken = tell(tree, story);
-                    progress.step(story.name);
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.push((at, *story, broken));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _, _)| *at);
-    done.into_iter().map(|(_, story, broken)| (story, broken)).collect()
+impl Piece for &'static Story {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn seconds(&self) -> u32 {
+        0
+    }
 }
 
 fn tell(tree: &Tree, story: &Story) -> Vec<String> {

@@ -9,15 +9,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::outcome::{Calls, Entry, Ledger, Outcome};
-use crate::child;
 use crate::clock::{self, Watch};
 use crate::control::Control;
-use crate::crash::crowd;
 use crate::failure::Failure;
 use crate::http::{Answer, Caller};
-use crate::tree::{Profile, Tree};
+use crate::stage::{self, ACCOUNTS, SAME_ORIGIN, Who};
+use crate::tree::Tree;
 use crate::visitor::Visitor;
-use crate::world::{Addresses, Launch, Route, World};
+use crate::world::World;
 
 /// The life of an access token where a row wants no second exchange, in seconds.
 pub(super) const LONG: u32 = 3_600;
@@ -31,22 +30,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const GAP: Duration = Duration::from_millis(10);
 /// Between two calls of one caller that comes again and again.
 const CALL_GAP: Duration = Duration::from_millis(50);
-/// How often a world is started anew: another program may have taken a free port meanwhile.
-const STARTS: u32 = 3;
-
-/// The three APIs: the path that is called for each.
-pub(super) const QUOTES: &str = "/quotes/quote";
-pub(super) const ACCOUNTS: &str = "/accounts/accounts";
-pub(super) const ECHO: &str = "/echo/anything";
-
-/// A session's credential, as its holder sends it.
-#[derive(Clone, Debug)]
-pub(super) struct Who {
-    /// The session's public id; nothing for a browser, which does not know it.
-    pub(super) id: Option<String>,
-    header: &'static str,
-    value: String,
-}
 
 /// The stage.
 #[derive(Debug)]
@@ -62,13 +45,7 @@ impl Stage {
     /// # Errors
     /// `Unavailable` when one does not come up.
     pub(super) fn open(tree: &Tree, name: &str, life: u32) -> Result<Self, Failure> {
-        let mut tries = 1;
-        let world = loop {
-            match World::start(tree, &format!("faults-{name}"), launch(life)?, routes) {
-                Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
-                started => break started?,
-            }
-        };
+        let world = stage::start(tree, &format!("faults-{name}"), life, |_| String::new())?;
         let control = world.control();
         Ok(Self { world, control, calls: Mutex::default() })
     }
@@ -78,14 +55,9 @@ impl Stage {
     /// # Errors
     /// `Ours` when sandbox or gateway refuse.
     pub(super) fn sessions(&self, count: u32) -> Result<Vec<Who>, Failure> {
-        let members = crowd::gather(&self.world, count)?;
-        let who = |member: crowd::Member| Who {
-            header: "authorization",
-            value: member.authorization(),
-            id: Some(member.id),
-        };
+        let programs = stage::programs(&self.world, count)?;
         self.control.delete("ledger")?;
-        Ok(members.into_iter().map(who).collect())
+        Ok(programs)
     }
 
     /// Lets the session exchange once, for another API than the row is about: a gateway that has been
@@ -106,7 +78,7 @@ impl Stage {
     pub(super) fn browser(&self, login: &str) -> Result<Who, Failure> {
         let mut visitor = Visitor::new(&self.world.origin());
         visitor.sign_in(login).map_err(Failure::Ours)?;
-        Ok(Who { header: "cookie", value: visitor.cookie(), id: None })
+        Ok(Who::with(&visitor))
     }
 
     /// Arms a fault.
@@ -207,8 +179,7 @@ impl Stage {
     /// # Errors
     /// The transport's words when no answer came.
     pub(super) fn post(&self, who: &Who, path: &str) -> Result<Answer, String> {
-        let headers =
-            [(who.header, who.value.as_str()), ("accept", "application/json"), SAME_ORIGIN];
+        let headers = [who.header(), ("accept", "application/json"), SAME_ORIGIN];
         Caller::new().post_form(&format!("{}{path}", self.world.origin()), &headers, &[])
     }
 
@@ -220,9 +191,9 @@ impl Stage {
         let gone = |error| Failure::io("reach the gateway", &error);
         let port = self.world.port();
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(gone)?;
+        let (name, value) = who.header();
         let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{}: {}\r\n\r\n",
-            who.header, who.value
+            "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{name}: {value}\r\n\r\n"
         );
         socket.write_all(request.as_bytes()).map_err(gone)?;
         Ok(Line { socket })
@@ -290,16 +261,13 @@ impl Stage {
     /// The transport's words when no answer came.
     pub(super) fn ask(&self, who: &Who, path: &str) -> Result<Answer, String> {
         let url = format!("{}{path}", self.world.origin());
-        Caller::patient(ANSWER_LIMIT).fetch(&url, &[(who.header, &who.value)])
+        Caller::patient(ANSWER_LIMIT).fetch(&url, &[who.header()])
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// What a browser says of a request that a page of the gateway itself sends.
-const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 /// A connection of its own. Dropping it closes it.
 #[derive(Debug)]
@@ -344,34 +312,4 @@ impl Line {
     fn patient(&self) -> std::io::Result<()> {
         self.socket.set_read_timeout(Some(PATIENCE))
     }
-}
-
-fn launch(life: u32) -> Result<Launch, Failure> {
-    Ok(Launch {
-        profile: Profile::Debug,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
-        access_token_seconds: life,
-        reuse_window_seconds: None,
-        gateway_core: None,
-        other_core: None,
-    })
-}
-
-fn routes(addresses: &Addresses) -> Vec<Route> {
-    let apis = &addresses.apis;
-    [
-        ("quotes", &apis.quotes, vec!["read:quotes"]),
-        ("accounts", &apis.accounts, vec!["read:accounts", "write:accounts"]),
-        ("echo", &apis.echo, vec!["use:echo"]),
-    ]
-    .into_iter()
-    .map(|(name, upstream, scopes)| Route {
-        path: format!("/{name}/"),
-        upstream: upstream.clone(),
-        audience: Some(format!("https://{name}.sandbox.example")),
-        scopes: scopes.into_iter().map(str::to_owned).collect(),
-        strip_prefix: true,
-    })
-    .collect()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Story;
-use super::stage::{ACCOUNTS, ECHO, QUOTES, QUOTES_AUDIENCE, Stage};
+use super::stage::{QUOTES_AUDIENCE, Stage};
 use crate::failure::Failure;
+use crate::stage::{ACCOUNTS, ECHO, QUOTES};
 
 /// The life of an access token, in seconds.
 const LIFE: u32 = 4;

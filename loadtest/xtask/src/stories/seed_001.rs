@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Story;
-use super::stage::{ACCOUNTS, ACCOUNTS_AUDIENCE, QUOTES, Stage, Who, shown, word};
+use super::stage::{ACCOUNTS_AUDIENCE, Stage, shown, word};
 use crate::clock;
 use crate::failure::Failure;
+use crate::stage::{ACCOUNTS, QUOTES, Who};
 
 /// The life of an access token that nothing is to happen to, in seconds.
 const LONG: u32 = 3_600;

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Story;
-use super::stage::{
-    ACCOUNTS, ACCOUNTS_AUDIENCE, MFA_ACR, QUOTES, QUOTES_AUDIENCE, Stage, Who, word,
-};
+use super::stage::{ACCOUNTS_AUDIENCE, MFA_ACR, QUOTES_AUDIENCE, Stage, word};
 use crate::failure::Failure;
+use crate::stage::{ACCOUNTS, QUOTES, Who};
 use crate::world::Addresses;
 
 /// The life of an access token, in seconds.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Story;
-use super::stage::{ACCOUNTS, ACCOUNTS_AUDIENCE, ECHO, QUOTES, Stage};
+use super::stage::{ACCOUNTS_AUDIENCE, Stage};
 use crate::failure::Failure;
+use crate::stage::{ACCOUNTS, ECHO, QUOTES};
 use crate::world::Addresses;
 
 /// The life of an access token, in seconds.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Story;
-use super::stage::{QUOTES, Stage, word};
+use super::stage::{Stage, word};
 use crate::clock::Watch;
 use crate::failure::Failure;
+use crate::stage::QUOTES;
 
 /// The life of an access token, in seconds, as the laboratory sets it.
 const LIFE: u32 = 10;

@@ -7,43 +7,28 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Story;
-use crate::child;
 use crate::clock::{self, Watch};
 use crate::control::Control;
-use crate::crash::crowd;
 use crate::failure::Failure;
 use crate::http::{Answer, Caller};
-use crate::tree::{Profile, Tree};
+use crate::stage::{self, SAME_ORIGIN, Who};
+use crate::tree::Tree;
 use crate::visitor::Visitor;
-use crate::world::{Addresses, CLIENT_ID, CLIENT_SECRET, Launch, Route, World};
+use crate::world::{CLIENT_ID, CLIENT_SECRET, World};
 
 /// How long anything is waited for that must happen.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Between two calls of one caller that comes again and again.
 const GAP: Duration = Duration::from_millis(50);
-/// How often a world is started anew: another program may have taken a free port meanwhile.
-const STARTS: u32 = 3;
 /// The most faults of one story that are told one by one.
 const TOLD_MAX: usize = 6;
 
-/// The three APIs: the path that is called for each, and its audience.
-pub(super) const QUOTES: &str = "/quotes/quote";
-pub(super) const ACCOUNTS: &str = "/accounts/accounts";
-pub(super) const ECHO: &str = "/echo/anything";
+/// The audiences that stories name.
 pub(super) const QUOTES_AUDIENCE: &str = "https://quotes.sandbox.example";
 pub(super) const ACCOUNTS_AUDIENCE: &str = "https://accounts.sandbox.example";
 
 /// What the sandbox returns as `acr` after a second factor.
 pub(super) const MFA_ACR: &str = "urn:tokenward:sandbox:mfa";
-
-/// A session's credential, as its holder sends it.
-#[derive(Clone, Debug)]
-pub(super) struct Who {
-    /// The session's public id; nothing for a browser, which does not know it.
-    pub(super) id: Option<String>,
-    header: &'static str,
-    value: String,
-}
 
 /// The stage.
 #[derive(Debug)]
@@ -53,31 +38,11 @@ pub(super) struct Stage {
     broken: Vec<String>,
 }
 
-impl Who {
-    /// Returns a browser's credential.
-    pub(super) fn with(visitor: &Visitor) -> Self {
-        Self { id: None, header: "cookie", value: visitor.cookie() }
-    }
-}
-
 impl Stage {
     /// Starts provider and gateway.
     pub(super) fn open(tree: &Tree, story: &Story) -> Result<Self, Failure> {
         let name = format!("story-{}", story.name.replace('.', "_"));
-        let mut tries = 1;
-        let world = loop {
-            let launch = launch(story.life)?;
-            // A story that names a route itself leaves out the usual one of that path.
-            let usual = |addresses: &Addresses| {
-                let more = (story.file)(addresses);
-                let named = |route: &Route| more.contains(&format!("\"{}\"", route.path));
-                routes(addresses).into_iter().filter(|route| !named(route)).collect()
-            };
-            match World::start_with(tree, &name, launch, usual, story.file) {
-                Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
-                started => break started?,
-            }
-        };
+        let world = stage::start(tree, &name, story.life, story.file)?;
         let control = world.control();
         Ok(Self { world, control, broken: Vec::new() })
     }
@@ -136,13 +101,7 @@ impl Stage {
 
     /// Makes sessions that no person sits at: displays, programs.
     pub(super) fn programs(&self, count: u32) -> Result<Vec<Who>, Failure> {
-        let members = crowd::gather(&self.world, count)?;
-        let who = |member: crowd::Member| Who {
-            header: "authorization",
-            value: member.authorization(),
-            id: Some(member.id),
-        };
-        Ok(members.into_iter().map(who).collect())
+        stage::programs(&self.world, count)
     }
 
     /// Gives Ada factors and signs her in with a browser.
@@ -172,14 +131,13 @@ impl Stage {
     /// Calls a path of the gateway.
     pub(super) fn get(&self, who: &Who, path: &str) -> Answer {
         let url = format!("{}{path}", self.world.origin());
-        heard(Caller::new().fetch(&url, &[(who.header, &who.value), ("accept", JSON)]))
+        heard(Caller::new().fetch(&url, &[who.header(), ("accept", JSON)]))
     }
 
     /// Posts JSON to a path of the gateway, as a page of its own would.
     pub(super) fn post(&self, who: &Who, path: &str, body: &Value) -> Answer {
         let url = format!("{}{path}", self.world.origin());
-        let headers =
-            [(who.header, who.value.as_str()), ("accept", JSON), ("sec-fetch-site", "same-origin")];
+        let headers = [who.header(), ("accept", JSON), SAME_ORIGIN];
         heard(Caller::new().post_json(&url, &headers, body))
     }
 
@@ -284,34 +242,4 @@ fn heard(answer: Result<Answer, String>) -> Answer {
         let body = json!({ "error": "no answer", "error_description": why }).to_string();
         Answer { status: 0, headers: ureq::http::HeaderMap::new(), body }
     })
-}
-
-fn launch(life: u32) -> Result<Launch, Failure> {
-    Ok(Launch {
-        profile: Profile::Debug,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
-        access_token_seconds: life,
-        reuse_window_seconds: None,
-        gateway_core: None,
-        other_core: None,
-    })
-}
-
-fn routes(addresses: &Addresses) -> Vec<Route> {
-    let apis = &addresses.apis;
-    [
-        ("quotes", &apis.quotes, vec!["read:quotes"]),
-        ("accounts", &apis.accounts, vec!["read:accounts"]),
-        ("echo", &apis.echo, vec!["use:echo"]),
-    ]
-    .into_iter()
-    .map(|(name, upstream, scopes)| Route {
-        path: format!("/{name}/"),
-        upstream: upstream.clone(),
-        audience: Some(format!("https://{name}.sandbox.example")),
-        scopes: scopes.into_iter().map(str::to_owned).collect(),
-        strip_prefix: true,
-    })
-    .collect()
 }

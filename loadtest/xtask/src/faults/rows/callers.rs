@@ -8,7 +8,8 @@ use serde_json::json;
 use super::Row;
 use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
-use crate::faults::stage::{ECHO, LONG, QUOTES, Stage};
+use crate::faults::stage::{LONG, Stage};
+use crate::stage::{ECHO, QUOTES};
 use crate::tree::Tree;
 
 pub(super) const ROWS: &[Row] = &[

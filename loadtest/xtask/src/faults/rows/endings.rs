@@ -9,7 +9,8 @@ use super::Row;
 use crate::clock;
 use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
-use crate::faults::stage::{ACCOUNTS, ECHO, LONG, PATIENCE, QUOTES, Stage, Who};
+use crate::faults::stage::{LONG, PATIENCE, Stage};
+use crate::stage::{ACCOUNTS, ECHO, QUOTES, Who};
 use crate::tree::Tree;
 use crate::world::CLIENT_ID;
 

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::Row;
 use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
-use crate::faults::stage::{ECHO, LONG, QUOTES, Stage};
+use crate::faults::stage::{LONG, Stage};
 use crate::http::Caller;
+use crate::stage::{ECHO, QUOTES};
 use crate::tree::Tree;
 use crate::world::{CLIENT_ID, CLIENT_SECRET};
 

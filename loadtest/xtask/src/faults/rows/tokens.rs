@@ -8,7 +8,8 @@ use serde_json::json;
 use super::Row;
 use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
-use crate::faults::stage::{ACCOUNTS, ECHO, LONG, QUOTES, Stage};
+use crate::faults::stage::{LONG, Stage};
+use crate::stage::{ACCOUNTS, ECHO, QUOTES};
 use crate::tree::Tree;
 
 /// How long ten-second tokens are watched.
