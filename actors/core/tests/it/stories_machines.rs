@@ -87,3 +87,47 @@ fn l11_two_late_children_of_one_token_are_both_saved_in_their_order() {
         ",
     );
 }
+
+#[test]
+fn l10_another_machine_s_logout_refuses_the_lease() {
+    tell(
+        "
+        given  | machines 2                         |
+        0s     | b: #1 wants A                      | b: lease; b: ask A with r0; b: save r1; b: #1 gets A.1
+        1s     | logout                             | a: !ended; a: end logged_out_by_user; a: revoke r1
+        2s     | b: #2 wants B                      | b: ended; b: !ended; b: #2 told ended(logged_out_by_user); b: end logged_out_by_user; b: revoke r1
+        3s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l11_a_late_reply_without_a_new_token_leaves_what_was_written_since() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | provider: keeps                    |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.05s  | suspend 20s                        |
+        1s     | provider: keeps                    |
+        1s     | b: #2 wants B within 30s           | b: !in_doubt; b: lease; b: ask B with r0; b: save; b: #2 gets B.2; a: #1 told not now(exchanging); a: drop; a: !superseded
+        21s    | b: #3 wants B                      | b: #3 gets B.2
+        22s    |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l1_a_late_commit_leaves_the_lease_of_another_machine_alone() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.05s  | suspend 17s                        |
+        1s     | provider: late 4s                  |
+        1s     | b: #2 wants A within 40s           | b: !in_doubt; b: lease; b: ask A with r0; a: #1 told not now(exchanging); a: save r1
+        17.5s  | #3 wants B within 40s              | a: busy; a: !reuse_prevented; a: !in_doubt; b: save r2; b: #2 gets A.2; a: lease; a: ask B with r2; a: save r3; a: #3 gets B.3
+        40s    |                                    |
+        ",
+    );
+}
