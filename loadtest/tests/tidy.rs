@@ -75,6 +75,7 @@ fn directions_between_the_packages_are_kept() {
         ("device-agent", &["tokenward"]),
         ("dashboards", &["tokenward"]),
         ("loadtest", &["tokenward-sandbox"]),
+        ("loadtest/bus", &[]),
         ("loadtest/sandbox", &[]),
         ("loadtest/vectors", &[]),
     ] {

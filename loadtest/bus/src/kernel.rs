@@ -1,0 +1,165 @@
+//! The kernel's side of `/dev/i2c-1`: what `drivers/i2c/i2c-dev.c` answers, answered by us.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::adapter::{Adapter, Body, Message, Plugged};
+use crate::filter::OUR_FILES;
+use crate::listener::{Call, Listener};
+use crate::memory::Memory;
+
+/// `I2C_SLAVE`: choose an address.
+const CHOOSE: u64 = 0x0703;
+/// `I2C_SLAVE_FORCE`: choose an address, whoever has it.
+const CHOOSE_BY_FORCE: u64 = 0x0706;
+/// `I2C_FUNCS`: what the adapter can do.
+const FUNCTIONS: u64 = 0x0705;
+/// `I2C_RDWR`: carry messages.
+const CARRY: u64 = 0x0707;
+/// `I2C_PEC`, `I2C_RETRIES`, `I2C_TIMEOUT`, `I2C_TENBIT`: settings that change nothing here.
+const SETTINGS: [u64; 4] = [0x0708, 0x0701, 0x0702, 0x0704];
+
+/// Answers the calls of one program.
+#[derive(Debug)]
+pub(crate) struct Kernel<'a> {
+    listener: &'a Listener,
+    adapter: &'a Adapter,
+    node: PathBuf,
+    /// What stands for the adapter's file in the program: it is never read or written.
+    stand_in: File,
+    files: BTreeMap<u32, Open>,
+}
+
+/// A file that the program has open.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    plugged: Plugged,
+    address: u16,
+}
+
+impl<'a> Kernel<'a> {
+    /// Takes over a node for whatever the listener hears of.
+    pub(crate) fn new(
+        listener: &'a Listener,
+        adapter: &'a Adapter,
+        node: PathBuf,
+        stand_in: File,
+    ) -> Self {
+        Self { listener, adapter, node, stand_in, files: BTreeMap::new() }
+    }
+
+    /// Answers one call; what is not about the node goes to the kernel.
+    ///
+    /// Fails where the program ended in the meantime, which concerns nobody.
+    pub(crate) fn answer(&mut self, call: &Call) -> Result<(), Errno> {
+        let file = u32::try_from(call.arguments[0]).ok().filter(|file| OUR_FILES.contains(file));
+        match (call.number, file) {
+            (libc::SYS_ioctl, Some(file)) => {
+                let result = self.control(call, file);
+                self.listener.answer(call, result)
+            }
+            (libc::SYS_read, Some(file)) => {
+                let result = self.read(call, file);
+                self.listener.answer(call, result)
+            }
+            (libc::SYS_write, Some(file)) => {
+                let result = self.write(call, file);
+                self.listener.answer(call, result)
+            }
+            (libc::SYS_close, Some(file)) => {
+                self.files.remove(&file);
+                self.listener.let_through(call)
+            }
+            _ => self.open(call),
+        }
+    }
+
+    fn open(&mut self, call: &Call) -> Result<(), Errno> {
+        // `openat` names a folder first; our path is absolute, which makes the folder meaningless.
+        let path_at = call.arguments[usize::from(call.number == libc::SYS_openat)];
+        let path = Memory::of(call.thread).ok().and_then(|memory| memory.path(path_at));
+        if path.as_deref() != Some(self.node.as_os_str().as_bytes()) {
+            return self.listener.let_through(call);
+        }
+        let plugged = match self.adapter.open() {
+            Ok(plugged) => plugged,
+            Err(error) => return self.listener.answer(call, Err(error)),
+        };
+        let Some(number) = OUR_FILES.clone().find(|number| !self.files.contains_key(number)) else {
+            return self.listener.answer(call, Err(Errno::EMFILE));
+        };
+        self.files.insert(number, Open { plugged, address: 0 });
+        self.listener.give(call, self.stand_in.as_fd(), number)
+    }
+
+    fn control(&mut self, call: &Call, file: u32) -> Result<i64, Errno> {
+        let (request, argument) = (call.arguments[1] & 0xffff_ffff, call.arguments[2]);
+        let open = self.files.get_mut(&file).ok_or(Errno::EBADF)?;
+        match request {
+            CHOOSE | CHOOSE_BY_FORCE => {
+                let address = u16::try_from(argument).map_err(|_| Errno::EINVAL)?;
+                if request == CHOOSE {
+                    self.adapter.choose(open.plugged, address)?;
+                }
+                open.address = address;
+                Ok(0)
+            }
+            FUNCTIONS => {
+                let functions = self.adapter.functions(open.plugged)?;
+                Memory::of(call.thread)?.write(argument, &functions.to_ne_bytes())?;
+                Ok(0)
+            }
+            CARRY => self.carry(call, file, argument),
+            setting if SETTINGS.contains(&setting) => Ok(0),
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn carry(&self, call: &Call, file: u32, argument: u64) -> Result<i64, Errno> {
+        let open = self.files.get(&file).ok_or(Errno::EBADF)?;
+        let memory = Memory::of(call.thread)?;
+        let laid = memory.messages(argument)?;
+        let places: Vec<u64> = laid.iter().map(|laid| laid.at).collect();
+        let mut messages: Vec<Message> = laid.into_iter().map(|laid| laid.message).collect();
+        self.adapter.transfer(open.plugged, &mut messages)?;
+        for (message, at) in messages.iter().zip(places) {
+            match &message.body {
+                Body::Read(bytes) => memory.write(at, bytes)?,
+                Body::Write(_) => {}
+            }
+        }
+        i64::try_from(messages.len()).map_err(|_| Errno::EINVAL)
+    }
+
+    /// A plain `read`: one message from the chosen address.
+    fn read(&self, call: &Call, file: u32) -> Result<i64, Errno> {
+        let length = usize::from(u16::try_from(call.arguments[2]).map_err(|_| Errno::EINVAL)?);
+        let message = self.single(file, Body::Read(vec![0; length]))?;
+        match message.body {
+            Body::Read(bytes) => Memory::of(call.thread)?.write(call.arguments[1], &bytes)?,
+            Body::Write(_) => {}
+        }
+        i64::try_from(length).map_err(|_| Errno::EINVAL)
+    }
+
+    /// A plain `write`: one message to the chosen address.
+    fn write(&self, call: &Call, file: u32) -> Result<i64, Errno> {
+        let length = usize::from(u16::try_from(call.arguments[2]).map_err(|_| Errno::EINVAL)?);
+        let bytes = Memory::of(call.thread)?.read(call.arguments[1], length)?;
+        self.single(file, Body::Write(bytes))?;
+        i64::try_from(length).map_err(|_| Errno::EINVAL)
+    }
+
+    fn single(&self, file: u32, body: Body) -> Result<Message, Errno> {
+        let open = self.files.get(&file).ok_or(Errno::EBADF)?;
+        let mut messages = [Message { address: open.address, body }];
+        self.adapter.transfer(open.plugged, &mut messages)?;
+        let [message] = messages;
+        Ok(message)
+    }
+}
