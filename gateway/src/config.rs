@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::sign_in::PROTOCOL_SCOPES;
 
+pub use device::DeviceConfig;
 pub use fault::{Fault, Faults};
 pub use provider::{AudienceParameter, ClientAuth, ProviderConfig};
 pub use routes::{HostPattern, RouteConfig, StepUp, Timeouts};
@@ -23,6 +24,7 @@ pub use secret::Secret;
 pub use upstream::UpstreamConfig;
 
 mod check;
+mod device;
 mod fault;
 mod file;
 mod mfa;
@@ -64,6 +66,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How demands for another factor are treated.
     pub mfa: MfaConfig,
+    /// How devices sign in; `None` where they may not.
+    pub device: Option<DeviceConfig>,
 }
 
 /// Where the certificate chain and its key are.

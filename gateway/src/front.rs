@@ -16,6 +16,7 @@ use tokenward::core::scope::ScopeSet;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::device::{self, Displays};
 use crate::events::{self, Hub};
 use crate::identify::{self, Caller, OwnOrigin};
 use crate::pages::Trouble;
@@ -26,6 +27,7 @@ pub struct Front {
     config: ArcSwap<Config>,
     tokenward: Tokenward,
     hub: Arc<Hub>,
+    displays: Displays,
     draining: watch::Sender<bool>,
 }
 
@@ -34,7 +36,8 @@ impl Front {
     pub fn new(config: Arc<Config>, tokenward: Tokenward) -> Arc<Self> {
         let hub = Hub::start(&tokenward);
         let draining = watch::Sender::new(false);
-        Arc::new(Self { config: ArcSwap::new(config), tokenward, hub, draining })
+        let (config, displays) = (ArcSwap::new(config), Displays::default());
+        Arc::new(Self { config, tokenward, hub, displays, draining })
     }
 
     /// Returns the endpoints, each under its full path.
@@ -54,6 +57,9 @@ impl Front {
             .route(&at("/mfa/challenge"), post(step_up::challenge))
             .route(&at("/mfa/associate"), post(step_up::associate))
             .route(&at("/mfa/verify"), post(step_up::verify))
+            .route(&at("/device/code"), post(device::code))
+            .route(&at("/device/token"), post(device::token))
+            .merge(device::pages())
             .method_not_allowed_fallback(wrong_method)
             .fallback(not_found)
             // The door has read and bounded the body already.
@@ -93,6 +99,11 @@ impl Front {
     /// Returns the framework.
     pub fn tokenward(&self) -> &Tokenward {
         &self.tokenward
+    }
+
+    /// Returns what is known of displays.
+    pub(crate) fn displays(&self) -> &Displays {
+        &self.displays
     }
 
     pub(crate) fn config(&self) -> Arc<Config> {
@@ -177,8 +188,9 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 async fn not_found(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
     let prefix = &front.config().prefix;
-    let detail =
-        format!("Below {prefix} there are login, callback, logout, session, events and mfa.");
+    let detail = format!(
+        "Below {prefix} there are login, callback, logout, session, events, mfa and device."
+    );
     Trouble::new(StatusCode::NOT_FOUND, "not_found", "Nothing is here", detail).reply(&headers)
 }
 

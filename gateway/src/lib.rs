@@ -11,7 +11,8 @@
 //! - `trip`: the way to the upstream and back. `replay`: the second try after a 401.
 //! - `rescue`: every failure becomes one reply.
 //! - `control`: the door to the endpoints of the gateway's own prefix.
-//! - [`front`]: these endpoints: `sign_in`, `logout`, `session`, [`events`]; `pages` for people.
+//! - [`front`]: these endpoints: `sign_in`, `device`, `logout`, `session`, [`events`]; `pages` for
+//!   people.
 //! - [`admin`]: the operator's endpoints. [`cli`]: the commands. [`assemble`]: puts it together.
 
 pub mod admin;
@@ -33,6 +34,7 @@ pub mod route;
 pub mod serve;
 pub mod tokens;
 
+mod device;
 #[cfg(test)]
 mod hostile;
 mod house;

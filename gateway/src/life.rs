@@ -20,6 +20,7 @@ use tokenward::AccessError;
 use tokenward::core::name::SessionKey;
 
 use crate::control;
+use crate::device;
 use crate::forward::{self, Relayed, ReplyBody, Tape};
 use crate::house::Live;
 use crate::identify::{self, Caller, OwnOrigin};
@@ -79,7 +80,8 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
         identify::guard(&head.method, &head.headers, opens_socket, own, &live.config.session)
             .map_err(|_| Refusal::Forged)?;
     }
-    if below(&live.config.prefix, &settled) {
+    let to_door = live.config.device.is_some() && below(device::ROOT, &settled);
+    if to_door || below(&live.config.prefix, &settled) {
         return Ok(Way::Control);
     }
     let route = live.table.find(host, &settled).map_err(Refusal::Astray)?;

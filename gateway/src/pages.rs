@@ -165,17 +165,20 @@ pub(crate) enum Allowed {
     Nothing,
     /// Send forms to us.
     Forms,
+    /// Send forms to us, whose answer may lead to the provider.
+    FormsThatLeave,
     /// Send forms to us, and run the one script that is written into it, which may ask us.
     FormsAndScript,
 }
 
 /// Puts the headers of a page on a reply: it loads nothing from elsewhere and is framed by nobody.
 pub(crate) fn dress(reply: &mut Response, nonce: &str, allowed: Allowed) {
-    // A form's answer may be a redirect to the provider or an API, which `form-action` would judge
-    // too; ours lead to our own paths only.
+    // `form-action` judges where a form's answer redirects to as well; most of ours lead to our own
+    // paths only. The provider may lead on to any other host: there is no list to write here.
     let more = match allowed {
         Allowed::Nothing => "form-action 'none'".to_owned(),
         Allowed::Forms => "form-action 'self'".to_owned(),
+        Allowed::FormsThatLeave => "form-action 'self' http: https:".to_owned(),
         Allowed::FormsAndScript => {
             format!("form-action 'self'; script-src 'nonce-{nonce}'; connect-src 'self'")
         }

@@ -28,13 +28,15 @@ use crate::route::below;
 use crate::session::store_trouble;
 use crate::step_up;
 
+mod display;
 pub(crate) mod failure;
 pub(crate) mod jar;
 pub(crate) mod known;
 pub(crate) mod pending;
 
+pub(crate) use display::depart_for_display;
 use known::Known;
-use pending::{Recalled, Slot, Stepping};
+use pending::{Errand, Recalled, Slot, Stepping};
 
 /// The scopes that speak to the provider: who signs in, and that the session may be kept fresh.
 pub(crate) const PROTOCOL_SCOPES: &str = "openid profile email offline_access";
@@ -77,7 +79,8 @@ struct Plan {
 
 /// Where a browser that has come back goes on.
 struct Arrival {
-    /// The handle of the session that began; `None` after a step-up, whose session stays.
+    /// The handle of the session that began; `None` after a step-up, whose session stays, and where
+    /// it is a display's.
     handle: Option<SessionHandle>,
     /// The session and the audience for which this browser is to be remembered.
     remember: Option<(SessionKey, Audience)>,
@@ -147,10 +150,22 @@ async fn depart(
     uri: &Uri,
     wanted: Wanted,
 ) -> Result<Response, Trouble> {
+    let prefix = &front.config().prefix;
+    let return_to = own_path(prefix, wanted.return_to.as_deref().unwrap_or("/"));
+    let plan = plan(front, wanted.audience.as_deref())?;
+    leave(front, (headers, uri), plan, return_to, Errand::SignIn).await
+}
+
+/// Makes the reply that leads to the provider.
+async fn leave(
+    front: &Front,
+    (headers, uri): (&HeaderMap, &Uri),
+    plan: Plan,
+    return_to: &str,
+    errand: Errand,
+) -> Result<Response, Trouble> {
     let config = front.config();
     let origin = front.origin(headers, uri)?;
-    let return_to = own_path(&config.prefix, wanted.return_to.as_deref().unwrap_or("/"));
-    let plan = plan(front, wanted.audience.as_deref())?;
     let provider = front.tokenward().provider();
     let metadata = provider.discover().await.map_err(|error| {
         tracing::error!(%error, "a sign-in cannot begin");
@@ -183,12 +198,12 @@ async fn depart(
         failure::of_provider(&error)
     })?;
     let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
-    pending::remember(front, headers, reply.headers_mut(), &pending, None)?;
+    pending::remember(front, headers, reply.headers_mut(), &pending, errand)?;
     Ok(reply)
 }
 
 async fn arrive(
-    front: &Front,
+    front: &Arc<Front>,
     headers: &HeaderMap,
     uri: &Uri,
     returned: Returned,
@@ -196,10 +211,14 @@ async fn arrive(
 ) -> Result<Arrival, Trouble> {
     let config = front.config();
     let known = slot.and_then(|slot| pending::recall(front, headers, slot));
-    let Recalled { pending, age, stepping } =
+    let Recalled { pending, age, errand } =
         known.ok_or_else(|| failure::unknown(&config.prefix))?;
-    let again =
-        |trouble: Trouble| failure::with_way_back(trouble, &config.prefix, &pending.return_to);
+    let again = |trouble: Trouble| match errand {
+        Errand::Display(code) => display::with_way_back(trouble, code),
+        Errand::SignIn | Errand::StepUp(_) => {
+            failure::with_way_back(trouble, &config.prefix, &pending.return_to)
+        }
+    };
     let callback = Callback::from(returned);
     let provider = front.tokenward().provider();
     // Known since the departure; where this process started only since, it is fetched anew.
@@ -210,20 +229,28 @@ async fn arrive(
         .map_err(|fault| again(failure::of_callback(&fault)))?;
     let origin = front.origin(headers, uri)?;
     let redirect_uri = format!("{origin}{}/callback", config.prefix);
-    if let Some(Stepping { session, remember }) = stepping {
-        let returned = (code, redirect_uri);
-        step_up::complete(front, headers, session, &pending, returned).await?;
-        let remember = remember.then_some((session, pending.audience));
-        return Ok(Arrival { handle: None, remember, return_to: pending.return_to });
+    let came_with = (code.to_owned(), redirect_uri);
+    match errand {
+        Errand::StepUp(Stepping { session, remember }) => {
+            step_up::complete(front, headers, session, &pending, came_with).await?;
+            let remember = remember.then_some((session, pending.audience));
+            Ok(Arrival { handle: None, remember, return_to: pending.return_to })
+        }
+        Errand::Display(code) => {
+            let return_to = pending.return_to.clone();
+            display::arrive(front, code, pending, came_with).await?;
+            Ok(Arrival { handle: None, remember: None, return_to })
+        }
+        Errand::SignIn => {
+            let known = known::recall(front, headers);
+            let completion = complete(front.tokenward().clone(), pending.clone(), came_with, known);
+            // A closed tab must not cut an exchange: what it brings would be lost (law L4).
+            let completed = tokio::spawn(completion).await;
+            let handle = completed.unwrap_or_else(|_| Err(failure::ours())).map_err(again)?;
+            end_former(front, headers).await;
+            Ok(Arrival { handle: Some(handle), remember: None, return_to: pending.return_to })
+        }
     }
-    let tokenward = front.tokenward().clone();
-    let known = known::recall(front, headers);
-    let completion = complete(tokenward, pending.clone(), (code.to_owned(), redirect_uri), known);
-    // A closed tab must not cut an exchange: what it brings would be lost (law L4).
-    let completed = tokio::spawn(completion).await;
-    let handle = completed.unwrap_or_else(|_| Err(failure::ours())).map_err(again)?;
-    end_former(front, headers).await;
-    Ok(Arrival { handle: Some(handle), remember: None, return_to: pending.return_to })
 }
 
 /// Exchanges the code and makes the session durable; its handle is new each time, so that nobody
@@ -279,6 +306,11 @@ fn plan(front: &Front, wanted: Option<&str>) -> Result<Plan, Trouble> {
         return Err(failure::nothing_to_sign_in_for());
     }
     known[..=first].rotate_right(1);
+    Ok(plan_for(front, known))
+}
+
+/// Makes the plan for these audiences, of which there is one at least.
+fn plan_for(front: &Front, known: Vec<(Audience, ScopeSet)>) -> Plan {
     let kept = known[0].1.clone();
     // A provider that is asked for one audience grants the scopes of that one only.
     let speaks_of = match front.config().provider.audience_parameter {
@@ -288,7 +320,7 @@ fn plan(front: &Front, wanted: Option<&str>) -> Result<Plan, Trouble> {
     let none = ScopeSet::default();
     let needed = known[..speaks_of].iter().fold(none, |all, (_, scopes)| all.merge(scopes));
     let asked = front.config().sign_in_scopes(&needed);
-    Ok(Plan { audiences: known.into_iter().map(|(audience, _)| audience).collect(), asked, kept })
+    Plan { audiences: known.into_iter().map(|(audience, _)| audience).collect(), asked, kept }
 }
 
 /// Returns the checked path, or the start page where it would lead back into a sign-in, or to what

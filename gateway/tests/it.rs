@@ -8,6 +8,7 @@ mod it {
     mod cli;
     mod config;
     mod desk;
+    mod device;
     mod faults;
     mod heard;
     mod life;

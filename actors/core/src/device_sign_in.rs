@@ -1,10 +1,16 @@
-//! The device authorization grant (RFC 8628): how often a device asks, what an answer means for
-//! it, and how often it may ask us.
+//! The device authorization grant (RFC 8628), from both sides: how often a device asks a provider
+//! and what an answer means for it; and, where we are the provider of our own devices, the codes
+//! that are open ([`codes`]), what people type of them ([`user_code`]), and how often anybody may
+//! try ([`tries`]).
 
 use std::time::Duration;
 
 use crate::refusal::Refusal;
 use crate::time::Instant;
+
+pub mod codes;
+pub mod tries;
+pub mod user_code;
 
 /// How often a device asks where nobody says (RFC 8628 §3.2).
 pub const INTERVAL: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::units::{OneOrMany, Size, Span};
 use super::{
-    AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, file, mfa,
-    provider, routes,
+    AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, device, file,
+    mfa, provider, routes,
 };
 
 /// Where metrics and the console are looked for: beside Prometheus' own range.
@@ -39,6 +39,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
     let session = check_session(path, raw.session, https, &mut faults);
     let state_dir = check_state_dir(path, base, raw.state_dir, &mut faults);
     let mfa = mfa::check(path, &raw.mfa, &mut faults);
+    let device = device::check(path, raw.device, &routes, &mut faults);
 
     Faults::check(faults)?;
     Ok(Config {
@@ -55,6 +56,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
         trusted_proxies,
         session,
         mfa,
+        device,
         log: LogConfig {
             filter: raw.log.filter.unwrap_or_else(|| "info".to_owned()),
             json: raw.log.json,

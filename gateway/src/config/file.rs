@@ -32,6 +32,16 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) mfa: MfaSettings,
+    pub(super) device: Option<Device>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Device {
+    pub(super) audiences: Option<OneOrMany>,
+    pub(super) code_lifetime: Option<Span>,
+    pub(super) interval: Option<Span>,
+    pub(super) max_codes: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -60,7 +60,7 @@ pub(super) fn nothing_to_sign_in_for() -> Trouble {
 }
 
 /// Says that we are to blame.
-pub(super) fn ours() -> Trouble {
+pub(crate) fn ours() -> Trouble {
     Trouble::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal",

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokenward::Clock;
+use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
@@ -57,6 +58,20 @@ struct Kept<'a> {
     /// Whether the person wants this browser to be remembered after a step-up.
     #[serde(default)]
     remember: bool,
+    /// The code of the display that the new session is for; absent where it is this browser's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display: Option<Cow<'a, str>>,
+}
+
+/// What a browser is away for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Errand {
+    /// A session of its own.
+    SignIn,
+    /// A confirmation for a session that is there.
+    StepUp(Stepping),
+    /// A session for the display that shows this code.
+    Display(UserCode),
 }
 
 /// The step-up that a browser is away for.
@@ -73,8 +88,7 @@ pub(super) struct Recalled {
     pub(super) pending: Pending,
     /// How long ago it was started, where that is known.
     pub(super) age: Option<Duration>,
-    /// What a step-up belongs to; `None` where a new session is to begin.
-    pub(super) stepping: Option<Stepping>,
+    pub(super) errand: Errand,
 }
 
 impl Slot {
@@ -96,19 +110,17 @@ impl Slot {
 }
 
 /// Puts a pending sign-in into the browser, and takes the oldest ones out where there are many.
-///
-/// `stepping` is what a step-up belongs to.
 pub(crate) fn remember(
     front: &Front,
     asked: &HeaderMap,
     reply: &mut HeaderMap,
     pending: &Pending,
-    stepping: Option<Stepping>,
+    errand: Errand,
 ) -> Result<(), Trouble> {
     let config = front.config();
     let (session_cookie, https) = (&config.session.cookie, config.is_https());
     let slot = Slot::of(&pending.state).ok_or_else(failure::ours)?;
-    let bound = (&slot, stepping);
+    let bound = (&slot, errand);
     let sealed = match sealed(front, bound, pending, &pending.return_to)? {
         long if long.len() > COOKIE_BYTES_MAX => sealed(front, bound, pending, "/")?,
         fits => fits,
@@ -146,12 +158,17 @@ fn too_many(front: &Front, asked: &HeaderMap, session_cookie: &str) -> Vec<Slot>
 
 fn sealed(
     front: &Front,
-    (slot, stepping): (&Slot, Option<Stepping>),
+    (slot, errand): (&Slot, Errand),
     pending: &Pending,
     return_to: &str,
 ) -> Result<String, Trouble> {
     let clock = front.tokenward().clock();
     let scopes = pending.scopes.to_string();
+    let (stepping, display) = match errand {
+        Errand::SignIn => (None, None),
+        Errand::StepUp(stepping) => (Some(stepping), None),
+        Errand::Display(code) => (None, Some(code.to_string().into())),
+    };
     let kept = Kept {
         boot: clock.boot().0,
         since: clock.now().as_nanos(),
@@ -164,6 +181,7 @@ fn sealed(
         scopes: scopes.as_str().into(),
         session: stepping.map(|stepping| stepping.session.0),
         remember: stepping.is_some_and(|stepping| stepping.remember),
+        display,
     };
     let plain = serde_json::to_vec(&kept).map_err(|_| failure::ours())?;
     let ring = front.tokenward().vault().ring();
@@ -189,8 +207,14 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
         audience: Audience::parse(&kept.audience).ok()?,
         scopes: ScopeSet::parse(&kept.scopes),
     };
-    let stepping = |key| Stepping { session: SessionKey(key), remember: kept.remember };
-    Some(Recalled { pending, age, stepping: kept.session.map(stepping) })
+    let errand = match (kept.session, kept.display) {
+        (Some(key), _) => {
+            Errand::StepUp(Stepping { session: SessionKey(key), remember: kept.remember })
+        }
+        (None, Some(code)) => Errand::Display(UserCode::parse(&code).ok()?),
+        (None, None) => Errand::SignIn,
+    };
+    Some(Recalled { pending, age, errand })
 }
 
 /// Instants compare within one boot only (law L12).

@@ -19,7 +19,7 @@ use super::ask::{self, Place};
 use super::page::Screen;
 use crate::front::Front;
 use crate::pages::Trouble;
-use crate::sign_in::pending::{self, Stepping};
+use crate::sign_in::pending::{self, Errand, Stepping};
 use crate::sign_in::{failure, moved, secrets};
 
 /// GET /auth/mfa/redirect: sends the browser to the provider with what is demanded.
@@ -50,7 +50,7 @@ pub(crate) async fn complete(
     headers: &HeaderMap,
     bound_to: SessionKey,
     pending: &Pending,
-    (code, redirect_uri): (&str, String),
+    (code, redirect_uri): (String, String),
 ) -> Result<(), Trouble> {
     let about = about_of(front, pending);
     if front.session_of(headers) != Some(bound_to) {
@@ -61,7 +61,7 @@ pub(crate) async fn complete(
     let need = Need { audience: pending.audience.clone(), scopes: pending.scopes.clone() };
     let returned = StepUpReturn {
         need,
-        code: code.to_owned(),
+        code,
         code_verifier: pending.code_verifier.expose().to_owned(),
         redirect_uri,
         nonce: pending.nonce.clone(),
@@ -128,7 +128,8 @@ async fn depart(
     let place = provider.authorize_url(&request).await.map_err(gone)?;
     let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
     let stepping = Stepping { session: *key, remember: about.ticked };
-    pending::remember(front, headers, reply.headers_mut(), &pending, Some(stepping))?;
+    let errand = Errand::StepUp(stepping);
+    pending::remember(front, headers, reply.headers_mut(), &pending, errand)?;
     Ok(Some(reply))
 }
 
