@@ -85,6 +85,21 @@ impl Tokenward {
         self.shared.directory.offer(key, audience, scopes, self.shared.clock.now())
     }
 
+    /// Returns what [`Tokenward::offer`] does, for a call that is made with it: it counts as a token
+    /// request that was met without waiting.
+    pub fn take(
+        &self,
+        key: &SessionKey,
+        audience: &Audience,
+        scopes: &ScopeSet,
+    ) -> Option<Arc<Offer>> {
+        let (now, metrics) = (self.shared.clock.now(), &self.shared.metrics);
+        let offer = self.shared.directory.offer(key, audience, scopes, now)?;
+        metrics.token_request(offer.counted_at(), TokenResult::Hit, None);
+        metrics.token_remaining(offer.counted_at(), offer.expires_at().left_at(now));
+        Some(offer)
+    }
+
     /// Returns an access token for `wish`, exchanging the refresh token where it must be.
     ///
     /// Answers within the soft deadline of the policies, or within their patience where exchanges for
@@ -97,16 +112,18 @@ impl Tokenward {
     /// Dropping the future leaves a running exchange undisturbed (law L4).
     pub async fn access(&self, key: &SessionKey, wish: &Wish) -> Result<Arc<Offer>, AccessError> {
         let wish = self.resolved(wish);
-        let metrics = &self.shared.metrics;
-        let audience = metrics.audience(wish.audience.as_str());
         if wish.replaces.is_none()
-            && let Some(offer) = self.offer(key, &wish.audience, &wish.scopes)
+            && let Some(offer) = self.take(key, &wish.audience, &wish.scopes)
         {
-            metrics.token_request(audience, TokenResult::Hit, None);
             return Ok(offer);
         }
+        let metrics = &self.shared.metrics;
+        let audience = metrics.audience(wish.audience.as_str());
         let asked_at = self.shared.clock.now();
         let answer = self.wait(key, &wish).await;
+        if let Ok(offer) = &answer {
+            metrics.token_remaining(audience, offer.expires_at().left_at(self.shared.clock.now()));
+        }
         let waited = self.shared.clock.now().since(asked_at);
         metrics.token_request(audience, result(&answer), Some(waited));
         answer
@@ -282,13 +299,7 @@ impl Tokenward {
         let mut patience = Patience { shared: &self.shared, key, waiter, over: false };
         let message = SessionMessage::Want(want, reply);
         let refused = match self.shared.directory.find(key) {
-            Some(seat) => match seat.actor().cast(message) {
-                Ok(()) => None,
-                Err(ractor::MessagingErr::SendErr(message)) => Some(message),
-                Err(
-                    ractor::MessagingErr::ChannelClosed | ractor::MessagingErr::InvalidActorType,
-                ) => None,
-            },
+            Some(seat) => seat.actor().cast(message).err(),
             None => Some(message),
         };
         if let Some(message) = refused {
@@ -323,7 +334,7 @@ impl Tokenward {
             return Ok(offer);
         }
         let unusable = AccessError::Unusable { why: "access_token_is_no_header" };
-        Offer::new(granted).map(Arc::new).ok_or(unusable)
+        Offer::new(granted, &self.shared.metrics).map(Arc::new).ok_or(unusable)
     }
 
     /// Tells a session that is not there from one whose actor died.

@@ -94,6 +94,7 @@ impl Builder {
             Metrics::new(Labels { audiences, ..Labels::default() })
         });
         let clock = self.clock.unwrap_or_else(|| vault.clock().clone());
+        let vault = vault.metered(&metrics);
         let alone = !self.shared_store;
         let parts = Parts { alone, clock, metrics, policies: self.policies, provider, vault };
         let shared = Arc::new(Shared::new(parts, random_owner()));

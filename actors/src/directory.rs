@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
-use ractor::ActorRef;
 
 use crate::core::name::{Audience, Epoch, SessionKey};
 use crate::core::scope::ScopeSet;
@@ -18,6 +17,8 @@ use crate::core::secret::AccessToken;
 use crate::core::session::{self as core_session, Need};
 use crate::core::snapshot::{Entry, pick};
 use crate::core::time::Instant;
+use crate::mail::Address;
+use crate::metrics::{AudienceIndex, Metrics};
 use crate::session::SessionMessage;
 
 /// The sessions in memory.
@@ -29,7 +30,7 @@ pub(crate) struct Seat {
     offers: ArcSwap<Vec<Arc<Offer>>>,
     /// Set by readers, cleared by the actor when it considers leaving.
     used: AtomicBool,
-    actor: ActorRef<SessionMessage>,
+    actor: Address<SessionMessage>,
 }
 
 /// An access token that may be put on a call.
@@ -41,6 +42,8 @@ pub struct Offer {
     refresh_from: Instant,
     serve_until: Instant,
     nudged: AtomicBool,
+    /// The audience's place in the metrics: found once here and not on each call.
+    counted_at: AudienceIndex,
 }
 
 /// The access token itself as the bytes of a header: a session in use has no second copy of it, and
@@ -101,13 +104,14 @@ impl Directory {
 // === impl Seat ===
 
 impl Seat {
-    pub(crate) fn new(actor: ActorRef<SessionMessage>) -> Self {
+    pub(crate) fn new(actor: Address<SessionMessage>) -> Self {
         let offers = ArcSwap::from_pointee(Vec::new());
         Self { offers, used: AtomicBool::new(false), actor }
     }
 
-    pub(crate) fn publish(&self, offers: Vec<core_session::Offer>) {
-        let offers = offers.into_iter().filter_map(Offer::new).map(Arc::new).collect();
+    pub(crate) fn publish(&self, offers: Vec<core_session::Offer>, metrics: &Metrics) {
+        let offer = |offer| Offer::new(offer, metrics).map(Arc::new);
+        let offers = offers.into_iter().filter_map(offer).collect();
         self.offers.store(Arc::new(offers));
     }
 
@@ -116,7 +120,7 @@ impl Seat {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn actor(&self) -> &ActorRef<SessionMessage> {
+    pub(crate) fn actor(&self) -> &Address<SessionMessage> {
         &self.actor
     }
 }
@@ -154,14 +158,19 @@ impl Offer {
         self.serve_until
     }
 
+    pub(crate) fn counted_at(&self) -> AudienceIndex {
+        self.counted_at
+    }
+
     /// Makes an offer; `None` where the access token cannot be written into a header.
-    pub(crate) fn new(offer: core_session::Offer) -> Option<Self> {
+    pub(crate) fn new(offer: core_session::Offer, metrics: &Metrics) -> Option<Self> {
         let core_session::Offer { entry, refresh_from, serve_until } = offer;
         let credentials = Bytes::from_owner(Credentials(entry.access_token.clone()));
         let mut authorization = HeaderValue::from_maybe_shared(credentials).ok()?;
         authorization.set_sensitive(true);
         let nudged = AtomicBool::new(false);
-        Some(Self { entry, authorization, refresh_from, serve_until, nudged })
+        let counted_at = metrics.audience(entry.audience.as_str());
+        Some(Self { entry, authorization, refresh_from, serve_until, nudged, counted_at })
     }
 }
 

@@ -57,6 +57,7 @@ mod directory;
 mod error;
 mod handle;
 mod inject;
+mod mail;
 mod numbers;
 mod resume;
 mod router;

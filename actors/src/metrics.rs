@@ -55,7 +55,7 @@ mod row;
 mod table;
 
 use self::catalogue::{AUDIENCES_MAX, Home, PROVIDERS_MAX, ROUTES_MAX};
-pub use self::exposition::CONTENT_TYPE;
+pub use self::exposition::{CONTENT_TYPE, OPENMETRICS_TYPE};
 use self::family::Family;
 use self::label::{Backend, ConfiguredLabel};
 pub use self::meter::SessionMeter;
@@ -174,6 +174,21 @@ impl Metrics {
     /// the same state are the same text.
     pub fn render(&self) -> String {
         exposition::text(&self.registry.render())
+    }
+
+    /// Returns the exposition in the format that a scraper's `Accept` header asks for, and that
+    /// format's media type: OpenMetrics where it is named, else Prometheus' text.
+    pub fn exposition(&self, accept: &str) -> (&'static str, String) {
+        if exposition::wants_openmetrics(accept) {
+            return (OPENMETRICS_TYPE, exposition::openmetrics(&self.registry.render()));
+        }
+        (CONTENT_TYPE, self.render())
+    }
+
+    /// Brings the numbers of the process itself (`process_*`: CPU, memory, files) up to date; to be
+    /// called before a scrape is answered, as they are read from the kernel.
+    pub fn look_at_process(&self) {
+        self.registry.look_at_process();
     }
 
     /// Moves observations into their buckets; to be called every second.

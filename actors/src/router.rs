@@ -18,6 +18,7 @@ use crate::core::name::SessionKey;
 use crate::core::policy::Policies;
 use crate::core::session::Answer;
 use crate::core::session::exchange::Reading;
+use crate::mail::{Address, Letter};
 use crate::metrics::label::{self, RestartReason};
 use crate::session::{SessionMessage, ending};
 use crate::shared::Shared;
@@ -37,7 +38,7 @@ const CRASH_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// One shard, from outside.
 pub(crate) struct Router {
-    actor: ActorRef<RouterMessage>,
+    actor: Address<RouterMessage>,
     supervisor: ActorRef<SupervisorMessage>,
     alarms: Alarms,
 }
@@ -49,7 +50,7 @@ pub(crate) enum RouterMessage {
     /// When a record has been read.
     Opened(SessionKey, Reading),
     /// When a session has its actor.
-    Seated(SessionKey, ActorRef<SessionMessage>),
+    Seated(SessionKey, Address<SessionMessage>),
     /// When a session's actor could not be started.
     NotSeated(SessionKey),
     /// When a session's actor is gone.
@@ -75,6 +76,7 @@ pub(crate) enum Departure {
 struct AudienceRouter;
 
 struct RouterState {
+    myself: Address<RouterMessage>,
     shared: Arc<Shared>,
     supervisor: ActorRef<SupervisorMessage>,
     seats: HashMap<SessionKey, Place>,
@@ -85,7 +87,7 @@ enum Place {
     /// The record is being read; these wait for it.
     Opening(Vec<SessionMessage>),
     /// The session is in memory.
-    Taken(ActorRef<SessionMessage>),
+    Taken(Address<SessionMessage>),
     /// The session is on its way out; these wait for its successor.
     Leaving(Vec<SessionMessage>),
 }
@@ -103,6 +105,7 @@ impl Router {
         let (supervisor, _) = Actor::spawn(None, SessionSupervisor, Arc::clone(&shared)).await?;
         let arguments = (Arc::clone(&shared), supervisor.clone());
         let (actor, _) = Actor::spawn(None, AudienceRouter, arguments).await?;
+        let actor = Address::new(actor, shared.post(label::Actor::Router));
         let bell = actor.clone();
         let alarms = Alarms::start(shared.clock.clone(), move |key| {
             // An error means that the router has been stopped: nobody is left to wake.
@@ -125,32 +128,34 @@ impl Router {
     /// Puts all sessions back into the store and stops.
     pub(crate) async fn drain(&self, within: std::time::Duration) {
         self.supervisor.get_cell().drain_children_and_wait(Some(within)).await;
-        self.actor.stop(None);
+        self.actor.stop();
         self.supervisor.stop(None);
     }
 }
 
 impl Actor for AudienceRouter {
-    type Msg = RouterMessage;
+    type Msg = Letter<RouterMessage>;
     type State = RouterState;
     type Arguments = (Arc<Shared>, ActorRef<SupervisorMessage>);
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<RouterMessage>,
+        myself: ActorRef<Letter<RouterMessage>>,
         (shared, supervisor): Self::Arguments,
     ) -> Result<RouterState, ActorProcessingErr> {
+        let myself = Address::new(myself, shared.post(label::Actor::Router));
         let (seats, crashes) = (HashMap::new(), HashMap::new());
-        Ok(RouterState { shared, supervisor, seats, crashes })
+        Ok(RouterState { myself, shared, supervisor, seats, crashes })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<RouterMessage>,
-        message: RouterMessage,
+        _myself: ActorRef<Letter<RouterMessage>>,
+        letter: Letter<RouterMessage>,
         state: &mut RouterState,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
+        let myself = state.myself.clone();
+        match letter.open() {
             RouterMessage::Deliver(key, message) => state.deliver(&myself, key, message),
             RouterMessage::Opened(key, reading) => state.opened(key, reading),
             RouterMessage::Seated(key, actor) => state.seated(key, actor),
@@ -169,13 +174,13 @@ impl Actor for AudienceRouter {
 impl RouterState {
     fn deliver(
         &mut self,
-        myself: &ActorRef<RouterMessage>,
+        myself: &Address<RouterMessage>,
         key: SessionKey,
         message: SessionMessage,
     ) {
         match self.seats.get_mut(&key) {
             Some(Place::Taken(actor)) => {
-                if let Err(ractor::MessagingErr::SendErr(message)) = actor.cast(message) {
+                if let Err(message) = actor.cast(message) {
                     // It died, and word of it is on its way.
                     self.seats.insert(key, Place::Leaving(vec![message]));
                 }
@@ -196,7 +201,7 @@ impl RouterState {
 
     fn open(
         &mut self,
-        myself: &ActorRef<RouterMessage>,
+        myself: &Address<RouterMessage>,
         key: SessionKey,
         queue: Vec<SessionMessage>,
     ) {
@@ -223,7 +228,7 @@ impl RouterState {
         }
     }
 
-    fn seated(&mut self, key: SessionKey, actor: ActorRef<SessionMessage>) {
+    fn seated(&mut self, key: SessionKey, actor: Address<SessionMessage>) {
         let queue = match self.seats.insert(key, Place::Taken(actor.clone())) {
             Some(Place::Opening(queue) | Place::Leaving(queue)) => queue,
             Some(Place::Taken(_)) | None => Vec::new(),
@@ -240,14 +245,14 @@ impl RouterState {
             self.shared.directory.clear(&key, id);
             // Drained and not stopped: what was accepted is done. What comes from here on waits
             // for the actor's end, so that no record is read before the last word on it.
-            drop(actor.drain());
+            actor.drain();
             self.seats.insert(key, Place::Leaving(Vec::new()));
         }
     }
 
     fn gone(
         &mut self,
-        myself: &ActorRef<RouterMessage>,
+        myself: &Address<RouterMessage>,
         key: SessionKey,
         id: ActorId,
         departure: Departure,
@@ -274,7 +279,7 @@ impl RouterState {
         }
     }
 
-    fn reread(&mut self, myself: &ActorRef<RouterMessage>, key: SessionKey) {
+    fn reread(&mut self, myself: &Address<RouterMessage>, key: SessionKey) {
         if !self.seats.contains_key(&key) {
             return;
         }

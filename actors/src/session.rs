@@ -22,8 +22,9 @@ use crate::core::snapshot::Snapshot;
 use crate::core::step_up::{ContextId, Report, StepUp};
 use crate::core::time::{Instant, UnixSeconds};
 use crate::directory::Seat;
+use crate::mail::{Address, Letter};
 use crate::metrics::SessionMeter;
-use crate::metrics::label::SessionEvent;
+use crate::metrics::label::{self, SessionEvent};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::StoreError;
@@ -113,17 +114,18 @@ pub(crate) struct SessionState {
 }
 
 impl Actor for SessionActor {
-    type Msg = SessionMessage;
+    type Msg = Letter<SessionMessage>;
     type State = SessionState;
     type Arguments = Seating;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<SessionMessage>,
+        myself: ActorRef<Letter<SessionMessage>>,
         seating: Seating,
     ) -> Result<SessionState, ActorProcessingErr> {
         let Seating { key, snapshot, shared } = seating;
         let now = shared.clock.now();
+        let myself = Address::new(myself, shared.post(label::Actor::Session));
         let seat = Arc::new(Seat::new(myself.clone()));
         let meter = SessionMeter::new(Arc::clone(&shared.metrics), &snapshot.primary);
         let core = revive(&shared, &key, *snapshot, now);
@@ -147,11 +149,12 @@ impl Actor for SessionActor {
 
     async fn handle(
         &self,
-        myself: ActorRef<SessionMessage>,
-        message: SessionMessage,
+        _myself: ActorRef<Letter<SessionMessage>>,
+        letter: Letter<SessionMessage>,
         state: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
-        state.take(&myself, message);
+        let seat = Arc::clone(&state.seat);
+        state.take(seat.actor(), letter.open());
         Ok(())
     }
 }
@@ -178,7 +181,7 @@ fn revive(shared: &Shared, key: &SessionKey, snapshot: Snapshot, now: Instant) -
 // === impl SessionState ===
 
 impl SessionState {
-    fn take(&mut self, myself: &ActorRef<SessionMessage>, message: SessionMessage) {
+    fn take(&mut self, myself: &Address<SessionMessage>, message: SessionMessage) {
         let now = self.shared.clock.now();
         let input = match message {
             SessionMessage::Describe(reply) => {
@@ -231,7 +234,7 @@ impl SessionState {
         self.input(myself, now, input);
     }
 
-    fn wake(&mut self, myself: &ActorRef<SessionMessage>, now: Instant) {
+    fn wake(&mut self, myself: &Address<SessionMessage>, now: Instant) {
         self.handle_input(myself, now, Input::Alarm);
         if self.seat.was_used() {
             self.active_at = now;
@@ -246,12 +249,12 @@ impl SessionState {
         }
     }
 
-    fn input(&mut self, myself: &ActorRef<SessionMessage>, now: Instant, input: Input) {
+    fn input(&mut self, myself: &Address<SessionMessage>, now: Instant, input: Input) {
         self.handle_input(myself, now, input);
         self.set_alarm();
     }
 
-    fn handle_input(&mut self, myself: &ActorRef<SessionMessage>, now: Instant, input: Input) {
+    fn handle_input(&mut self, myself: &Address<SessionMessage>, now: Instant, input: Input) {
         self.core.handle(now, input);
         while let Some(effect) = self.core.next_effect() {
             self.carry_out(myself, effect, now);
@@ -259,7 +262,7 @@ impl SessionState {
         self.meter.look(&self.core);
     }
 
-    fn carry_out(&mut self, myself: &ActorRef<SessionMessage>, effect: Effect, now: Instant) {
+    fn carry_out(&mut self, myself: &Address<SessionMessage>, effect: Effect, now: Instant) {
         match effect {
             Effect::Answer(waiter, answer) => {
                 if let Some(reply) = self.replies.remove(&waiter) {
@@ -274,7 +277,7 @@ impl SessionState {
             Effect::Launch(flight) => {
                 flight::launch(*flight, self.key, myself.clone(), Arc::clone(&self.shared));
             }
-            Effect::Publish(offers) => self.seat.publish(offers),
+            Effect::Publish(offers) => self.seat.publish(offers, &self.shared.metrics),
             Effect::Report(waiter, report) => {
                 if let Some(reply) = self.reports.remove(&waiter) {
                     drop(reply.send(*report));
@@ -290,7 +293,7 @@ impl SessionState {
 
     fn bury(
         &mut self,
-        myself: &ActorRef<SessionMessage>,
+        myself: &Address<SessionMessage>,
         reason: EndReason,
         revoke: Option<RefreshToken>,
     ) {

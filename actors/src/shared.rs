@@ -12,7 +12,8 @@ use crate::core::name::{Owner, SessionKey, WaiterId};
 use crate::core::policy::Policies;
 use crate::directory::Directory;
 use crate::events::Events;
-use crate::metrics::Metrics;
+use crate::mail::Post;
+use crate::metrics::{Metrics, label};
 use crate::provider::Provider;
 use crate::router::Router;
 use crate::step_up::StepLimits;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// How often people have tried to step up.
     pub(crate) steps: StepLimits,
+    /// Counts letters to routers, and to sessions.
+    posts: [Arc<Post>; 2],
     policies: ArcSwap<Policies>,
     waiters: AtomicU64,
     routers: std::sync::OnceLock<Box<[Router]>>,
@@ -53,6 +56,8 @@ pub(crate) struct Parts {
 impl Shared {
     pub(crate) fn new(parts: Parts, owner: Owner) -> Self {
         let Parts { alone, clock, metrics, policies, provider, vault } = parts;
+        let post = |kind| Post::new(clock.clone(), Arc::clone(&metrics), kind);
+        let posts = [post(label::Actor::Router), post(label::Actor::Session)];
         Self {
             directory: Directory::default(),
             events: Events::new(clock.clone()),
@@ -61,6 +66,7 @@ impl Shared {
             alone,
             draining: AtomicBool::new(false),
             steps: StepLimits::default(),
+            posts,
             policies: ArcSwap::from_pointee(policies),
             waiters: AtomicU64::new(1),
             routers: std::sync::OnceLock::new(),
@@ -103,6 +109,11 @@ impl Shared {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Returns what counts the letters to sessions, or to routers.
+    pub(crate) fn post(&self, kind: label::Actor) -> Arc<Post> {
+        Arc::clone(&self.posts[usize::from(kind == label::Actor::Session)])
     }
 
     pub(crate) fn emit(&self, key: &SessionKey, event: &Event) {

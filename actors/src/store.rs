@@ -31,6 +31,7 @@ mod fault;
 #[cfg(test)]
 mod hostile;
 mod memory;
+mod metered;
 pub mod record;
 pub mod seal;
 mod vault;

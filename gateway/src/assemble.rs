@@ -171,6 +171,8 @@ fn labels(config: &Config) -> Labels {
         routes: config.routes.iter().map(|route| route.name.to_string()).collect(),
         providers: vec![PROVIDER.to_owned()],
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        // Set by whoever builds a release; a build from a work tree has no name.
+        commit: option_env!("TOKENWARD_COMMIT").unwrap_or("unknown").to_owned(),
         ..Labels::default()
     }
 }

@@ -56,6 +56,11 @@ pub trait Tokens: Send + Sync + 'static {
     /// Looks the ticket up in what is published; never waits.
     fn at_hand(&self, want: Want<'_>) -> Option<Ticket>;
 
+    /// Reports whether a ticket is at hand, without taking it for a call.
+    fn is_at_hand(&self, want: Want<'_>) -> bool {
+        self.at_hand(want).is_some()
+    }
+
     /// Obtains a ticket, with an exchange where there is none at hand; `refused` asks for one that
     /// is newer than this.
     ///
@@ -85,7 +90,11 @@ pub trait Tokens: Send + Sync + 'static {
 
 impl Tokens for Tokenward {
     fn at_hand(&self, want: Want<'_>) -> Option<Ticket> {
-        self.offer(want.session, want.audience, want.scopes).map(|offer| Ticket::of(&offer))
+        self.take(want.session, want.audience, want.scopes).map(|offer| Ticket::of(&offer))
+    }
+
+    fn is_at_hand(&self, want: Want<'_>) -> bool {
+        self.offer(want.session, want.audience, want.scopes).is_some()
     }
 
     fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a> {

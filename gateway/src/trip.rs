@@ -87,7 +87,7 @@ impl Trip<'_> {
         let house = &self.flight.line().house;
         let leash = house.streams.enter(session);
         let want = Want { session: &session, audience, scopes: &self.route.config.scopes };
-        if house.tokens.at_hand(want).is_none() {
+        if !house.tokens.is_at_hand(want) {
             // The session may have ended before the entry, which its end then did not find.
             let asking = Arc::clone(house);
             house.runtime.spawn(async move { asking.close_if_over(&session).await });

@@ -1,11 +1,16 @@
 //! The text that Prometheus reads, in an order that does not change.
 //!
 //! The exporter writes families and series in the order of its hash maps. Here its text is taken
-//! apart into families and put together sorted; another format would be another way to put the
-//! same families together.
+//! apart into families and put together sorted, in one of two formats.
 
 /// The media type of `text`, as Prometheus' content negotiation wants it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The media type of `openmetrics` (OpenMetrics 1.0.0, "Protocol negotiation").
+pub const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The media type without its parameters, as scrapers name it in `Accept`.
+const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// One metric with its series.
 struct Family<'a> {
@@ -18,18 +23,69 @@ struct Family<'a> {
 
 /// Returns `raw` with its families and series sorted.
 pub(super) fn text(raw: &str) -> String {
-    let mut families = parse(raw);
-    families.sort_by_key(|family| family.name);
     let mut sorted = String::with_capacity(raw.len());
-    for family in &mut families {
-        // Stable, so that the buckets of one series keep their rising order.
-        family.samples.sort_by_key(|sample| series(sample));
+    for family in families(raw) {
         for line in family.head.iter().chain(&family.samples) {
             sorted.push_str(line);
             sorted.push('\n');
         }
     }
     sorted
+}
+
+/// Returns `raw` as OpenMetrics: a counter's family is named without `_total`, and the text has an
+/// end, by which a scraper knows that nothing was cut off.
+pub(super) fn openmetrics(raw: &str) -> String {
+    let mut written = String::with_capacity(raw.len());
+    for family in families(raw) {
+        let stem = match family.is_counter() {
+            true => family.name.strip_suffix("_total").unwrap_or(family.name),
+            false => family.name,
+        };
+        for line in &family.head {
+            // `# HELP name text`: only the name is another.
+            let (keyword, rest) = line.split_at(HEAD.len());
+            written.push_str(keyword);
+            written.push_str(stem);
+            written.push_str(&rest[family.name.len()..]);
+            written.push('\n');
+        }
+        for line in &family.samples {
+            written.push_str(line);
+            written.push('\n');
+        }
+    }
+    written.push_str("# EOF\n");
+    written
+}
+
+/// Reports whether an `Accept` header names OpenMetrics without refusing it (`q=0`).
+pub(super) fn wants_openmetrics(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(OPENMETRICS));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        named && weight.is_none_or(|weight| weight.parse::<f64>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
+/// How the lines of a head begin; both words have the same length.
+const HEAD: &str = "# HELP ";
+
+impl Family<'_> {
+    fn is_counter(&self) -> bool {
+        self.head.iter().any(|line| line.starts_with("# TYPE ") && line.ends_with(" counter"))
+    }
+}
+
+fn families(raw: &str) -> Vec<Family<'_>> {
+    let mut families = parse(raw);
+    families.sort_by_key(|family| family.name);
+    for family in &mut families {
+        // Stable, so that the buckets of one series keep their rising order.
+        family.samples.sort_by_key(|sample| series(sample));
+    }
+    families
 }
 
 fn parse(raw: &str) -> Vec<Family<'_>> {
@@ -103,6 +159,26 @@ b_sum{a=\"2\"} 0
 b_count{a=\"2\"} 0
 ";
         assert_eq!(text(raw), expected);
+        let renamed = expected.replace("HELP a_total", "HELP a").replace("TYPE a_total", "TYPE a");
+        assert_eq!(openmetrics(raw), renamed + "# EOF\n");
         assert_eq!(text(&text(raw)), expected);
+    }
+
+    #[test]
+    fn openmetrics_is_for_those_who_ask_for_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0,\
+                          application/openmetrics-text;version=0.0.1;q=0.75,\
+                          text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        for (accept, wanted) in [
+            (prometheus, true),
+            ("text/plain, application/OpenMetrics-Text; q=0.2", true),
+            ("application/openmetrics-text; q=0, text/plain", false),
+            ("application/openmetrics-text; q=x", false),
+            ("text/plain", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            assert_eq!(wants_openmetrics(accept), wanted, "{accept}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use metrics_process::Collector;
 
 use super::catalogue::{Home, Kind, Metric, Values, all};
 use super::table::{Closed, LazyTable, Table};
@@ -59,6 +60,16 @@ impl Registry {
     /// Returns the exposition as the exporter writes it: unsorted.
     pub(super) fn render(&self) -> String {
         self.handle.render()
+    }
+
+    /// Sets `process_*` from what the kernel says.
+    pub(super) fn look_at_process(&self) {
+        // The collector counts by macros, which find this recorder for as long as the call takes.
+        metrics::with_local_recorder(&self.recorder, || {
+            let collector = Collector::default();
+            collector.describe();
+            collector.collect();
+        });
     }
 
     /// Moves the observations since the last call into their buckets.

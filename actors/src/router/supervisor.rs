@@ -8,6 +8,8 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use super::{Departure, RouterMessage};
 use crate::core::name::SessionKey;
 use crate::core::snapshot::Snapshot;
+use crate::mail::Address;
+use crate::metrics::label;
 use crate::session::{Seating, SessionActor};
 use crate::shared::Shared;
 
@@ -17,14 +19,14 @@ pub(crate) struct SessionSupervisor;
 /// What a supervisor is told.
 pub(crate) enum SupervisorMessage {
     /// When it learns who its router is.
-    Meet(ActorRef<RouterMessage>),
+    Meet(Address<RouterMessage>),
     /// When a session is to be brought to life.
     Seat(SessionKey, Box<Snapshot>),
 }
 
 pub(crate) struct SupervisorState {
     shared: Arc<Shared>,
-    router: Option<ActorRef<RouterMessage>>,
+    router: Option<Address<RouterMessage>>,
     children: HashMap<ActorId, SessionKey>,
 }
 
@@ -57,7 +59,8 @@ impl Actor for SessionSupervisor {
                 let word = match spawned {
                     Ok((actor, _)) => {
                         state.children.insert(actor.get_id(), key);
-                        RouterMessage::Seated(key, actor)
+                        let post = state.shared.post(label::Actor::Session);
+                        RouterMessage::Seated(key, Address::new(actor, post))
                     }
                     Err(error) => {
                         tracing::error!(session = %key.id(), %error, "a session did not start");

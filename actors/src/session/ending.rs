@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use super::{EndReply, Farewell, SessionMessage};
 use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
 use crate::core::secret::RefreshToken;
+use crate::mail::Address;
 use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::Wiped;
@@ -30,7 +30,7 @@ pub(super) async fn bury(
     key: SessionKey,
     reason: EndReason,
     revoke: Option<RefreshToken>,
-    actor: ActorRef<SessionMessage>,
+    actor: Address<SessionMessage>,
     shared: Arc<Shared>,
 ) {
     let wiped = entomb(&key, reason, &shared).await;

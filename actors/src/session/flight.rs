@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ractor::ActorRef;
-
 use super::{SessionMessage, ending};
 use crate::core::event::Event;
 use crate::core::grant::Reply;
@@ -14,6 +12,7 @@ use crate::core::session::due_at;
 use crate::core::session::exchange::{Flight, Landing, Reading, Step, TokenRequest};
 use crate::core::snapshot::Snapshot;
 use crate::core::step_up::Errand;
+use crate::mail::Address;
 use crate::provider::{RefreshRequest, VerifyRequest};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
@@ -23,7 +22,7 @@ use crate::store::Restored;
 pub(super) fn launch(
     flight: Flight,
     key: SessionKey,
-    actor: ActorRef<SessionMessage>,
+    actor: Address<SessionMessage>,
     shared: Arc<Shared>,
 ) {
     let (tracker, number) = (shared.flights.clone(), flight.number);
@@ -56,6 +55,8 @@ struct Pilot {
 
 impl Pilot {
     async fn fly(self, mut flight: Flight) -> Box<Landing> {
+        // When the provider's answer arrived: from there on a new refresh token can be lost.
+        let mut received_at = self.shared.clock.now();
         loop {
             match flight.step() {
                 Step::Journal => {
@@ -66,17 +67,23 @@ impl Pilot {
                 Step::Send => {
                     if let Some(request) = flight.send(self.shared.clock.now()) {
                         let reply = self.ask_provider(&request).await;
-                        flight.replied(self.shared.clock.now(), reply);
+                        received_at = self.shared.clock.now();
+                        flight.replied(received_at, reply);
                     }
                 }
                 Step::Save { commit, snapshot } => {
                     let verdict = self.save(commit, &snapshot).await;
-                    if verdict.is_none() {
-                        let audience = flight.need.audience.as_str();
-                        let metrics = &self.shared.metrics;
-                        metrics.save_failed(metrics.audience(audience));
+                    let (now, metrics) = (self.shared.clock.now(), &self.shared.metrics);
+                    match verdict {
+                        None => {
+                            metrics.save_failed(metrics.audience(flight.need.audience.as_str()));
+                        }
+                        Some(Verdict::Accept(_)) if commit.rotated => {
+                            metrics.persist(now.since(received_at));
+                        }
+                        Some(Verdict::Accept(_) | Verdict::Ended | Verdict::Superseded) => {}
                     }
-                    flight.saved(self.shared.clock.now(), verdict);
+                    flight.saved(now, verdict);
                 }
                 Step::Pause(until) => {
                     let failures = flight.save_failures();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::metered::Metered;
 use super::record::{self, RecordFault};
 use super::seal::{KeyRing, Purpose, RingFault};
 use super::{Body, DuePage, Embedded, IndexKey, Loaded, Mark, Row, Store, StoreError, Tombstone};
@@ -13,6 +14,7 @@ use crate::core::name::SessionKey;
 use crate::core::snapshot::Snapshot;
 use crate::core::time::Instant;
 use crate::events::LifecycleEvent;
+use crate::metrics::Metrics;
 
 /// The key ring's file in the state directory.
 const RING_FILE: &str = "keys.json";
@@ -80,6 +82,13 @@ impl Vault {
             opened => opened?,
         };
         Ok(Self::new(Arc::new(store), Arc::new(ring), clock))
+    }
+
+    /// Counts what is asked of the store, and how long it takes.
+    #[must_use]
+    pub fn metered(mut self, metrics: &Arc<Metrics>) -> Self {
+        self.store = Arc::new(Metered::new(self.store, Arc::clone(metrics), self.clock.clone()));
+        self
     }
 
     /// Returns the ring, which also seals what browsers carry.

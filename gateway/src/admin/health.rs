@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokenward::core::time::Instant;
-use tokenward::metrics::CONTENT_TYPE;
 use tokio::sync::Mutex;
 
 use super::Admin;
@@ -60,9 +59,12 @@ impl Health {
 }
 
 /// GET /metrics.
-pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let text = admin.front.tokenward().metrics().render();
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let metrics = admin.front.tokenward().metrics();
+    metrics.look_at_process();
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (media_type, text) = metrics.exposition(accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, media_type)], text).into_response()
 }
 
 /// GET /healthz: the process answers, and nothing more.
