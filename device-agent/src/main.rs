@@ -1,0 +1,3 @@
+//! The program of the wall display.
+
+fn main() {}
