@@ -1,0 +1,3 @@
+//! The words and pictures: pure functions from what is known to what is seen.
+
+pub mod frame;
