@@ -128,17 +128,10 @@ fn waiting(agent: &Agent) -> Phase {
     }
 }
 
-/// Says why a session ended, to whoever stands before the display.
+/// Says why a session ended, to whoever stands before the display, in the gateway's own words.
 fn end_in_words(reason: Option<&str>) -> String {
-    let words = match reason {
-        Some("logged_out_by_admin") => "signed out by an operator",
-        Some("logged_out_by_user") => "signed out",
-        Some("logged_out_by_backchannel" | "logged_out_by_provider") => "signed out elsewhere",
-        Some("ceiling") => "sign-in too long ago",
-        Some("invalid_grant" | "user_blocked" | "user_deleted") => "access was revoked",
-        Some(_) | None => "signed out",
-    };
-    words.to_owned()
+    let words = reason.map(|text| text.strip_prefix("session ended: ").unwrap_or(text));
+    words.unwrap_or("signed out").to_owned()
 }
 
 /// Compares what a person would call two messages; a minute less to go makes no new one.

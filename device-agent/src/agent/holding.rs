@@ -25,13 +25,8 @@ impl Agent {
             | Stage::NeedsCode { .. }
             | Stage::Online => (now, 1),
         };
-        self.stage = Stage::Held(Hold {
-            demand,
-            since,
-            refusals,
-            refused_at: now,
-            is_pushing: false,
-        });
+        self.stage =
+            Stage::Held(Hold { demand, since, refusals, refused_at: now, is_pushing: false });
         self.due = self.rhythm.probe.map(|probe| {
             // Displays that one rule holds together probe apart.
             (now + probe + self.dice.up_to(probe / 4), Errand::Fetch)

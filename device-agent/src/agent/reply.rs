@@ -95,7 +95,7 @@ pub struct Complaint {
 /// What the gateway tells of the session as it happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// The session is over, and perhaps why: a reason code.
+    /// The session is over, and perhaps why, in words.
     Ended(Option<String>),
     /// A person must show another factor for something.
     Held,

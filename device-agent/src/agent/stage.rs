@@ -17,7 +17,7 @@ pub enum Stage {
     CodeOpen(Code),
     /// The session is over; the reason is shown before a code is asked for.
     Ended {
-        /// Why, as a reason code; `None` where the gateway did not say.
+        /// Why, in words; `None` where the gateway did not say.
         reason: Option<String>,
     },
     /// Another factor is demanded, and nothing is fetched.
