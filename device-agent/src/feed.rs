@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use self::answer::{CodeAnswer, Holds, Problem, TokenAnswer};
 pub use self::fault::FeedFault;
+pub use self::stream::Heard;
 use crate::agent::{Code, Coded, Complaint, Demand, Fetched, Looked, Miss, Polled, Return};
 use crate::content::{BODY_BYTES_MAX, Content};
 use crate::numbers::HEADER;

@@ -9,9 +9,12 @@
 //! - [`model`]: what is known, from which the screens are drawn.
 
 pub mod agent;
+pub mod config;
 pub mod content;
 pub mod feed;
+pub mod journal;
 pub mod kernel;
+pub mod life;
 pub mod model;
 pub mod numbers;
 pub mod panel;

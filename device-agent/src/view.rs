@@ -54,6 +54,12 @@ impl View {
         model
     }
 
+    /// Reports whether another picture is to be seen than the one that was drawn last.
+    pub fn is_news(&self, agent: &Agent, now: Instant) -> bool {
+        let shown = (self.phase(agent, now), self.content(agent, now));
+        self.shown.as_ref() != Some(&shown)
+    }
+
     /// Reports whether the content is older than it should be.
     pub fn is_stale(&self, agent: &Agent, now: Instant) -> bool {
         match agent.age(now) {
