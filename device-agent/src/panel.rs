@@ -8,6 +8,8 @@
 pub mod bus;
 pub mod fault;
 pub mod make;
+pub mod picture;
+pub mod terminal;
 
 mod lcd;
 mod oled;

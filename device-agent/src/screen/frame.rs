@@ -2,6 +2,7 @@
 //! characters.
 
 use std::convert::Infallible;
+use std::ops::Range;
 
 use embedded_graphics::Pixel;
 use embedded_graphics::geometry::{OriginDimensions, Point, Size};
@@ -156,10 +157,10 @@ impl Bits {
     }
 
     /// Returns the picture moved by up to so many columns and rows: as far as no lit pixel leaves
-    /// the glass.
+    /// the given rows.
     #[must_use]
-    pub fn moved(&self, right: i32, down: i32) -> Self {
-        let (mut left, mut top) = (WIDTH as i32, self.height as i32);
+    pub fn moved(&self, right: i32, down: i32, rows: Range<i32>) -> Self {
+        let (mut left, mut top) = (WIDTH as i32, rows.end);
         let (mut last_x, mut last_y) = (-1, -1);
         for (x, y) in self.points() {
             (left, top) = (left.min(x), top.min(y));
@@ -169,12 +170,21 @@ impl Bits {
             return self.clone();
         }
         let right = right.clamp(-left, WIDTH as i32 - 1 - last_x);
-        let down = down.clamp(-top, self.height as i32 - 1 - last_y);
+        let up_at_most = (rows.start - top).min(0);
+        let down_at_most = (rows.end - 1 - last_y).max(0);
+        let down = down.clamp(up_at_most, down_at_most);
         let mut moved = Self::dark(self.height);
         for (x, y) in self.points() {
             moved.set(x + right, y + down, true);
         }
         moved
+    }
+
+    /// Lights what another picture lights, too.
+    pub fn add(&mut self, other: &Self) {
+        for (byte, more) in self.bytes.iter_mut().zip(other.bytes) {
+            *byte |= more;
+        }
     }
 
     /// Returns the places of the lit pixels, row by row.
