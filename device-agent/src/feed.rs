@@ -138,6 +138,12 @@ impl Feed {
         .await
     }
 
+    /// Sees whether the gateway is there, without a credential.
+    pub async fn knock(&self, numbers: &str) -> Reply {
+        let request = self.client.get(self.own("/session")).header(ACCEPT, "application/json");
+        self.ask(request, numbers, |answer| answer.looked(None).map(Return::Looked)).await
+    }
+
     /// Asks for a code that a person can use (RFC 8628 §3.1).
     pub async fn ask_code(&self, numbers: &str) -> Reply {
         let mut form = vec![("client_id", self.source.client_id.as_str())];

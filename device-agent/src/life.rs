@@ -38,6 +38,8 @@ const BEAT: Duration = Duration::from_secs(60);
 pub enum Order {
     /// Go on, whatever it waits for.
     Asked,
+    /// Draw again: the wire was pulled or plugged in.
+    Looked,
     /// End.
     Quit,
 }
@@ -141,6 +143,7 @@ impl Life {
                         self.journal.say(Level::Notice, "asked to go on");
                         self.step(Input::Asked);
                     }
+                    Some(Order::Looked) => self.light(),
                     Some(Order::Quit) | None => break,
                 },
                 () = self.clock.sleep_until(wake_at) => {}

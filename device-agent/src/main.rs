@@ -1,3 +1,7 @@
 //! The program of the wall display.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tokenward_device::cli::main()
+}
