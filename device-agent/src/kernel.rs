@@ -36,7 +36,8 @@ fn is_synchronised() -> Option<bool> {
     // SAFETY: the pointer is to a live value of the right type; zeroes are a value of it, and a
     // `modes` of zero changes nothing.
     let (answer, state) = unsafe { (libc::adjtimex(state.as_mut_ptr()), state.assume_init()) };
-    (answer >= 0).then(|| answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+    let is_kept = answer != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0;
+    (answer >= 0).then_some(is_kept)
 }
 
 #[cfg(test)]

@@ -87,9 +87,18 @@ pub struct Life {
 
 /// What the tasks bring.
 enum Arrival {
-    Returned { number: u64, errand: Errand, reply: Reply, told: Told },
+    Returned(Box<Returned>),
     Heard(Heard),
     StreamOver { last_event_id: Option<String> },
+}
+
+/// An errand that is over.
+struct Returned {
+    number: u64,
+    errand: Errand,
+    reply: Reply,
+    /// What rode on it.
+    told: Told,
 }
 
 impl Life {
@@ -200,7 +209,8 @@ impl Life {
                 self.last_event_id = last_event_id;
                 self.step(Input::StreamOver);
             }
-            Arrival::Returned { number, errand, reply, told } => {
+            Arrival::Returned(returned) => {
+                let Returned { number, errand, reply, told } = *returned;
                 if reply.was_answered {
                     self.numbers.answered(told);
                 }
@@ -243,7 +253,8 @@ impl Life {
                 (Errand::Fetch | Errand::Look | Errand::Poll, _, _) => return,
             };
             // Where the loop is gone, nobody waits for it.
-            let _ = arrived.send(Arrival::Returned { number, errand, reply, told }).await;
+            let returned = Box::new(Returned { number, errand, reply, told });
+            let _ = arrived.send(Arrival::Returned(returned)).await;
         }));
     }
 

@@ -5,14 +5,14 @@ use std::path::Path;
 use tokenward::Clock;
 
 use super::{Failure, feed, runtime, say};
-use crate::agent::{Fetched, Miss, Return};
+use crate::agent::{Complaint, Fetched, Memory, Miss, Return};
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Reply};
 use crate::kernel;
 use crate::numbers::{Condition, Numbers};
 use crate::panel::bus::LinuxBus;
 use crate::panel::{Counts, Wired};
-use crate::state::Store;
+use crate::state::{StateFault, Store};
 
 /// What became of one trial.
 enum Found {
@@ -86,11 +86,11 @@ fn clock() -> Found {
     }
 }
 
-fn state(config: &Config) -> (Found, Option<crate::agent::Memory>) {
+fn state(config: &Config) -> (Found, Option<Memory>) {
     let folder = &config.state_dir;
     match Store::open(folder) {
         Ok((_, memory)) => (Found::Well(words_of(folder, memory.handle.is_some())), Some(memory)),
-        Err(fault @ crate::state::StateFault::Locked(_)) => {
+        Err(fault @ StateFault::Locked(_)) => {
             (Found::Fair(format!("{fault}, for what follows")), None)
         }
         Err(fault) => (Found::Ill(fault.into()), None),
@@ -104,11 +104,7 @@ fn words_of(folder: &Path, is_signed_in: bool) -> String {
 
 /// Asks the gateway as the display does: for the content where it is signed in, and otherwise for
 /// the session, which says whether anybody is there without asking for a code.
-async fn gateway(
-    config: &Config,
-    feed: &Feed,
-    memory: Option<crate::agent::Memory>,
-) -> (Found, Found) {
+async fn gateway(config: &Config, feed: &Feed, memory: Option<Memory>) -> (Found, Found) {
     let gateway = config.source.gateway.as_str();
     let condition = Condition {
         panel: config.fitting.make.name(),
@@ -124,19 +120,7 @@ async fn gateway(
         Some(handle) => feed.fetch(handle, None, &header).await,
         None => feed.knock(&header).await,
     };
-    let network = match &reply.meaning {
-        Return::Missed(Miss::Offline) => Found::Ill(Failure::unavailable(format!(
-            "{gateway} is not reached: check cable or wireless, name and port"
-        ))),
-        Return::Missed(Miss::CertificateTime) => Found::Ill(Failure::unavailable(format!(
-            "{gateway}: its certificate is not valid at what our clock shows: set the clock, or \
-             renew it"
-        ))),
-        Return::Missed(Miss::Failed(complaint)) if !reply.was_answered => Found::Ill(
-            Failure::configuration(format!("{gateway}: {}: {}", complaint.what, complaint.remedy)),
-        ),
-        _ => Found::Well(format!("{gateway} answers")),
-    };
+    let network = network(gateway, &reply);
     let sign_in = match (reply.meaning, signed_in.is_some()) {
         (Return::Fetched(Fetched::Fresh { content, .. }), _) => Found::Well(format!(
             "signed in; the content has {} letters",
@@ -161,4 +145,27 @@ async fn gateway(
         }
     };
     (network, sign_in)
+}
+
+fn network(gateway: &str, reply: &Reply) -> Found {
+    let miss = match &reply.meaning {
+        Return::Missed(miss) if !reply.was_answered => miss,
+        Return::Coded(_)
+        | Return::Fetched(_)
+        | Return::Looked(_)
+        | Return::Missed(_)
+        | Return::Polled(_) => return Found::Well(format!("{gateway} answers")),
+    };
+    Found::Ill(match miss {
+        Miss::Offline | Miss::Busy(_) => Failure::unavailable(format!(
+            "{gateway} is not reached: check cable or wireless, name and port"
+        )),
+        Miss::CertificateTime => Failure::unavailable(format!(
+            "{gateway}: its certificate is not valid at what our clock shows: set the clock, or \
+             renew it"
+        )),
+        Miss::Failed(Complaint { what, remedy }) => {
+            Failure::configuration(format!("{gateway}: {what}: {remedy}"))
+        }
+    })
 }
