@@ -169,22 +169,13 @@ impl Tokenward {
         key: &SessionKey,
         kind: LogoutKind,
     ) -> Result<Option<Farewell>, StoreError> {
-        let busy = StoreError::Busy { why: "the end of a session" };
-        for _ in 0..TRIES {
-            let (reply, answer) = oneshot::channel();
-            let message = SessionMessage::End(EndReason::LoggedOut(kind), reply);
-            self.shared.router(key).send(RouterMessage::Deliver(*key, message));
-            match tokio::time::timeout(self.shared.policies().deadlines.soft, answer).await {
-                Ok(Ok(farewell)) => return farewell,
-                // Nobody knows the session, or its actor died with the word in its mailbox.
-                Ok(Err(_)) => match self.shared.read(*key).await {
-                    Reading::Absent | Reading::Ended(_) => return Ok(None),
-                    Reading::Living(_) | Reading::Failed => {}
-                },
-                Err(_) => return Err(busy),
-            }
+        let (reply, answer) = oneshot::channel();
+        let message = RouterMessage::End(*key, EndReason::LoggedOut(kind), reply);
+        self.shared.router(key).send(message);
+        match tokio::time::timeout(self.shared.policies().deadlines.soft, answer).await {
+            Ok(Ok(farewell)) => Ok(farewell),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Busy { why: "the end of a session" }),
         }
-        Err(busy)
     }
 
     /// Ends the sessions that a verified logout token names; answers how many.

@@ -81,7 +81,7 @@ impl Tokenward {
         if let Some(View { snapshot, state }) = self.view(key).await {
             return Ok(Some(view(key, &snapshot, &state, true, now)));
         }
-        Ok(match self.shared.vault.load(*key).await? {
+        Ok(match self.shared.load(*key).await? {
             Restored::Living(snapshot) => Some(view(key, &snapshot, &State::Fresh, false, now)),
             Restored::Ended(_) | Restored::Absent => None,
         })
@@ -92,17 +92,7 @@ impl Tokenward {
     /// # Errors
     /// [`StoreError`] where its record cannot be read.
     pub async fn end_of(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
-        if let Some(View { state, .. }) = self.view(key).await {
-            return Ok(match state {
-                State::Ended(reason) => Some(reason),
-                State::Backoff { .. }
-                | State::Exchanging { .. }
-                | State::Fresh
-                | State::InDoubt { .. }
-                | State::OperatorFault { .. } => None,
-            });
-        }
-        Ok(match self.shared.vault.load(*key).await? {
+        Ok(match self.restored(key).await? {
             Restored::Ended(reason) => Some(reason),
             Restored::Absent | Restored::Living(_) => None,
         })
@@ -163,7 +153,22 @@ impl Tokenward {
         Ok(Some(Chronicle { ended: true, facts }))
     }
 
-    pub(crate) async fn view(&self, key: &SessionKey) -> Option<View> {
+    /// Returns what is known of a session, in memory or else in its record.
+    pub(crate) async fn restored(&self, key: &SessionKey) -> Result<Restored, StoreError> {
+        let Some(View { snapshot, state }) = self.view(key).await else {
+            return self.shared.load(*key).await;
+        };
+        Ok(match state {
+            State::Ended(reason) => Restored::Ended(reason),
+            State::Backoff { .. }
+            | State::Exchanging { .. }
+            | State::Fresh
+            | State::InDoubt { .. }
+            | State::OperatorFault { .. } => Restored::Living(Box::new(snapshot)),
+        })
+    }
+
+    async fn view(&self, key: &SessionKey) -> Option<View> {
         self.shared.directory.find(key)?;
         let (reply, answer) = oneshot::channel();
         let message = SessionMessage::Describe(reply);

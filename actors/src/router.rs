@@ -14,17 +14,21 @@ use std::sync::Arc;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
 
 use crate::alarm::Alarms;
+use crate::core::event::EndReason;
 use crate::core::name::SessionKey;
 use crate::core::policy::Policies;
 use crate::core::session::Answer;
 use crate::core::session::exchange::Reading;
 use crate::mail::{Address, Letter};
 use crate::metrics::label::{self, RestartReason};
-use crate::session::{SessionMessage, ending};
+use crate::session::ending::Burial;
+use crate::session::{EndReply, Farewell, SessionMessage};
 use crate::shared::Shared;
 
+mod endings;
 pub(crate) mod supervisor;
 
+pub(crate) use self::endings::Endings;
 use self::supervisor::{SessionSupervisor, SupervisorMessage};
 
 /// How many messages wait at most for one session to come to life: as many as may then wait in it.
@@ -47,6 +51,12 @@ pub(crate) struct Router {
 pub(crate) enum RouterMessage {
     /// When a session is to be told something.
     Deliver(SessionKey, SessionMessage),
+    /// When somebody ends a session.
+    End(SessionKey, EndReason, EndReply),
+    /// When a session in memory has come to its end.
+    Ended(Box<Burial>),
+    /// When a tombstone is durable; brings what is left of the session.
+    Buried(SessionKey, Option<Farewell>),
     /// When a record has been read.
     Opened(SessionKey, Reading),
     /// When a session has its actor.
@@ -157,6 +167,9 @@ impl Actor for AudienceRouter {
         let myself = state.myself.clone();
         match letter.open() {
             RouterMessage::Deliver(key, message) => state.deliver(&myself, key, message),
+            RouterMessage::End(key, reason, reply) => state.end(key, reason, reply),
+            RouterMessage::Ended(burial) => state.ended(*burial),
+            RouterMessage::Buried(key, farewell) => state.buried(key, farewell),
             RouterMessage::Opened(key, reading) => state.opened(key, reading),
             RouterMessage::Seated(key, actor) => state.seated(key, actor),
             RouterMessage::NotSeated(key) => state.refuse(key, &unreadable()),
@@ -192,7 +205,7 @@ impl RouterState {
                 if queue.len() < OPENING_MAX {
                     queue.push(message);
                 } else {
-                    self.turn_away(&key, message, &Answer::Busy);
+                    self.turn_away(message, &Answer::Busy);
                 }
             }
             None => self.open(myself, key, vec![message]),
@@ -205,9 +218,12 @@ impl RouterState {
         key: SessionKey,
         queue: Vec<SessionMessage>,
     ) {
+        if let Some(reason) = self.shared.endings.reason(&key) {
+            return self.keep_ended(key, reason, queue);
+        }
         if let Some(wait) = self.crash_pause(&key) {
             let answer = Answer::NotNow { retry_after: wait, why: "restarting" };
-            return queue.into_iter().for_each(|message| self.turn_away(&key, message, &answer));
+            return queue.into_iter().for_each(|message| self.turn_away(message, &answer));
         }
         self.seats.insert(key, Place::Opening(queue));
         let (myself, shared) = (myself.clone(), Arc::clone(&self.shared));
@@ -218,6 +234,9 @@ impl RouterState {
     }
 
     fn opened(&mut self, key: SessionKey, reading: Reading) {
+        if let Some(reason) = self.shared.endings.reason(&key) {
+            return self.refuse(key, &Answer::Ended(reason));
+        }
         match reading {
             Reading::Living(snapshot) => {
                 drop(self.supervisor.cast(SupervisorMessage::Seat(key, snapshot)));
@@ -233,7 +252,9 @@ impl RouterState {
             Some(Place::Opening(queue) | Place::Leaving(queue)) => queue,
             Some(Place::Taken(_)) | None => Vec::new(),
         };
-        for message in queue {
+        // Nobody is served who waited here while somebody ended it.
+        let end = self.shared.endings.reason(&key).map(SessionMessage::End);
+        for message in end.into_iter().chain(queue) {
             drop(actor.cast(message));
         }
     }
@@ -263,19 +284,25 @@ impl RouterState {
         } else {
             self.crashes.remove(&key);
         }
-        match self.seats.remove(&key) {
+        let queue = match self.seats.remove(&key) {
             Some(Place::Taken(actor)) if actor.get_id() != id => {
-                self.seats.insert(key, Place::Taken(actor));
+                return drop(self.seats.insert(key, Place::Taken(actor)));
             }
-            Some(Place::Opening(queue)) => drop(self.seats.insert(key, Place::Opening(queue))),
-            Some(Place::Leaving(queue)) if !queue.is_empty() => self.open(myself, key, queue),
+            Some(Place::Opening(queue)) => {
+                return drop(self.seats.insert(key, Place::Opening(queue)));
+            }
+            Some(Place::Leaving(queue)) if !queue.is_empty() => queue,
             // Whatever the crash interrupted is in the record; an alarm brings it back.
             Some(Place::Taken(_) | Place::Leaving(_)) if departure == Departure::Crashed => {
-                self.open(myself, key, vec![SessionMessage::Wake]);
+                vec![SessionMessage::Wake]
             }
             Some(Place::Taken(_) | Place::Leaving(_)) | None => {
                 self.shared.router(&key).alarms().set(key, None);
+                Vec::new()
             }
+        };
+        if !queue.is_empty() || self.shared.endings.reason(&key).is_some() {
+            self.open(myself, key, queue);
         }
     }
 
@@ -285,10 +312,14 @@ impl RouterState {
         }
         let (myself, shared) = (myself.clone(), Arc::clone(&self.shared));
         tokio::spawn(async move {
-            if let Reading::Living(snapshot) = shared.read(key).await {
-                let observed = SessionMessage::Observed(snapshot);
-                drop(myself.cast(RouterMessage::Deliver(key, observed)));
-            }
+            let message = match shared.read(key).await {
+                Reading::Living(snapshot) => SessionMessage::Observed(snapshot),
+                Reading::Ended(reason) => SessionMessage::End(reason),
+                // Its tombstone has been swept meanwhile.
+                Reading::Absent => SessionMessage::End(EndReason::NoRefreshToken),
+                Reading::Failed => return,
+            };
+            drop(myself.cast(RouterMessage::Deliver(key, message)));
         });
     }
 
@@ -307,14 +338,17 @@ impl RouterState {
     }
 
     fn refuse(&mut self, key: SessionKey, answer: &Answer) {
-        if let Some(Place::Opening(queue) | Place::Leaving(queue)) = self.seats.remove(&key) {
-            queue.into_iter().for_each(|message| self.turn_away(&key, message, answer));
+        let Some(Place::Opening(queue) | Place::Leaving(queue)) = self.seats.remove(&key) else {
+            return;
+        };
+        match self.shared.endings.reason(&key) {
+            Some(reason) => self.keep_ended(key, reason, queue),
+            None => queue.into_iter().for_each(|message| self.turn_away(message, answer)),
         }
     }
 
-    /// Answers somebody who waits for a session that cannot be had. An end needs no session in
-    /// memory: it is written behind its back.
-    fn turn_away(&self, key: &SessionKey, message: SessionMessage, answer: &Answer) {
+    /// Answers somebody who waits for a session that cannot be had.
+    fn turn_away(&self, message: SessionMessage, answer: &Answer) {
         match message {
             SessionMessage::Want(_, reply)
             | SessionMessage::Renew(_, reply)
@@ -322,15 +356,9 @@ impl RouterState {
             SessionMessage::StepUp(_, reply) => {
                 drop(reply.send(crate::step_up::turned_away(answer)))
             }
-            SessionMessage::End(_, reply) if matches!(answer, Answer::Ended(_)) => {
-                drop(reply.send(Ok(None)));
-            }
-            SessionMessage::End(reason, reply) => {
-                let shared = Arc::clone(&self.shared);
-                self.shared.flights.spawn(ending::bury_unseen(*key, reason, reply, shared));
-            }
             SessionMessage::Buried
             | SessionMessage::Describe(_)
+            | SessionMessage::End(_)
             | SessionMessage::Forget(_)
             | SessionMessage::Forsaken(_)
             | SessionMessage::Landed(..)

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::core::event::{EndReason, Event};
 use crate::core::name::{SessionKey, WaiterId};
 use crate::core::policy::Policies;
-use crate::core::secret::{IdToken, RefreshToken};
+use crate::core::secret::IdToken;
 use crate::core::session::demand::Demanded;
 use crate::core::session::exchange::Landing;
 use crate::core::session::{Answer, Effect, Input, Need, Session, State, Want};
@@ -27,7 +27,6 @@ use crate::metrics::SessionMeter;
 use crate::metrics::label::{self, SessionEvent};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
-use crate::store::StoreError;
 
 pub(crate) mod ending;
 mod flight;
@@ -47,8 +46,8 @@ pub(crate) enum SessionMessage {
     Describe(oneshot::Sender<View>),
     /// When an API refused an access token for want of a stronger authentication.
     Demanded(Demanded, oneshot::Sender<Answer>),
-    /// When somebody ends the session; the answer comes when the tombstone is durable.
-    End(EndReason, EndReply),
+    /// When the session's end was decided elsewhere.
+    End(EndReason),
     /// When a caller went away.
     Forget(WaiterId),
     /// When the provider says that it does not know a demand's context any more.
@@ -75,8 +74,9 @@ pub(crate) enum SessionMessage {
     Want(Want, oneshot::Sender<Answer>),
 }
 
-/// Where the answer to [`SessionMessage::End`] goes.
-pub(crate) type EndReply = oneshot::Sender<Result<Option<Farewell>, StoreError>>;
+/// Where the answer to whoever ends a session goes, once the tombstone is durable: what is left of
+/// it; nothing where there was nothing to end.
+pub(crate) type EndReply = oneshot::Sender<Option<Farewell>>;
 
 /// What is left of a session that has ended: enough to end the provider's own session too.
 #[derive(Clone, Debug)]
@@ -106,8 +106,6 @@ pub(crate) struct SessionState {
     seat: Arc<Seat>,
     replies: HashMap<WaiterId, oneshot::Sender<Answer>>,
     reports: HashMap<WaiterId, oneshot::Sender<Report>>,
-    /// Those who wait for the tombstone; `None` once it is durable.
-    mourners: Option<Vec<EndReply>>,
     active_at: Instant,
     resting: bool,
     meter: SessionMeter,
@@ -135,7 +133,6 @@ impl Actor for SessionActor {
             seat: Arc::clone(&seat),
             replies: HashMap::new(),
             reports: HashMap::new(),
-            mourners: Some(Vec::new()),
             active_at: now,
             resting: false,
             meter,
@@ -190,14 +187,8 @@ impl SessionState {
                 drop(reply.send(View { snapshot, state }));
                 return;
             }
-            SessionMessage::Buried => return self.buried(),
-            SessionMessage::End(reason, reply) => {
-                match &mut self.mourners {
-                    Some(mourners) => mourners.push(reply),
-                    None => drop(reply.send(Ok(None))),
-                }
-                Input::End(reason)
-            }
+            SessionMessage::Buried => return self.rest(),
+            SessionMessage::End(reason) => Input::End(reason),
             SessionMessage::Forget(waiter) => {
                 self.replies.remove(&waiter);
                 self.reports.remove(&waiter);
@@ -272,7 +263,9 @@ impl SessionState {
             Effect::Emit(event) => self.emit(&event, now),
             Effect::End { reason, revoke } => {
                 self.shared.events.tell_end(self.key, reason);
-                self.bury(myself, reason, revoke);
+                let seen = Some(Farewell { id_token: self.core.snapshot().id_token.clone() });
+                let burial = ending::Burial { key: self.key, reason, revoke, seen };
+                self.shared.router(&self.key).send(RouterMessage::Ended(Box::new(burial)));
             }
             Effect::Launch(flight) => {
                 flight::launch(*flight, self.key, myself.clone(), Arc::clone(&self.shared));
@@ -289,24 +282,6 @@ impl SessionState {
     fn emit(&mut self, event: &Event, now: Instant) {
         self.meter.record(event, now);
         self.shared.emit(&self.key, event);
-    }
-
-    fn bury(
-        &mut self,
-        myself: &Address<SessionMessage>,
-        reason: EndReason,
-        revoke: Option<RefreshToken>,
-    ) {
-        let (key, shared, actor) = (self.key, Arc::clone(&self.shared), myself.clone());
-        self.shared.flights.spawn(ending::bury(key, reason, revoke, actor, shared));
-    }
-
-    fn buried(&mut self) {
-        let farewell = Farewell { id_token: self.core.snapshot().id_token.clone() };
-        for mourner in self.mourners.take().unwrap_or_default() {
-            drop(mourner.send(Ok(Some(farewell.clone()))));
-        }
-        self.rest();
     }
 
     /// Asks to be put back into the store; messages that come meanwhile are kept by the router.

@@ -15,13 +15,14 @@ use crate::events::Events;
 use crate::mail::Post;
 use crate::metrics::{Metrics, label};
 use crate::provider::Provider;
-use crate::router::Router;
+use crate::router::{Endings, Router};
 use crate::step_up::StepLimits;
 use crate::store::Vault;
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) directory: Directory,
+    pub(crate) endings: Endings,
     pub(crate) events: Events,
     /// Work that must not be cut short: exchanges and endings.
     pub(crate) flights: TaskTracker,
@@ -60,6 +61,7 @@ impl Shared {
         let posts = [post(label::Actor::Router), post(label::Actor::Session)];
         Self {
             directory: Directory::default(),
+            endings: Endings::default(),
             events: Events::new(clock.clone()),
             flights: TaskTracker::new(),
             owner,

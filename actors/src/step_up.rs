@@ -340,10 +340,7 @@ impl Tokenward {
     }
 
     async fn snapshot_of(&self, key: &SessionKey) -> Result<Box<Snapshot>, MfaFault> {
-        if let Some(view) = self.view(key).await {
-            return Ok(Box::new(view.snapshot));
-        }
-        match self.shared.vault.load(*key).await {
+        match self.restored(key).await {
             Ok(Restored::Living(snapshot)) => Ok(snapshot),
             Ok(Restored::Ended(reason)) => Err(MfaFault::SignInRequired { reason: Some(reason) }),
             Ok(Restored::Absent) => Err(MfaFault::SignInRequired { reason: None }),

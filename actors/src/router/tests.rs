@@ -16,6 +16,9 @@ use crate::provider::{LogoutClaims, Provider, ProviderSettings};
 use crate::store::seal::KeyRing;
 use crate::store::{Memory, Vault};
 
+mod endings;
+mod ill;
+
 /// A framework whose provider nobody needs, with one session that holds a living access token.
 async fn framework() -> (Tokenward, SessionKey, ManualHand) {
     let ring = Arc::new(KeyRing::ephemeral().unwrap());

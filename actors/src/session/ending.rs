@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::{EndReply, Farewell, SessionMessage};
+use super::Farewell;
 use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
 use crate::core::secret::RefreshToken;
@@ -24,63 +22,46 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long the provider may take to revoke: nobody waits for it, the tombstone already holds.
 const REVOKE_WITHIN: Duration = Duration::from_secs(13);
 
-/// Writes the tombstone until it is durable, sends word, then revokes what can be revoked: the
-/// token in memory and, where another machine wrote a newer one, that one.
-pub(super) async fn bury(
-    key: SessionKey,
-    reason: EndReason,
-    revoke: Option<RefreshToken>,
-    actor: Address<SessionMessage>,
-    shared: Arc<Shared>,
-) {
-    let wiped = entomb(&key, reason, &shared).await;
-    // An error means that the actor was restarted meanwhile; it will read the tombstone.
-    drop(actor.cast(SessionMessage::Buried));
-    engrave(&key, &shared).await;
-    let Some(in_memory) = revoke else { return };
-    let stored = match wiped {
-        Wiped::Living(snapshot) => snapshot.refresh_token,
-        Wiped::Unreadable(error) => {
-            tracing::warn!(session = %key.id(), %error, "an ended session's record was unreadable");
-            None
-        }
-        Wiped::Nothing => None,
-    };
-    let newer = stored.filter(|stored| *stored != in_memory);
-    for refresh_token in newer.iter().chain([&in_memory]) {
-        revoke_once(&shared, &key, refresh_token).await;
-    }
+/// The end of a session that is to be made durable.
+pub(crate) struct Burial {
+    pub(crate) key: SessionKey,
+    pub(crate) reason: EndReason,
+    /// The refresh token of the session in memory.
+    pub(crate) revoke: Option<RefreshToken>,
+    /// What the session in memory left behind; where there was none, or it died first, the end has
+    /// been told to nobody.
+    pub(crate) seen: Option<Farewell>,
 }
 
-/// Ends a session that cannot be brought to life: its record cannot be read, or its actor keeps
-/// crashing. A tombstone needs neither, and a logout must not be lost for that.
-pub(crate) async fn bury_unseen(
-    key: SessionKey,
-    reason: EndReason,
-    reply: EndReply,
-    shared: Arc<Shared>,
-) {
-    shared.events.tell_end(key, reason);
-    let wiped = entomb(&key, reason, &shared).await;
-    // Whoever was brought to life meanwhile is told, too; what it answers interests nobody.
-    let (told, _) = oneshot::channel();
-    let message = SessionMessage::End(reason, told);
-    shared.router(&key).send(RouterMessage::Deliver(key, message));
-    let (farewell, refresh_token) = match wiped {
+/// Writes the tombstone until it is durable, sends word, then revokes what can be revoked: the
+/// token in memory and, where another machine wrote a newer one, that one.
+///
+/// The record need not be readable, and no actor need live: a logout must not be lost for that.
+pub(crate) async fn bury(burial: Burial, shared: Arc<Shared>) {
+    let Burial { key, reason, revoke, seen } = burial;
+    if seen.is_none() {
+        shared.events.tell_end(key, reason);
+    }
+    let (stored, wiped) = match entomb(&key, reason, &shared).await {
         Wiped::Living(snapshot) => {
-            (Some(Farewell { id_token: snapshot.id_token }), snapshot.refresh_token)
+            (snapshot.refresh_token, Some(Farewell { id_token: snapshot.id_token }))
         }
-        Wiped::Unreadable(_) => (Some(Farewell { id_token: None }), None),
+        Wiped::Unreadable(error) => {
+            tracing::warn!(session = %key.id(), %error, "an ended session's record was unreadable");
+            (None, Some(Farewell { id_token: None }))
+        }
         Wiped::Nothing => (None, None),
     };
-    if farewell.is_some() {
+    if seen.is_none() && wiped.is_some() {
         shared.emit(&key, &Event::Ended { reason });
     }
-    // An error means that the caller went away.
-    drop(reply.send(Ok(farewell)));
+    // What the provider has refused it knows already.
+    let insists = seen.is_none() || revoke.is_some();
+    shared.router(&key).send(RouterMessage::Buried(key, seen.or(wiped)));
     engrave(&key, &shared).await;
-    if let Some(refresh_token) = refresh_token {
-        revoke_once(&shared, &key, &refresh_token).await;
+    let newer = stored.filter(|stored| insists && Some(stored) != revoke.as_ref());
+    for refresh_token in newer.iter().chain(&revoke) {
+        revoke_once(&shared, &key, refresh_token).await;
     }
 }
 
@@ -94,16 +75,18 @@ async fn engrave(key: &SessionKey, shared: &Shared) {
 
 /// Writes the tombstone until it is durable; returns what it wiped.
 async fn entomb(key: &SessionKey, reason: EndReason, shared: &Shared) -> Wiped {
-    let mut pause = PAUSE_FIRST;
+    let (mut pause, key) = (PAUSE_FIRST, *key);
     loop {
-        match shared.vault.end(*key, reason).await {
-            Ok(wiped) => return wiped,
-            Err(error) => {
-                tracing::error!(session = %key.id(), %error, "the end of a session is not durable yet");
-                shared.clock.sleep_until(shared.clock.now() + pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
-        }
+        let vault = shared.vault.clone();
+        // In a task of its own: a panic of the store must not lose the end either.
+        let failure = match tokio::spawn(async move { vault.end(key, reason).await }).await {
+            Ok(Ok(wiped)) => return wiped,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store panicked".to_owned(),
+        };
+        tracing::error!(session = %key.id(), failure, "the end of a session is not durable yet");
+        shared.clock.sleep_until(shared.clock.now() + pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

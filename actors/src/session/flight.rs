@@ -16,7 +16,7 @@ use crate::mail::Address;
 use crate::provider::{RefreshRequest, VerifyRequest};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
-use crate::store::Restored;
+use crate::store::{Restored, StoreError};
 
 /// Starts the flight. Its landing goes to `actor`, or to whoever has taken its place.
 pub(super) fn launch(
@@ -129,7 +129,7 @@ impl Pilot {
         }
     }
 
-    fn heard<T>(&self, answer: Result<T, crate::store::StoreError>) -> Option<T> {
+    fn heard<T>(&self, answer: Result<T, StoreError>) -> Option<T> {
         answer
             .inspect_err(
                 |error| tracing::error!(session = %self.key.id(), %error, "the store failed"),
@@ -141,7 +141,7 @@ impl Pilot {
 impl Shared {
     /// Reads a session's record again.
     pub(crate) async fn read(&self, key: SessionKey) -> Reading {
-        match self.vault.load(key).await {
+        match self.load(key).await {
             Ok(Restored::Living(snapshot)) => Reading::Living(snapshot),
             Ok(Restored::Ended(reason)) => Reading::Ended(reason),
             Ok(Restored::Absent) => Reading::Absent,
@@ -149,6 +149,14 @@ impl Shared {
                 tracing::error!(session = %key.id(), %error, "a session cannot be read");
                 Reading::Failed
             }
+        }
+    }
+
+    /// Reads a session's record, unless its end was decided already: the record may not know.
+    pub(crate) async fn load(&self, key: SessionKey) -> Result<Restored, StoreError> {
+        match self.endings.reason(&key) {
+            Some(reason) => Ok(Restored::Ended(reason)),
+            None => self.vault.load(key).await,
         }
     }
 }
