@@ -32,11 +32,21 @@ const CROWDED_EVERY: Duration = Duration::from_secs(5);
 /// at once, and the provider should not feel it.
 const SPREAD: Duration = Duration::from_secs(60);
 
-/// How often the sessions in doubt are listed: a machine that dies leaves its doubts to the others,
-/// and they are to be found while the provider's reuse window is open.
+/// How often the sessions in doubt are listed at least: a machine that dies leaves its doubts to
+/// the others, and they are to be found while the provider's reuse window is open.
 const DOUBT_EVERY: Duration = Duration::from_secs(5);
 
-/// How many sessions of one page are brought to life at once.
+/// In how many parts of a lease the sessions in doubt are listed at least: a doubt is older by one
+/// part when it is first seen, and waits for a whole lease from there. With short windows the lease
+/// is less than half of the window, so that a third of it still leaves time to ask.
+const LOOKS_PER_LEASE: u32 = 3;
+
+/// The most doubts that are watched at once: after an outage of the provider every session may be
+/// in doubt, and the others are watched when these are resolved.
+const WATCHED_MAX: usize = 65_536;
+
+/// How long to pause between two pages of doubts, so that what the first brings to life gets its
+/// turn.
 const PACE: Duration = Duration::from_millis(5);
 
 /// Starts the tasks; they end with the framework.
@@ -57,6 +67,15 @@ pub(crate) fn start(shared: &Arc<Shared>) {
 
 /// Brings every session in doubt to life first (law L3): each waits out its own deadline then.
 async fn wake_doubtful(shared: &Shared) {
+    each_in_doubt(shared, |key| {
+        shared.router(&key).send(RouterMessage::Deliver(key, SessionMessage::Wake));
+        true
+    })
+    .await;
+}
+
+/// Tells `look` every session in doubt, page by page, until it wants no more.
+async fn each_in_doubt(shared: &Shared, mut look: impl FnMut(SessionKey) -> bool) {
     let mut after = None;
     loop {
         let page = match shared.vault.in_doubt(after, PAGE_MAX).await {
@@ -67,11 +86,9 @@ async fn wake_doubtful(shared: &Shared) {
                 return;
             }
         };
-        for key in &page {
-            shared.router(key).send(RouterMessage::Deliver(*key, SessionMessage::Wake));
-        }
+        let go_on = page.iter().all(|key| look(*key));
         match page.last() {
-            Some(last) if page.len() >= PAGE_MAX => after = Some(*last),
+            Some(last) if go_on && page.len() >= PAGE_MAX => after = Some(*last),
             Some(_) | None => return,
         }
         shared.clock.sleep_until(shared.clock.now() + PACE).await;
@@ -84,12 +101,16 @@ async fn watch_doubtful(shared: Weak<Shared>) {
     let mut seen = BTreeMap::new();
     while let Some(alive) = shared.upgrade().filter(|shared| !shared.is_draining()) {
         let (clock, now) = (alive.clock.clone(), alive.clock.now());
-        match alive.vault.in_doubt(None, PAGE_MAX).await {
-            Ok(keys) => seen = resolve_overdue(&alive, &keys, &seen, now),
-            Err(error) => tracing::error!(%error, "sessions in doubt cannot be listed"),
-        }
+        let mut keys = Vec::new();
+        each_in_doubt(&alive, |key| {
+            keys.push(key);
+            keys.len() < WATCHED_MAX
+        })
+        .await;
+        seen = resolve_overdue(&alive, &keys, &seen, now);
+        let every = DOUBT_EVERY.min(alive.policies().deadlines.lease / LOOKS_PER_LEASE);
         drop(alive);
-        clock.sleep_until(now + DOUBT_EVERY).await;
+        clock.sleep_until(now + every).await;
     }
 }
 
@@ -200,47 +221,4 @@ fn spread(key: &SessionKey) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(number: u32) -> SessionKey {
-        let mut key = [0; 32];
-        key[..4].copy_from_slice(&number.to_be_bytes());
-        // The share of the time over which they are spread.
-        key[4..6].copy_from_slice(&(number as u16).to_be_bytes());
-        SessionKey(key)
-    }
-
-    #[test]
-    fn l14_after_a_reboot_sessions_are_woken_a_crowd_at_a_time_and_all_in_the_end() {
-        let count = 3 * AWAKE_MAX as u32 + 1;
-        let mut left: std::collections::BTreeSet<_> = (0..count).map(key).collect();
-        let (mut awake, mut now, mut readings) = (Awake::default(), Instant::ZERO, 0);
-        while !left.is_empty() {
-            // Those whose alarm has rung were refreshed meanwhile, and put back.
-            awake.0.iter().filter(|(_, at)| **at <= now).for_each(|(key, _)| {
-                left.remove(key);
-            });
-            awake.forget_asleep(now, |_| false);
-            for key in &left {
-                let _at = awake.admit(*key, None, now);
-            }
-            assert!(awake.0.len() <= AWAKE_MAX);
-            now = now + CROWDED_EVERY;
-            readings += 1;
-            assert!(readings < 100, "{} were never woken", left.len());
-        }
-    }
-
-    #[test]
-    fn l12_reading_the_index_again_puts_no_alarm_off() {
-        let (mut awake, late) = (Awake::default(), key(u32::from(u16::MAX)));
-        let at = awake.admit(late, None, Instant::ZERO).expect("room");
-        assert!(at > Instant::ZERO + EVERY);
-        assert_eq!(awake.admit(late, None, Instant::ZERO + EVERY), None);
-        awake.forget_asleep(at + EVERY, |_| true);
-        assert_eq!(awake.admit(late, None, at + EVERY), None, "it is at work");
-        awake.forget_asleep(at + EVERY, |_| false);
-        assert!(awake.admit(late, None, at + EVERY).is_some(), "it is due once more");
-    }
-}
+mod tests;

@@ -1,11 +1,15 @@
 //! The framework's tests from outside: one binary, one module per subject.
 
+#[path = "it/bounds.rs"]
+mod bounds;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/framework.rs"]
 mod framework;
 #[path = "it/inject.rs"]
 mod inject;
+#[path = "it/machines.rs"]
+mod machines;
 #[path = "it/metrics.rs"]
 mod metrics;
 #[path = "it/metrics_events.rs"]

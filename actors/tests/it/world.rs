@@ -13,7 +13,8 @@ use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::RefreshToken;
 use tokenward::provider::{ClientSecret, Credentials, Provider, ProviderSettings};
 use tokenward::{
-    AccessError, Adoption, EventStream, Heard, LifecycleEvent, Offer, Tokenward, Vault, Wish,
+    AccessError, Adoption, Builder, EventStream, Heard, LifecycleEvent, Offer, Tokenward, Vault,
+    Wish,
 };
 use tokenward_sandbox::ledger::Summary;
 use tokenward_sandbox::secrecy::{Kind, Watch};
@@ -85,21 +86,7 @@ impl World {
 
     /// Signs somebody in and gives the session to the framework.
     pub(crate) async fn adopt(&self) -> SessionKey {
-        let (audience, scope) = AUDIENCES[0];
-        let wanted = Mint {
-            count: 1,
-            client_id: "demo-web".to_owned(),
-            user: None,
-            audience: audience.to_owned(),
-            scope: format!("openid offline_access {scope}"),
-        };
-        let minted = self.sandbox.mint(&wanted).expect("a session").remove(0);
-        let adoption = Adoption {
-            refresh_token: RefreshToken::new(&minted.refresh_token),
-            subject: minted.subject,
-            primary: Audience::parse(audience).expect("an audience"),
-        };
-        let handle = self.tokenward.adopt(adoption).await.expect("the session is stored");
+        let handle = self.tokenward.adopt(adoption(&self.sandbox)).await.expect("it is stored");
         self.watch.secrets().learn(Kind::SessionHandle, &handle.expose());
         handle.key()
     }
@@ -124,12 +111,40 @@ impl World {
     }
 }
 
+/// Signs somebody in at `sandbox`.
+pub(crate) fn adoption(sandbox: &Sandbox) -> Adoption {
+    let (audience, scope) = AUDIENCES[0];
+    let wanted = Mint {
+        count: 1,
+        client_id: "demo-web".to_owned(),
+        user: None,
+        audience: audience.to_owned(),
+        scope: format!("openid offline_access {scope}"),
+    };
+    let minted = sandbox.mint(&wanted).expect("a session").remove(0);
+    Adoption {
+        refresh_token: RefreshToken::new(&minted.refresh_token),
+        subject: minted.subject,
+        primary: Audience::parse(audience).expect("an audience"),
+    }
+}
+
 async fn framework(sandbox: &Sandbox, dir: &TempDir, clock: &Clock, keep: KeepFresh) -> Tokenward {
     let vault = Vault::embedded(dir.path(), clock.clone()).expect("the store opens");
     build(sandbox, vault, clock, keep).await
 }
 
 async fn build(sandbox: &Sandbox, vault: Vault, clock: &Clock, keep_fresh: KeepFresh) -> Tokenward {
+    parts(sandbox, vault, clock, keep_fresh).build().await.expect("the framework is built")
+}
+
+/// Collects what a framework at `sandbox` is made of.
+pub(crate) fn parts(
+    sandbox: &Sandbox,
+    vault: Vault,
+    clock: &Clock,
+    keep_fresh: KeepFresh,
+) -> Builder {
     let mut settings = ProviderSettings::new(&sandbox.addresses().issuer, "demo-web");
     settings.credentials = Credentials::Basic(ClientSecret::new("demo-web-secret"));
     let provider = Provider::new(settings, clock.clone()).expect("the settings are right");
@@ -145,8 +160,7 @@ async fn build(sandbox: &Sandbox, vault: Vault, clock: &Clock, keep_fresh: KeepF
         let audience = Audience::parse(audience).expect("an audience");
         policies.audiences.insert(audience, policy(scope, keep));
     }
-    let builder = Tokenward::builder().provider(provider).vault(vault).policies(policies);
-    builder.build().await.expect("the framework is built")
+    Tokenward::builder().provider(provider).vault(vault).policies(policies)
 }
 
 pub(crate) fn wish(audience: usize) -> Wish {
