@@ -1,5 +1,8 @@
 //! The reasons behind the rules, to be read once.
 
+#[doc = include_str!("../manual/bounds.md")]
+pub mod bounds {}
+
 #[doc = include_str!("../manual/rotation.md")]
 pub mod rotation {}
 

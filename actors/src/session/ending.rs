@@ -7,7 +7,6 @@ use super::Farewell;
 use crate::core::event::{EndReason, Event};
 use crate::core::name::SessionKey;
 use crate::core::secret::RefreshToken;
-use crate::mail::Address;
 use crate::router::RouterMessage;
 use crate::shared::Shared;
 use crate::store::Wiped;

@@ -17,6 +17,32 @@ use super::{
 /// Where metrics and the console are looked for: beside Prometheus' own range.
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
+/// The bytes of a request's head where nobody says: what the provider's longest tokens need twice.
+const HEADER_BYTES_DEFAULT: u64 = 64 * 1024;
+
+/// The connections of a listener where nobody says: each idle one holds about 10 KB, so that as many
+/// fit any machine that runs a gateway.
+const CONNECTIONS_DEFAULT: usize = 10_000;
+
+/// How long a caller may take for a request head where nobody says: a phone on a bad line needs
+/// seconds, and who trickles bytes wants only the connection.
+const HEADER_READ_DEFAULT: Duration = Duration::from_secs(15);
+
+/// How long a connection may idle where nobody says: above the 60 s of common load balancers, so
+/// that they close first.
+const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(75);
+
+/// How long requests in flight are given after SIGTERM where nobody says: what orchestrators wait
+/// before they kill.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
+
+/// The streams of one HTTP/2 connection where nobody says: what RFC 9113 §6.5.2 recommends as the
+/// least, and browsers open at most.
+const STREAMS_DEFAULT: u32 = 100;
+
+/// How long a session may live where nobody says: people sign in once a month.
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 86_400);
+
 /// The bounds of `limits.header_bytes`: below, browsers' own cookies do not fit; above, hyper's
 /// own bound would answer first.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 4 * 1024..=256 * 1024;
@@ -171,7 +197,7 @@ fn check_limits(path: &Path, raw: &file::Limits, faults: &mut Vec<Fault>) -> Lim
     at_least_one("limits.threads", raw.threads);
     at_least_one("limits.connections", raw.connections);
     at_least_one("limits.streams", raw.streams.map(|streams| streams as usize));
-    let Size(header_bytes) = raw.header_bytes.unwrap_or(Size(64 * 1024));
+    let Size(header_bytes) = raw.header_bytes.unwrap_or(Size(HEADER_BYTES_DEFAULT));
     if !HEADER_BYTES.contains(&header_bytes) {
         let wrong = "it is not between 4KiB and 256KiB; leave it out for 64KiB";
         faults.push(Fault::new(path, "limits.header_bytes", wrong));
@@ -183,20 +209,17 @@ fn check_limits(path: &Path, raw: &file::Limits, faults: &mut Vec<Fault>) -> Lim
             faults.push(Fault::new(path, key, "it is below one second; give at least \"1s\""));
         }
     }
-    let span = |given: Option<Span>, default| given.map_or(Duration::from_secs(default), |s| s.0);
+    let span = |given: Option<Span>, default| given.map_or(default, |s| s.0);
     Limits {
         threads: raw.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         }),
-        // Each idle connection holds about 10 KB; 10,000 fit any machine that runs a gateway.
-        connections: raw.connections.unwrap_or(10_000),
+        connections: raw.connections.unwrap_or(CONNECTIONS_DEFAULT),
         header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
-        header_read: span(raw.header_read, 15),
-        // Above the 60 s of common load balancers, so that they close first.
-        keep_alive: span(raw.keep_alive, 75),
-        drain: span(raw.drain, 30),
-        // What RFC 9113 §6.5.2 recommends as the least, and browsers open at most.
-        streams: raw.streams.unwrap_or(100),
+        header_read: span(raw.header_read, HEADER_READ_DEFAULT),
+        keep_alive: span(raw.keep_alive, KEEP_ALIVE_DEFAULT),
+        drain: span(raw.drain, DRAIN_DEFAULT),
+        streams: raw.streams.unwrap_or(STREAMS_DEFAULT),
     }
 }
 
@@ -227,7 +250,7 @@ fn check_session(
         let wrong = format!("{name:?} is no cookie name; use letters, digits, - and _");
         faults.push(Fault::new(path, "session.cookie", wrong));
     }
-    let lifetime = raw.lifetime.map_or(Duration::from_secs(30 * 86_400), |span| span.0);
+    let lifetime = raw.lifetime.map_or(LIFETIME_DEFAULT, |span| span.0);
     let mut trusted_origins = Vec::new();
     for text in raw.trusted_origins.map_or_else(Vec::new, |list| list.0) {
         match Url::parse(&text) {

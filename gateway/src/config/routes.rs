@@ -92,16 +92,20 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            // A host that answers at all answers within one retransmission of its SYN.
-            connect: Duration::from_secs(3),
-            // What nginx and most load balancers give an upstream.
-            response: Duration::from_secs(60),
-            // Event streams and WebSockets are kept alive by pings well below five minutes.
-            idle: Duration::from_secs(300),
-        }
+        Self { connect: CONNECT_DEFAULT, response: RESPONSE_DEFAULT, idle: IDLE_DEFAULT }
     }
 }
+
+/// How long a connection to an upstream may take where nobody says: a host that answers at all
+/// answers within one retransmission of its SYN.
+const CONNECT_DEFAULT: Duration = Duration::from_secs(3);
+
+/// How long an upstream may think where nobody says: what nginx and most load balancers give it.
+const RESPONSE_DEFAULT: Duration = Duration::from_secs(60);
+
+/// How long a body or a tunnel may be silent where nobody says: event streams and WebSockets are
+/// kept alive by pings well below five minutes.
+const IDLE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// The body bytes kept for a second try: form posts and JSON calls fit, uploads do not.
 const REPLAY_BODY_DEFAULT: u64 = 64 * 1024;
