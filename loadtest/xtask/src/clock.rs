@@ -38,3 +38,10 @@ pub(crate) fn poll<T>(
         std::thread::sleep(gap);
     }
 }
+
+/// Returns the machine's wall clock, in seconds since 1970: what Prometheus compares timestamps with.
+#[expect(clippy::disallowed_methods, reason = "this is xtask's clock")]
+pub(crate) fn unix_seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

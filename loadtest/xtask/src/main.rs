@@ -5,6 +5,7 @@ mod child;
 mod clock;
 mod control;
 mod crash;
+mod dashboards;
 mod demo;
 mod failure;
 mod faults;
@@ -47,8 +48,8 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, the simulation, the demo under chaos, the stories, the fault table, and
-    /// the crash loop.
+    /// the dependencies, the simulation, the demo under chaos, the stories, the fault table, the
+    /// dashboards, and the crash loop.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),
@@ -56,6 +57,8 @@ enum Command {
     Faults(faults::Options),
     /// Plays the stories that Tokenward was built for, end to end through real processes
     Stories(stories::Options),
+    /// Writes dashboards and alert rules, or checks them against real programs
+    Dashboards(dashboards::Options),
     /// Simulates schedules of failures against the core, and looks for a broken law
     Sim(proofs::sim::Schedules),
     /// Breaks the core on purpose, and looks for a breakage that no test catches
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Crash(options) => crash::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Stories(options) => stories::run(&options),
+        Command::Dashboards(options) => dashboards::run(&options),
         Command::Sim(schedules) => proofs::sim::run(&schedules),
         Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),

@@ -17,6 +17,8 @@ use crate::tree::Tree;
 /// A program that some step runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
+    /// Delivers alerts.
+    Alertmanager,
     /// A browser for sign-in, the demo page and logout.
     Chromium,
     /// Drives the browser (WebDriver).
@@ -27,41 +29,61 @@ pub(crate) enum Program {
     H2load,
     /// An independent upstream, and the peer of the hop benchmark.
     Nginx,
+    /// Scrapes, and evaluates rules.
+    Prometheus,
+    /// Checks rules and plays their unit tests.
+    Promtool,
 }
 
 impl Program {
-    const ALL: [Self; 5] =
-        [Self::Chromium, Self::ChromeDriver, Self::Curl, Self::H2load, Self::Nginx];
+    const ALL: [Self; 8] = [
+        Self::Alertmanager,
+        Self::Chromium,
+        Self::ChromeDriver,
+        Self::Curl,
+        Self::H2load,
+        Self::Nginx,
+        Self::Prometheus,
+        Self::Promtool,
+    ];
 
     /// The environment variable by which tests find it, and by which a person may choose another.
     pub(crate) fn variable(self) -> &'static str {
         match self {
+            Self::Alertmanager => "ALERTMANAGER",
             Self::Chromium => "CHROMIUM",
             Self::ChromeDriver => "CHROMEDRIVER",
             Self::Curl => "CURL",
             Self::H2load => "H2LOAD",
             Self::Nginx => "NGINX",
+            Self::Prometheus => "PROMETHEUS",
+            Self::Promtool => "PROMTOOL",
         }
     }
 
     /// The names under which it is found; the first is Debian's.
     fn names(self) -> &'static [&'static str] {
         match self {
+            Self::Alertmanager => &["prometheus-alertmanager", "alertmanager"],
             Self::Chromium => &["chromium", "google-chrome", "chromium-browser"],
             Self::ChromeDriver => &["chromedriver"],
             Self::Curl => &["curl"],
             Self::H2load => &["h2load"],
             Self::Nginx => &["nginx"],
+            Self::Prometheus => &["prometheus"],
+            Self::Promtool => &["promtool"],
         }
     }
 
     fn debian_package(self) -> &'static str {
         match self {
+            Self::Alertmanager => "prometheus-alertmanager",
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromium-driver",
             Self::Curl => "curl",
             Self::H2load => "nghttp2-client",
             Self::Nginx => "nginx",
+            Self::Prometheus | Self::Promtool => "prometheus",
         }
     }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::child;
 use crate::clock::Watch;
 use crate::crash;
+use crate::dashboards;
 use crate::demo;
 use crate::failure::Failure;
 use crate::faults;
@@ -52,12 +53,14 @@ enum Step {
     Stories,
     /// What goes wrong with providers, callers and machines, row by row
     Faults,
+    /// Dashboards and alerts before a real Prometheus and Alertmanager
+    Dashboards,
     /// The gateway under load, killed again and again
     Crash,
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
@@ -68,6 +71,7 @@ impl Step {
         Self::Demo,
         Self::Stories,
         Self::Faults,
+        Self::Dashboards,
         Self::Crash,
     ];
 
@@ -83,6 +87,7 @@ impl Step {
             Self::Demo => "demo under chaos",
             Self::Stories => "stories",
             Self::Faults => "fault table",
+            Self::Dashboards => "dashboards",
             Self::Crash => "crash loop",
         }
     }
@@ -106,6 +111,7 @@ impl Step {
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
             Self::Stories => stories::run(&stories::Options::step()),
             Self::Faults => faults::run(&faults::Options::step()),
+            Self::Dashboards => dashboards::run(&dashboards::Options::step()),
             Self::Crash => crash::run(&crash::Options::step(CRASH_KILLS)),
             Self::Fmt | Self::Clippy | Self::Tests | Self::Doc | Self::Deny => {
                 Err(Failure::Ours(format!("the step {} lacks its program", self.title())))
@@ -144,9 +150,13 @@ impl Step {
                 command.args(["--config", ".deny.toml", "check", "bans", "licenses", "sources"]);
                 command
             }
-            Self::Vectors | Self::Sim | Self::Demo | Self::Stories | Self::Faults | Self::Crash => {
-                return None;
-            }
+            Self::Vectors
+            | Self::Sim
+            | Self::Demo
+            | Self::Stories
+            | Self::Faults
+            | Self::Dashboards
+            | Self::Crash => return None,
         })
     }
 }

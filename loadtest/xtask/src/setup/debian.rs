@@ -18,7 +18,8 @@ const LOCK_WAIT: &str = "DPkg::Lock::Timeout=600";
 /// # Errors
 /// `Unavailable` with the remedy, when this is no Debian, or nobody may install, or it failed.
 pub(super) fn install(lacking: &[Program]) -> Result<(), Failure> {
-    let packages: Vec<&str> = lacking.iter().map(|program| program.debian_package()).collect();
+    let mut packages: Vec<&str> = lacking.iter().map(|program| program.debian_package()).collect();
+    packages.dedup();
     let names: Vec<&str> = lacking.iter().map(|program| program.names()[0]).collect();
     let by_hand = format!("apt-get install {}", packages.join(" "));
     if on_path("apt-get").is_none() {
@@ -37,8 +38,11 @@ pub(super) fn install(lacking: &[Program]) -> Result<(), Failure> {
     let mut arguments = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
     arguments.extend(&packages);
     run(&arguments, &by_hand)?;
-    if lacking.contains(&Program::Nginx) {
-        quieten("nginx");
+    for program in [Program::Alertmanager, Program::Nginx, Program::Prometheus] {
+        if lacking.contains(&program) {
+            // The package's name is the unit's, too.
+            quieten(program.debian_package());
+        }
     }
     Ok(())
 }
