@@ -23,6 +23,9 @@ pub struct SessionView {
     pub subject: String,
     /// The issuer.
     pub provider: String,
+    /// What the device calls itself that it is the session of; absent for browsers and programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// `fresh`, `refreshing`, `in_doubt`, `backoff`, `operator_fault` or `ended`.
     pub state: &'static str,
     /// Why it ended, or what it waits for.
@@ -199,6 +202,7 @@ fn view(
         id: key.id(),
         subject: snapshot.subject.to_string(),
         provider: snapshot.provider.to_string(),
+        device: snapshot.device.as_ref().map(|device| device.kind.as_str().to_owned()),
         state,
         reason,
         retry_in_s: retry_at.map(|at| at.left_at(now).as_secs()),

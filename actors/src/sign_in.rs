@@ -8,7 +8,7 @@ use crate::core::name::Audience;
 use crate::core::scope::ScopeSet;
 use crate::core::secret::RefreshToken;
 use crate::core::session::{Need, due_at, rotation};
-use crate::core::snapshot::Snapshot;
+use crate::core::snapshot::{Device, Snapshot};
 use crate::core::step_up::Remembered;
 use crate::core::time::UnixSeconds;
 use crate::handle::SessionHandle;
@@ -64,30 +64,22 @@ impl Tokenward {
         scopes: ScopeSet,
         remembered: Option<Remembered>,
     ) -> Result<SessionHandle, StoreError> {
-        let SignedIn { grant, identity, .. } = signed_in;
-        let now = self.shared.clock.now();
-        let provider = Arc::clone(self.shared.provider.issuer());
-        let subject = Arc::from(identity.subject.as_str());
-        let mut session =
-            Snapshot::new(provider, subject, primary.clone(), grant.refresh_token.clone());
-        session.provider_session = identity.provider_session.as_deref().map(Arc::from);
-        session.authentication = identity.authentication.clone();
-        session.proofs = grant.proof.clone().into_iter().collect();
-        session.remembered = remembered;
-        session.ceiling = identity.ceiling;
-        session.id_token = grant.id_token.clone();
-        if session.refresh_token.is_none() {
-            tracing::warn!(
-                "a sign-in brought no refresh token: the session ends with its access token; \
-                 allow offline access for the client and its audience at the provider"
-            );
-        }
-        let need = Need { audience: primary, scopes };
-        if is_for(&grant, &need.audience) {
-            let entry = rotation::entry(&need, &grant, session.head.epoch, now);
-            session.entries.push(entry);
-        }
-        self.create(session).await
+        self.begin(signed_in, primary, scopes, (remembered, None)).await
+    }
+
+    /// Makes a session like [`Tokenward::sign_in`], of a device that a person has signed in: it has
+    /// access tokens for what they have approved, and for nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the session is not durable: the person must approve the device again.
+    pub async fn sign_in_device(
+        &self,
+        signed_in: SignedIn,
+        primary: Audience,
+        scopes: ScopeSet,
+        device: Device,
+    ) -> Result<SessionHandle, StoreError> {
+        self.begin(signed_in, primary, scopes, (None, Some(device))).await
     }
 
     /// Makes a session of a refresh token that was issued elsewhere.
@@ -105,6 +97,40 @@ impl Tokenward {
         Ok(self.create(session).await?)
     }
 
+    async fn begin(
+        &self,
+        signed_in: SignedIn,
+        primary: Audience,
+        scopes: ScopeSet,
+        (remembered, device): (Option<Remembered>, Option<Device>),
+    ) -> Result<SessionHandle, StoreError> {
+        let SignedIn { grant, identity, .. } = signed_in;
+        let now = self.shared.clock.now();
+        let provider = Arc::clone(self.shared.provider.issuer());
+        let subject = Arc::from(identity.subject.as_str());
+        let mut session =
+            Snapshot::new(provider, subject, primary.clone(), grant.refresh_token.clone());
+        session.provider_session = identity.provider_session.as_deref().map(Arc::from);
+        session.authentication = identity.authentication.clone();
+        session.proofs = grant.proof.clone().into_iter().collect();
+        session.remembered = remembered;
+        session.device = device;
+        session.ceiling = identity.ceiling;
+        session.id_token = grant.id_token.clone();
+        if session.refresh_token.is_none() {
+            tracing::warn!(
+                "a sign-in brought no refresh token: the session ends with its access token; \
+                 allow offline access for the client and its audience at the provider"
+            );
+        }
+        let need = Need { audience: primary, scopes };
+        if is_for(&grant, &need.audience) {
+            let entry = rotation::entry(&need, &grant, session.head.epoch, now);
+            session.entries.push(entry);
+        }
+        self.create(session).await
+    }
+
     async fn create(&self, mut session: Snapshot) -> Result<SessionHandle, StoreError> {
         if let Some(lifetime) = self.shared.policies().lifetime {
             let UnixSeconds(now) = self.shared.clock.unix();
@@ -115,7 +141,8 @@ impl Tokenward {
         let key = handle.key();
         let due = due_at(&session, &self.shared.policies(), self.shared.clock.now());
         self.shared.vault.create(key, &session, due).await?;
-        self.shared.emit(&key, &Event::SignedIn);
+        let device = session.device.as_ref().map(|device| device.kind.clone());
+        self.shared.emit(&key, &Event::SignedIn { device });
         let home = self.shared.metrics.audience(session.primary.as_str());
         self.shared.metrics.session_event(home, SessionEvent::Created);
         Ok(handle)

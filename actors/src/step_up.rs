@@ -226,15 +226,15 @@ impl Tokenward {
         need: &Need,
     ) -> Result<StepUpRequest, MfaFault> {
         let need = self.resolved_need(need);
-        let holds = self.held(key).await?;
-        let held = holds.iter().find(|hold| need.is_for(&hold.audience, &hold.scopes));
+        let snapshot = self.snapshot_of(key).await?;
+        let held = snapshot.holds.iter().find(|hold| need.is_for(&hold.audience, &hold.scopes));
         let strength = self.strength_of(held.ok_or(MfaFault::TokenNotFound)?);
         // The new family must be able to serve the other audiences too.
         let policies = self.shared.policies();
         let mut audiences = vec![need.audience.clone()];
         let mut scopes = ScopeSet::parse(STEP_UP_SCOPES).merge(&need.scopes);
         for (audience, policy) in &policies.audiences {
-            if *audience != need.audience {
+            if *audience != need.audience && snapshot.may_use(audience) {
                 audiences.push(audience.clone());
                 scopes = scopes.merge(&policy.scopes);
             }

@@ -16,6 +16,7 @@ use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::sign_in::{Callback, Pending, judge, return_path};
+use tokenward::core::snapshot::Device;
 use tokenward::provider::{AuthorizeRequest, CodeExchange, SignedIn, code_challenge};
 use tokenward::{SessionHandle, Tokenward};
 
@@ -85,6 +86,14 @@ struct Arrival {
     /// The session and the audience for which this browser is to be remembered.
     remember: Option<(SessionKey, Audience)>,
     return_to: String,
+}
+
+/// Whose session begins.
+enum For {
+    /// The browser's, with what was shown in it before.
+    Browser(Option<Known>),
+    /// A display's.
+    Display(Device),
 }
 
 /// GET /auth/login: sends the browser to the provider.
@@ -243,7 +252,12 @@ async fn arrive(
         }
         Errand::SignIn => {
             let known = known::recall(front, headers);
-            let completion = complete(front.tokenward().clone(), pending.clone(), came_with, known);
+            let completion = complete(
+                front.tokenward().clone(),
+                pending.clone(),
+                came_with,
+                For::Browser(known),
+            );
             // A closed tab must not cut an exchange: what it brings would be lost (law L4).
             let completed = tokio::spawn(completion).await;
             let handle = completed.unwrap_or_else(|_| Err(failure::ours())).map_err(again)?;
@@ -259,7 +273,7 @@ async fn complete(
     tokenward: Tokenward,
     pending: Pending,
     (code, redirect_uri): (String, String),
-    known: Option<Known>,
+    whom: For,
 ) -> Result<SessionHandle, Trouble> {
     let exchange = CodeExchange {
         code: &code,
@@ -275,9 +289,14 @@ async fn complete(
             failure::of_exchange(&error)
         })?;
     let subject = &signed_in.identity.subject;
-    let remembered = known.and_then(|known| known.of(subject, tokenward.clock().unix()));
     let Pending { audience, scopes, .. } = pending;
-    let kept = tokenward.sign_in_remembered(signed_in, audience, scopes, remembered).await;
+    let kept = match whom {
+        For::Browser(known) => {
+            let remembered = known.and_then(|known| known.of(subject, tokenward.clock().unix()));
+            tokenward.sign_in_remembered(signed_in, audience, scopes, remembered).await
+        }
+        For::Display(device) => tokenward.sign_in_device(signed_in, audience, scopes, device).await,
+    };
     kept.map_err(|error| {
         tracing::error!(%error, "a sign-in could not be made durable");
         store_trouble()

@@ -1,7 +1,7 @@
 //! The device authorization grant (RFC 8628), from both sides: how often a device asks a provider
 //! and what an answer means for it; and, where we are the provider of our own devices, the codes
-//! that are open ([`codes`]), what people type of them ([`user_code`]), and how often anybody may
-//! try ([`tries`]).
+//! that are open ([`codes`]), the links of displays that wait for their person ([`links`]), what
+//! people type of both ([`user_code`]), and how often anybody may try ([`tries`]).
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use crate::time::Instant;
 
 pub mod codes;
+pub mod links;
 pub mod tries;
 pub mod user_code;
 

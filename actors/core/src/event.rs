@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::device_sign_in::codes::DeviceKind;
 use crate::grant::{NotSentCause, Unheard};
 use crate::name::{Audience, Generation};
 use crate::refusal::{EndCause, OperatorFault};
@@ -168,7 +169,10 @@ pub enum Event {
         failures: u32,
     },
     /// When the person signed in.
-    SignedIn,
+    SignedIn {
+        /// The device that they signed in; `None` where it is their browser, or a program.
+        device: Option<DeviceKind>,
+    },
     /// When the store could not be asked.
     StoreFailed {
         /// How long the session waits.
@@ -244,7 +248,7 @@ impl Event {
             Self::Restored => "restored",
             Self::ReusePrevented { .. } => "reuse_prevented",
             Self::SaveDelayed { .. } => "save_delayed",
-            Self::SignedIn => "signed_in",
+            Self::SignedIn { .. } => "signed_in",
             Self::StoreFailed { .. } => "store_failed",
             Self::Superseded => "superseded",
             Self::Verified { .. } => "mfa_verified",
@@ -276,7 +280,7 @@ impl Event {
             | Self::OperatorMustAct { .. }
             | Self::Restored
             | Self::SaveDelayed { .. }
-            | Self::SignedIn
+            | Self::SignedIn { .. }
             | Self::StoreFailed { .. }
             | Self::Superseded => None,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::device_sign_in::codes::DeviceKind;
 use crate::lease::Head;
 use crate::name::{Audience, Epoch};
 use crate::policy::Margins;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     /// What the person had shown before in the same browser: it counts for policies that allow it,
     /// and for nothing else.
     pub remembered: Option<Remembered>,
+    /// The device that it is the session of; `None` where it is a browser's or a program's.
+    pub device: Option<Device>,
     /// When the session must end whatever is refreshed; written once, at sign-in (IPSIE
     /// `session_expiry`).
     pub ceiling: Option<UnixSeconds>,
@@ -66,10 +69,26 @@ impl Snapshot {
             authentication: Authentication::default(),
             proofs: Vec::new(),
             remembered: None,
+            device: None,
             ceiling: None,
             head: Head::new(),
         }
     }
+
+    /// Reports whether the session may have access tokens for an API: a device's only for those that
+    /// its person has approved.
+    pub fn may_use(&self, audience: &Audience) -> bool {
+        self.device.as_ref().is_none_or(|device| device.audiences.contains(audience))
+    }
+}
+
+/// A device that was signed in by a person (RFC 8628), and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// What it says that it is.
+    pub kind: DeviceKind,
+    /// The APIs that the person has approved.
+    pub audiences: Vec<Audience>,
 }
 
 /// When and how a person authenticated, as the ID token of the sign-in says.

@@ -47,7 +47,7 @@ impl Timelines {
         if let Event::InDoubt { how, since, .. } = event {
             let at_ms = since.map_or(now_ms, |since| clock.unix_millis_of(since));
             course.lost.get_or_insert(LostReply { at_ms, how: *how, known_ms: now_ms });
-        } else if matches!(event, Event::Refreshed { .. } | Event::SignedIn) {
+        } else if matches!(event, Event::Refreshed { .. } | Event::SignedIn { .. }) {
             course.lost = None;
         }
         let told = fact(key, event, now_ms, &Past { clock, lost: course.lost });
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(timelines.last(&key(0), usize::MAX).len(), FACTS);
         assert_eq!(timelines.last(&key(0), LAST_WORDS).len(), LAST_WORDS);
         for number in 1..=SESSIONS as u32 {
-            timelines.remember(&clock, &key(number), &Event::SignedIn);
+            timelines.remember(&clock, &key(number), &Event::SignedIn { device: None });
         }
         assert!(timelines.last(&key(0), 1).is_empty(), "the oldest is forgotten");
         assert_eq!(timelines.last(&key(1), 9).len(), 1);

@@ -82,7 +82,13 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::SaveDelayed { failures } => {
             format!("the store did not take the new tokens ({failures} tries); kept, trying again")
         }
-        Event::SignedIn => "signed in".to_owned(),
+        Event::SignedIn { device: None } => "signed in".to_owned(),
+        Event::SignedIn { device: Some(kind) } => {
+            format!(
+                "a person signed in a device, which calls itself \u{201c}{}\u{201d}",
+                kind.as_str()
+            )
+        }
         Event::StoreFailed { wait } => {
             format!("the store cannot be asked; next try in {}", span(*wait))
         }

@@ -74,7 +74,7 @@ impl Metrics {
             | Event::Released { .. }
             | Event::Restored
             | Event::SaveDelayed { .. }
-            | Event::SignedIn
+            | Event::SignedIn { .. }
             | Event::StoreFailed { .. }
             | Event::Superseded => {}
         }

@@ -136,7 +136,7 @@ impl SessionMeter {
             Event::Challenged { .. }
             | Event::Downscoped { .. }
             | Event::SaveDelayed { .. }
-            | Event::SignedIn
+            | Event::SignedIn { .. }
             | Event::Verified { .. }
             | Event::VerificationFailed { .. } => {}
         }

@@ -18,10 +18,11 @@ use self::holds::{
     write_remembered,
 };
 use crate::clock::{BootId, Clock};
+use crate::core::device_sign_in::codes::DeviceKind;
 use crate::core::lease::Head;
 use crate::core::name::Epoch;
 use crate::core::secret::{AccessToken, IdToken, RefreshToken};
-use crate::core::snapshot::{Authentication, Entry, Hold, Snapshot};
+use crate::core::snapshot::{Authentication, Device, Entry, Hold, Snapshot};
 use crate::core::time::UnixSeconds;
 
 mod bytes;
@@ -35,6 +36,7 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 const VERSION_1: u8 = 1;
 const VERSION_2: u8 = 2;
 const VERSION_3: u8 = 3;
+const VERSION_4: u8 = 4;
 
 /// Why bytes are no record, or a session does not fit into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -60,7 +62,7 @@ pub enum RecordFault {
 pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
     let mut to = Writer::new();
     let now = clock.now();
-    to.byte(VERSION_3);
+    to.byte(VERSION_4);
     to.raw(&clock.boot().0);
     to.text(&snapshot.provider);
     to.text(&snapshot.subject);
@@ -79,6 +81,7 @@ pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, 
     to.number(snapshot.proofs.len() as u64);
     snapshot.proofs.iter().for_each(|proof| write_proof(&mut to, proof));
     to.maybe(snapshot.remembered.as_ref(), write_remembered);
+    to.maybe(snapshot.device.as_ref(), write_device);
     to.finish()
 }
 
@@ -92,7 +95,9 @@ pub fn decode(bytes: &[u8], head: Head, clock: &Clock) -> Result<Snapshot, Recor
     }
     let mut from = Reader::new(bytes);
     match from.byte()? {
-        version @ (VERSION_1 | VERSION_2 | VERSION_3) => decode_known(version, from, head, clock),
+        version @ (VERSION_1 | VERSION_2 | VERSION_3 | VERSION_4) => {
+            decode_known(version, from, head, clock)
+        }
         version => Err(RecordFault::UnknownVersion(version)),
     }
 }
@@ -140,10 +145,22 @@ fn decode_known(
             proofs
         },
         remembered: if version < VERSION_3 { None } else { from.maybe(read_remembered)? },
+        device: if version < VERSION_4 { None } else { from.maybe(read_device)? },
         head,
     };
     from.finish()?;
     Ok(snapshot)
+}
+
+fn write_device(to: &mut Writer, device: &Device) {
+    to.text(device.kind.as_str());
+    to.texts(device.audiences.iter().map(|audience| audience.as_str()));
+}
+
+fn read_device(from: &mut Reader<'_>) -> Result<Device, RecordFault> {
+    let kind = DeviceKind::parse(from.text()?);
+    let kind = kind.map_err(|_| RecordFault::Malformed("a kind of device is none"))?;
+    Ok(Device { kind, audiences: from.list(Reader::audience)? })
 }
 
 fn write_entry(to: &mut Writer, entry: &Entry) {

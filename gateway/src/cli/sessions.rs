@@ -72,6 +72,7 @@ struct Session {
     subject: String,
     #[serde(default)]
     provider: String,
+    device: Option<String>,
     retry_in_s: Option<u64>,
     #[serde(default)]
     refreshable: bool,
@@ -186,7 +187,11 @@ async fn ended(one: &One) -> Result<(), Failure> {
 impl Session {
     fn row(&self) -> Vec<String> {
         let tokens: Vec<String> = self.audiences.iter().map(Held::in_short).collect();
-        vec![self.id.clone(), self.state.clone(), self.subject.clone(), tokens.join(", ")]
+        let person = match &self.device {
+            Some(kind) => format!("{} at {kind}", self.subject),
+            None => self.subject.clone(),
+        };
+        vec![self.id.clone(), self.state.clone(), person, tokens.join(", ")]
     }
 
     fn described(&self) -> String {
@@ -197,6 +202,7 @@ impl Session {
             ("state", self.state_in_words()),
             ("rotations", self.generation.to_string()),
         ];
+        rows.extend(self.device.clone().map(|kind| ("device", kind)));
         if !self.refreshable {
             rows.push(("refresh", "no refresh token: it ends with its access token".to_owned()));
         }

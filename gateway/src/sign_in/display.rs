@@ -8,9 +8,10 @@ use axum::response::Response;
 use tokenward::core::device_sign_in::codes::Wish;
 use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::core::sign_in::Pending;
+use tokenward::core::snapshot::Device;
 
 use super::pending::Errand;
-use super::{complete, failure, leave, plan_for};
+use super::{For, complete, failure, leave, plan_for};
 use crate::device;
 use crate::front::Front;
 use crate::pages::Trouble;
@@ -41,9 +42,9 @@ pub(super) async fn arrive(
     came_with: (String, String),
 ) -> Result<(), Trouble> {
     let tokenward = front.tokenward().clone();
-    let make = move |_wish| async move {
-        // What was shown before in this browser says nothing about the display.
-        let made = complete(tokenward, pending, came_with, None).await;
+    let make = move |Wish { kind, audiences, .. }| async move {
+        let device = Device { kind, audiences };
+        let made = complete(tokenward, pending, came_with, For::Display(device)).await;
         made.map_err(|trouble| with_way_back(trouble, user))
     };
     // A closed tab must not cut an exchange: what it brings would be lost (law L4).

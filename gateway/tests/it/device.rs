@@ -101,7 +101,13 @@ async fn a_display_signs_in_by_a_yes_and_the_browser_keeps_its_own_session() {
     assert_eq!(poll(&desk, &code.device).await.as_ref(), Ok(&handle), "its reply was lost");
     assert_eq!(call(&desk, &handle, "/api/quotes/quote").await.status, 200);
     let seen = call(&desk, &handle, "/auth/session").await.json();
-    assert_eq!(seen["subject"], "auth0|ada");
+    assert_eq!(
+        (seen["subject"].as_str(), seen["device"].as_str()),
+        (Some("auth0|ada"), Some("display"))
+    );
+    let id = seen["id"].as_str().unwrap();
+    let story = desk.operator(Method::GET, &format!("/api/sessions/{id}/timeline")).await;
+    assert!(story.body.contains("which calls itself \u{201c}display\u{201d}"), "{story:?}");
     assert_eq!(person.cookies["tokenward"], own);
     assert_eq!(person.get("/auth/session").await.json()["subject"], "auth0|eve");
 
@@ -113,6 +119,24 @@ async fn a_display_signs_in_by_a_yes_and_the_browser_keeps_its_own_session() {
     assert_eq!(reply.status, 200, "{reply:?}");
     assert_eq!(call(&desk, &handle, "/api/quotes/quote").await.status, 401);
     assert_eq!(person.get("/auth/session").await.status, 200, "families are apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l5_a_display_may_use_what_its_person_approved_and_nothing_else() {
+    let desk = open().await;
+    let code = ask(&desk, "resource=https://accounts.sandbox.example").await;
+    let mut person = desk.browser();
+    let page = person.get(&format!("/d/{}", code.user)).await.body;
+    assert!(
+        page.contains("accounts.sandbox.example") && !page.contains("quotes.sandbox"),
+        "{page}"
+    );
+    approve(&desk, &mut person, &code.user, "ada").await;
+    let handle = poll(&desk, &code.device).await.unwrap();
+    assert_eq!(call(&desk, &handle, "/api/accounts/accounts").await.status, 200);
+    let refused = call(&desk, &handle, "/api/quotes/quote").await;
+    assert_eq!(refused.problem(), (403, "access_denied".to_owned()));
+    assert!(refused.body.contains("not_approved"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,9 @@ pub(super) fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSe
     snapshot.holds.iter().any(|hold| hold.audience == *audience && hold.scopes == *scopes)
 }
 
+/// The code of an API that a device was not approved for.
+const NOT_APPROVED: &str = "not_approved";
+
 // === impl Session ===
 
 impl Session {
@@ -96,6 +99,9 @@ impl Session {
     ) -> Option<Answer> {
         if let State::Ended(reason) = self.state {
             return Some(Answer::Ended(reason));
+        }
+        if !self.snapshot.may_use(&need.audience) {
+            return Some(Answer::Denied(NOT_APPROVED.to_owned()));
         }
         let before = self.stands_before(need, now);
         if let Some(hold) = before {

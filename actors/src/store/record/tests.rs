@@ -10,7 +10,7 @@ use crate::core::name::{Audience, Generation};
 use crate::core::refusal::MfaDemand;
 use crate::core::scope::ScopeSet;
 use crate::core::secret::MfaToken;
-use crate::core::snapshot::Hold;
+use crate::core::snapshot::{Device, Hold};
 use crate::core::step_up::{Context, ContextId, Origin, Proof, Remembered, Strength};
 use crate::core::time::Instant;
 
@@ -59,6 +59,10 @@ fn specimen(now: Instant) -> Snapshot {
             },
             age: Duration::from_secs(3_600),
         }),
+        device: Some(Device {
+            kind: DeviceKind::parse("display").expect("a kind"),
+            audiences: vec![audience("https://api.example")],
+        }),
         authentication: Authentication {
             at: Some(UnixSeconds(1_767_225_600)),
             class: Some("urn:mfa".to_owned()),
@@ -103,12 +107,20 @@ const VECTOR_1: &str = include_str!("vector_1.hex");
 /// The same as version 2 wrote it. For ever.
 const VECTOR_2: &str = include_str!("vector_2.hex");
 
-/// The same as version 3 writes it. For ever.
+/// The same as version 3 wrote it. For ever.
 const VECTOR_3: &str = include_str!("vector_3.hex");
+
+/// The same as version 4 writes it. For ever.
+const VECTOR_4: &str = include_str!("vector_4.hex");
+
+/// The specimen as far as version 3 knew it.
+fn specimen_3(now: Instant) -> Snapshot {
+    Snapshot { device: None, ..specimen(now) }
+}
 
 /// The specimen as far as version 2 knew it.
 fn specimen_2(now: Instant) -> Snapshot {
-    Snapshot { remembered: None, ..specimen(now) }
+    Snapshot { remembered: None, ..specimen_3(now) }
 }
 
 /// The specimen as far as version 1 knew it.
@@ -137,13 +149,14 @@ fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
     let hex = written.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(
         hex,
-        vector(VECTOR_3).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        vector(VECTOR_4).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
     for (hex, expected) in [
         (VECTOR_1, specimen_1(clock.now())),
         (VECTOR_2, specimen_2(clock.now())),
-        (VECTOR_3, specimen(clock.now())),
+        (VECTOR_3, specimen_3(clock.now())),
+        (VECTOR_4, specimen(clock.now())),
     ] {
         let mut read = vector(hex);
         read[1..17].copy_from_slice(&clock.boot().0);
@@ -201,15 +214,15 @@ fn l14_a_session_that_outgrows_its_record_is_refused() {
 #[test]
 fn a_cut_or_lengthened_record_is_refused() {
     let (clock, _hand) = Clock::manual();
-    let bytes = vector(VECTOR_3);
+    let bytes = vector(VECTOR_4);
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end], Head::new(), &clock).is_err(), "cut at {end}");
     }
     let longer = [&bytes[..], &[0]].concat();
     assert!(decode(&longer, Head::new(), &clock).is_err());
-    let newer = [&[4], &bytes[1..]].concat();
+    let newer = [&[5], &bytes[1..]].concat();
     let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
-    assert_eq!(refused, RecordFault::UnknownVersion(4));
+    assert_eq!(refused, RecordFault::UnknownVersion(5));
 }
 
 /// Nanoseconds at which a manual clock starts: what was received later has no age.
@@ -277,6 +290,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
                 holds,
                 proofs: Vec::new(),
                 remembered: None,
+                device: None,
                 authentication: Authentication { at, class, methods },
                 ceiling,
                 head: Head { generation: Generation(generation), ..Head::new() },
