@@ -17,6 +17,7 @@ use crate::config::{self, ClientAuth, Config};
 use crate::front::Front;
 use crate::house::Rooms;
 use crate::meter::Meter;
+use crate::tokens::Tokens;
 
 /// The provider's name in logs and metrics, as long as there is one.
 const PROVIDER: &str = "default";
@@ -68,7 +69,7 @@ pub async fn assemble(config: &Config) -> Result<Tokenward, AssembleFault> {
 pub fn rooms(config: &Config, tokenward: &Tokenward) -> (Arc<Front>, Rooms) {
     let front = Front::new(Arc::new(config.clone()), tokenward.clone());
     let rooms = Rooms {
-        tokens: Arc::new(tokenward.clone()),
+        tokens: Arc::clone(&front) as Arc<dyn Tokens>,
         public: front.router(),
         admin: admin::router(Arc::clone(&front)),
         observe: Arc::new(Meter::new(Arc::clone(tokenward.metrics()))),

@@ -17,6 +17,7 @@ use tokenward::SessionHandle;
 use tokenward::core::device_sign_in::codes::{
     Answer, CodeId, Codes, DeviceKind, OpenFault, Standing, Terms, Wish,
 };
+use tokenward::core::device_sign_in::links::{Linked, Links};
 use tokenward::core::device_sign_in::tries::{
     CODES, CODES_PER_PLACE, GUESSES, GUESSES_PER_PLACE, Tries,
 };
@@ -32,12 +33,16 @@ mod approve;
 mod authorize;
 mod door;
 mod form;
+mod link;
 mod page;
+mod pass;
 mod redeem;
 
 pub(crate) use approve::approve;
 pub(crate) use authorize::code;
 pub(crate) use door::{pages, signed_in_page};
+pub(crate) use link::{link_of, over, with_link};
+pub(crate) use pass::{CONFIRMED, Pass};
 pub(crate) use redeem::token;
 
 /// Where people approve devices: short, because some type it.
@@ -53,6 +58,7 @@ pub(crate) struct Displays(Mutex<Desk>);
 #[derive(Debug)]
 struct Desk {
     codes: Codes,
+    links: Links,
     openings: Tries<IpAddr>,
     guesses: Tries<IpAddr>,
 }
@@ -61,6 +67,14 @@ struct Desk {
 struct Opened {
     device_code: SessionHandle,
     user_code: UserCode,
+}
+
+/// What a code of `/d` leads to.
+enum Found {
+    /// A display that wants to sign in, and how long its code is good for.
+    SignIn(Wish, Duration),
+    /// A display that is held.
+    StepUp(Linked),
 }
 
 /// Why somebody who names a user code gets nowhere.
@@ -78,6 +92,7 @@ impl Default for Displays {
     fn default() -> Self {
         Self(Mutex::new(Desk {
             codes: Codes::default(),
+            links: Links::default(),
             openings: Tries::new(CODES_PER_PLACE, CODES),
             guesses: Tries::new(GUESSES_PER_PLACE, GUESSES),
         }))
@@ -97,10 +112,7 @@ impl Displays {
         for _ in 0..DRAWS {
             let device_code = SessionHandle::random();
             let id = CodeId(device_code.key().0);
-            // Of a hash of randomness, so that there is one source of it.
-            let Some(user_code) = UserCode::of_random(&SessionHandle::random().key().0) else {
-                continue;
-            };
+            let Some(user_code) = desk.draw() else { continue };
             match desk.codes.open((id, user_code), wish.clone(), terms, now) {
                 Ok(()) => return Ok(Opened { device_code, user_code }),
                 Err(OpenFault::Full(wait)) => return Err(wait),
@@ -115,23 +127,37 @@ impl Displays {
     }
 
     /// Finds what a code asks for, where it waits for a person; a wrong one counts as a guess.
-    fn look(
-        &self,
-        place: IpAddr,
-        user: UserCode,
-        now: Instant,
-    ) -> Result<(Wish, Duration), Astray> {
+    fn look(&self, place: IpAddr, user: UserCode, now: Instant) -> Result<Found, Astray> {
         let mut desk = self.desk();
         desk.guesses.ask(place, now).map_err(Astray::TooMany)?;
-        match desk.codes.look(user, now) {
-            Some((wish, Standing::Waiting(left))) => Ok((wish.clone(), left)),
-            Some((_, standing)) => Err(Astray::Over(standing)),
-            None => {
+        let linked = desk.links.look(user).cloned();
+        match (desk.codes.look(user, now), linked) {
+            (Some((wish, Standing::Waiting(left))), _) => Ok(Found::SignIn(wish.clone(), left)),
+            (Some((_, standing)), _) => Err(Astray::Over(standing)),
+            (None, Some(linked)) => Ok(Found::StepUp(linked)),
+            (None, None) => {
                 // What it says was asked above.
                 let _ = desk.guesses.take(place, now);
                 Err(Astray::Wrong)
             }
         }
+    }
+
+    /// Returns the link of a hold; makes one where it has none yet.
+    fn link(&self, linked: &Linked) -> Option<UserCode> {
+        let mut desk = self.desk();
+        if let Some(known) = desk.links.of(linked) {
+            return Some(known);
+        }
+        (0..DRAWS).find_map(|_| {
+            let user = desk.draw()?;
+            desk.links.put(user, linked.clone()).then_some(user)
+        })
+    }
+
+    /// Forgets a link whose hold is gone.
+    fn unlink(&self, user: UserCode) {
+        self.desk().links.remove(user);
     }
 
     fn deny(&self, user: UserCode, now: Instant) -> Result<(), Astray> {
@@ -157,6 +183,16 @@ impl Displays {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         // Every change is complete before it can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    /// Draws a user code that nothing here has; `None` where it was one that something has.
+    fn draw(&self) -> Option<UserCode> {
+        // Of a hash of randomness, so that there is one source of it.
+        let user = UserCode::of_random(&SessionHandle::random().key().0)?;
+        let is_known = self.links.look(user).is_some() || self.codes.has(user);
+        (!is_known).then_some(user)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
@@ -15,6 +15,7 @@ use tokenward::{LifecycleEvent, SessionView};
 use crate::front::Front;
 use crate::pages::Trouble;
 use crate::session::living;
+use crate::{device, origin};
 
 mod hub;
 
@@ -28,7 +29,11 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
 /// GET /auth/events.
-pub(crate) async fn events(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
+pub(crate) async fn events(
+    State(front): State<Arc<Front>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let (key, view) = match living(&front, &headers).await {
         Ok(known) => known,
         Err(trouble) => return trouble.reply(&headers),
@@ -36,7 +41,8 @@ pub(crate) async fn events(State(front): State<Arc<Front>>, headers: HeaderMap) 
     match front.hub().listen(&key) {
         Ok(listening) => {
             let after = last_event_id(&headers);
-            let course = Course::begin(front, key, &view, listening, after);
+            let own = origin::of(&front.config(), &headers, &uri).unwrap_or_default();
+            let course = Course::begin(front, (key, own), &view, listening, after);
             Sse::new(course.stream()).into_response()
         }
         Err(Full) => full().reply(&headers),
@@ -80,6 +86,10 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<u64> {
 struct Course {
     front: Arc<Front>,
     key: SessionKey,
+    /// The origin under which the listener knows us.
+    own: String,
+    /// Whether it is a display, which is told where its person goes.
+    is_display: bool,
     listening: Listening,
     /// What is sent before anything new.
     first: std::collections::VecDeque<Event>,
@@ -91,7 +101,7 @@ struct Course {
 impl Course {
     fn begin(
         front: Arc<Front>,
-        key: SessionKey,
+        (key, own): (SessionKey, String),
         view: &SessionView,
         listening: Listening,
         after: Option<u64>,
@@ -105,7 +115,8 @@ impl Course {
             None => Vec::new(),
         };
         let first = [opening()].into_iter().chain(replayed.iter().map(written)).collect();
-        Self { front, key, listening, first, replayed, over: false }
+        let is_display = view.device.is_some();
+        Self { front, key, own, is_display, listening, first, replayed, over: false }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -123,7 +134,7 @@ impl Course {
                 Ok(Some(Told::Fact(fact))) if self.is_replayed(&fact) => {}
                 Ok(Some(Told::Fact(fact))) => {
                     self.over = fact.event == "ended";
-                    return Some(written(&fact));
+                    return Some(self.written(&fact).await);
                 }
                 Ok(Some(Told::Missed)) => return Some(missed()),
                 Ok(None) => return None,
@@ -133,6 +144,21 @@ impl Course {
             }
         }
         None
+    }
+
+    /// Writes a fact; a hold of a display with the link that it shows.
+    async fn written(&self, fact: &LifecycleEvent) -> Event {
+        if !self.is_display || fact.event != "held" {
+            return written(fact);
+        }
+        let holds = self.front.tokenward().holds(&self.key).await.unwrap_or_default();
+        let held = holds.iter().find(|view| Some(&view.audience) == fact.audience.as_ref());
+        let Some(held) = held else { return written(fact) };
+        let told = device::with_link(&self.front, (&self.key, true), &self.own, held);
+        let mut fact_told = serde_json::to_value(fact).unwrap_or_default();
+        fact_told["step_up_uri"] = told["step_up_uri"].clone();
+        let event = Event::default().id(fact.at_ms.to_string());
+        event.json_data(fact_told).unwrap_or_default()
     }
 
     fn is_replayed(&self, fact: &LifecycleEvent) -> bool {

@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
 use tokenward::AccessError;
 use tokenward::core::name::SessionKey;
+use tokenward::core::snapshot::Hold;
 
 use crate::control;
 use crate::device;
@@ -27,8 +28,9 @@ use crate::identify::{self, Caller, OwnOrigin};
 use crate::inject::{self, Statement};
 use crate::judge;
 use crate::observe::AnsweredBy;
+use crate::origin;
 use crate::path;
-use crate::rescue::{Asked, Refusal, rescue};
+use crate::rescue::{Asked, Held, Refusal, rescue};
 use crate::route::{Route, below};
 use crate::serve::{Flight, Line};
 use crate::tokens::{Ticket, Want};
@@ -113,16 +115,12 @@ async fn travel(
     let UpstreamWay { route, target, session, opens_socket } = way;
     let route: &Route = route;
     flight.takes(route.number);
-    let refuse = |flight: Flight, refusal: Refusal, head: &Parts| {
-        let reply = rescue(seen(refusal, &flight, session), asked(head, live));
-        depart(flight, reply, AnsweredBy::Gateway)
-    };
     if route.config.max_body.is_some_and(|max| body.size_hint().lower() > max) {
-        return refuse(flight, Refusal::BodyTooLarge, &head);
+        return refuse(flight, live, session, Refusal::BodyTooLarge, &head).await;
     }
     let ticket = match ticket(&flight, route, session).await {
         Ok(ticket) => ticket,
-        Err(refusal) => return refuse(flight, refusal, &head),
+        Err(refusal) => return refuse(flight, live, session, refusal, &head).await,
     };
     let caller_upgrade = opens_socket.then(|| head.extensions.remove()).flatten();
     let statement = statement(flight.line(), live, route, ticket.as_ref(), &head);
@@ -148,7 +146,7 @@ async fn travel(
                 response.map(|()| ReplyBody::empty())
             }
             Ok(forward::Opened::Declined(response)) => arrive(flight, live, response),
-            Err(refusal) => refuse(flight, refusal, &head),
+            Err(refusal) => refuse(flight, live, session, refusal, &head).await,
         };
     }
     match trip.make().await {
@@ -159,19 +157,41 @@ async fn travel(
         }
         Err(refusal) => {
             let head = trip.head;
-            refuse(flight, refusal, &head)
+            refuse(flight, live, session, refusal, &head).await
         }
     }
 }
 
-/// Shows a hold to the person of its session, with all that is needed to go on.
-fn seen(refusal: Refusal, flight: &Flight, session: Option<SessionKey>) -> Refusal {
-    match (refusal, session) {
+async fn refuse(
+    flight: Flight,
+    live: &Live,
+    session: Option<SessionKey>,
+    refusal: Refusal,
+    head: &Parts,
+) -> Response<ReplyBody> {
+    let refusal = match (refusal, session) {
         (Refusal::Access(AccessError::MfaRequired(hold)), Some(session)) => {
-            Refusal::Held(Box::new(flight.line().house.tokens.view_of(&session, &hold)))
+            Refusal::Held(Box::pin(seen(&flight, live, &session, &hold, head)).await)
         }
         (refusal, _) => refusal,
-    }
+    };
+    let reply = rescue(refusal, asked(head, live));
+    depart(flight, reply, AnsweredBy::Gateway)
+}
+
+/// Shows a hold to the person of its session, with all that is needed to go on.
+async fn seen(
+    flight: &Flight,
+    live: &Live,
+    session: &SessionKey,
+    hold: &Hold,
+    head: &Parts,
+) -> Box<Held> {
+    let tokens = &flight.line().house.tokens;
+    let view = tokens.view_of(session, hold);
+    let link = tokens.link_of(session, &view).await;
+    let own = origin::of(&live.config, &head.headers, &head.uri).unwrap_or_default();
+    Box::new(Held { link: link.map(|path| format!("{own}{path}")), view })
 }
 
 /// Takes a request's body, where there is one, so that it can be sent and perhaps sent again.

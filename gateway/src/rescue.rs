@@ -31,7 +31,7 @@ pub(crate) enum Refusal {
     /// When a browser was made to send it by a foreign page.
     Forged,
     /// When a person must show another factor first.
-    Held(Box<HoldView>),
+    Held(Box<Held>),
     /// When the framing or the head has two readings; says which.
     Ambiguous(&'static str),
     /// When the header is longer than allowed.
@@ -52,6 +52,15 @@ pub(crate) enum Refusal {
     Stranger,
     /// When the upstream gave no answer.
     Upstream(UpstreamFault),
+}
+
+/// What a person must show a factor for, and where.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// What is held.
+    pub(crate) view: HoldView,
+    /// The short address for a display, whose person is elsewhere; `None` for everybody else.
+    pub(crate) link: Option<String>,
 }
 
 /// What a reply depends on beside the refusal.
@@ -106,8 +115,8 @@ impl Asked<'_> {
 /// Returns where a person is led who can do something about it.
 fn place_for(refusal: &Refusal, asked: Asked<'_>) -> Option<String> {
     let target = asked.target.map_or("/", PathAndQuery::as_str);
-    if let Refusal::Held(view) = refusal {
-        return Some(step_up::address(asked.prefix, view, Some(target)));
+    if let Refusal::Held(held) = refusal {
+        return Some(step_up::address(asked.prefix, &held.view, Some(target)));
     }
     let needs_sign_in = matches!(
         refusal,
@@ -143,7 +152,7 @@ fn problem(refusal: Refusal, asked: Asked<'_>) -> Problem {
             "Cross-site request refused",
             "A page of another origin sent this request with your session's cookie.",
         ),
-        Refusal::Held(view) => held(&view, asked),
+        Refusal::Held(shown) => held(*shown, asked),
         Refusal::HeaderTooLarge => beyond(&HEADER_TOO_LARGE),
         Refusal::Loop => Problem::new(
             StatusCode::LOOP_DETECTED,
@@ -290,11 +299,13 @@ fn sentence(error: &AccessError) -> String {
 const FACTOR_REQUIRED: &str = "Another factor required";
 
 /// Tells a program what is held, and all it needs to go on.
-fn held(view: &HoldView, asked: Asked<'_>) -> Problem {
-    let page = step_up::address(asked.prefix, view, None);
-    let place = format!("{}{page}", asked.origin.unwrap_or_default());
+fn held(Held { view, link }: Held, asked: Asked<'_>) -> Problem {
+    let place = link.unwrap_or_else(|| {
+        let page = step_up::address(asked.prefix, &view, None);
+        format!("{}{page}", asked.origin.unwrap_or_default())
+    });
     let detail = format!("Another factor is required for {}.", view.audience);
-    let told = serde_json::to_value(view).unwrap_or_default();
+    let told = serde_json::to_value(&view).unwrap_or_default();
     let members = told.as_object().into_iter().flatten();
     members
         .fold(
@@ -302,7 +313,7 @@ fn held(view: &HoldView, asked: Asked<'_>) -> Problem {
             |problem, (name, value)| problem.with(name, value.clone()),
         )
         .with("step_up_uri", place.into())
-        .header(header::WWW_AUTHENTICATE, factor_challenge(view))
+        .header(header::WWW_AUTHENTICATE, factor_challenge(&view))
 }
 
 /// Asks for a factor as RFC 9470 §3 has it.

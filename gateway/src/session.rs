@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use tokenward::SessionView;
 use tokenward::core::name::SessionKey;
-use tokenward::step_up::HoldView;
 
 use crate::front::Front;
 use crate::pages::Trouble;
+use crate::{device, origin};
 
 /// How long a caller is sent away while the store does not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(2);
@@ -23,14 +24,25 @@ pub(crate) const STORE_RETRY: Duration = Duration::from_secs(2);
 struct Shown {
     #[serde(flatten)]
     session: SessionView,
-    holds: Vec<HoldView>,
+    /// Each with the place where its person goes.
+    holds: Vec<Value>,
 }
 
 /// GET /auth/session.
-pub(crate) async fn session(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
+pub(crate) async fn session(
+    State(front): State<Arc<Front>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     match living(&front, &headers).await {
         Ok((key, view)) => match front.tokenward().holds(&key).await {
-            Ok(holds) => Json(Shown { session: view, holds }).into_response(),
+            Ok(holds) => {
+                let own = origin::of(&front.config(), &headers, &uri).unwrap_or_default();
+                let whose = (&key, view.device.is_some());
+                let shown = |hold| device::with_link(&front, whose, &own, hold);
+                let holds = holds.iter().map(shown).collect();
+                Json(Shown { session: view, holds }).into_response()
+            }
             Err(fault) => {
                 tracing::warn!(session = %key.id(), %fault, "what is held cannot be shown");
                 Json(Shown { session: view, holds: Vec::new() }).into_response()

@@ -240,8 +240,9 @@ async fn arrive(
     let redirect_uri = format!("{origin}{}/callback", config.prefix);
     let came_with = (code.to_owned(), redirect_uri);
     match errand {
-        Errand::StepUp(Stepping { session, remember }) => {
-            step_up::complete(front, headers, session, &pending, came_with).await?;
+        Errand::StepUp(stepping) => {
+            let Stepping { session, remember, .. } = stepping;
+            step_up::complete(front, headers, stepping, &pending, came_with).await?;
             let remember = remember.then_some((session, pending.audience));
             Ok(Arrival { handle: None, remember, return_to: pending.return_to })
         }

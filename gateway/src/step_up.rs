@@ -10,18 +10,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 use tokenward::core::name::SessionKey;
 use tokenward::core::step_up::{Factor, Fields};
 use tokenward::step_up::{
-    Associated, Association, ChallengeWish, Challenged, HoldView, MfaFault, Verified,
+    Associated, Association, Authenticator, ChallengeWish, Challenged, HoldView, MfaFault, Verified,
 };
 
 use crate::front::Front;
 use crate::pages::{Trouble, wants_page};
-use crate::session::not_signed_in;
 use crate::sign_in::known;
 
 mod about;
@@ -30,15 +29,18 @@ mod fault;
 mod page;
 mod picture;
 mod redirect;
+mod visit;
 
 use about::About;
 use ask::{Asked, Associate, Challenge, Place, Verify};
 use page::{Code, Screen};
 pub(crate) use redirect::{complete, leave};
+use visit::Visit;
 
 /// GET /auth/mfa: shows what is held, and the ways to confirm.
 pub(crate) async fn page(
     State(front): State<Arc<Front>>,
+    uri: Uri,
     headers: HeaderMap,
     place: Result<Query<Place>, QueryRejection>,
 ) -> Response {
@@ -46,22 +48,24 @@ pub(crate) async fn page(
         Ok(place) => place,
         Err(trouble) => return trouble.reply(&headers),
     };
-    let about = About::new(&front, &place);
-    let Some(key) = front.session_of(&headers) else {
-        if wants_page(&headers) {
-            return Redirect::to(&about.sign_in()).into_response();
+    let Some(visit) = Visit::of(&front, &uri, &headers) else {
+        if wants_page(&headers) && !visit::is_by_link(&uri) {
+            return Redirect::to(&About::new(&front, &place).sign_in()).into_response();
         }
-        return not_signed_in(&front).reply(&headers);
+        return visit::nobody(&front, &uri).reply(&headers);
     };
-    match shown(&front, &key, &place, about.clone()).await {
+    let place = visit.place(place);
+    let about = About::new(&front, &place).before(&visit);
+    match shown(&front, &visit, &place, about.clone()).await {
         Ok(screen) => screen.reply(),
-        Err(fault) => about.trouble(&front, &key, fault).reply(&headers),
+        Err(fault) => about.trouble(&front, visit.key(), fault).reply(&headers),
     }
 }
 
 /// GET /auth/mfa/authenticators: the ways to confirm, for programs.
 pub(crate) async fn authenticators(
     State(front): State<Arc<Front>>,
+    uri: Uri,
     headers: HeaderMap,
     place: Result<Query<Place>, QueryRejection>,
 ) -> Response {
@@ -69,21 +73,14 @@ pub(crate) async fn authenticators(
         Ok(place) => place,
         Err(trouble) => return trouble.reply(&headers),
     };
-    let about = About::new(&front, &place);
-    let Some(key) = ask::session(&front, &headers) else {
-        return not_signed_in(&front).reply(&headers);
+    let Some(visit) = Visit::beside_handle(&front, &uri, &headers) else {
+        return visit::nobody(&front, &uri).reply(&headers);
     };
-    let handle = match ask::handle(&headers) {
-        Some(handle) => Ok(handle),
-        None => held(&front, &key, &place).await.and_then(|view| handle_of(view.as_ref())),
-    };
-    let listed = match handle {
-        Ok(handle) => front.tokenward().authenticators(&key, &handle).await,
-        Err(fault) => Err(fault),
-    };
-    match listed {
+    let place = visit.place(place);
+    let about = About::new(&front, &place).before(&visit);
+    match listed(&front, &visit, &place, &headers).await {
         Ok(listed) => Json(listed).into_response(),
-        Err(fault) => about.trouble(&front, &key, fault).reply(&headers),
+        Err(fault) => about.trouble(&front, visit.key(), fault).reply(&headers),
     }
 }
 
@@ -157,36 +154,51 @@ pub(crate) async fn verify(State(front): State<Arc<Front>>, request: Request) ->
     }
 }
 
+async fn listed(
+    front: &Front,
+    visit: &Visit,
+    place: &Place,
+    headers: &HeaderMap,
+) -> Result<Vec<Authenticator>, MfaFault> {
+    let handle = match ask::handle(headers) {
+        Some(handle) => handle,
+        None => handle_of(held(front, visit, place).await?.as_ref())?,
+    };
+    visit.check(front, &handle).await?;
+    let mut listed = front.tokenward().authenticators(visit.key(), &handle).await?;
+    if visit.is_by_link() {
+        listed.iter_mut().for_each(|one| one.name = None);
+    }
+    Ok(listed)
+}
+
 /// Finds what to show for a place: the ways to confirm, or that there is nothing to confirm.
 async fn shown(
     front: &Front,
-    key: &SessionKey,
+    visit: &Visit,
     place: &Place,
     about: About,
 ) -> Result<Screen, MfaFault> {
-    let Some(view) = held(front, key, place).await? else {
+    let Some(view) = held(front, visit, place).await? else {
         return Ok(Screen::nothing(about));
     };
-    screen_of(front, key, about.of(front, &view), &view, None).await
+    screen_of(front, visit.key(), about.of(front, &view), &view, None).await
 }
 
 /// Returns what is held for a place, with a living context where one is to be had.
 ///
 /// A person is here and waits: a context that has ended is worth one question to the provider.
-async fn held(
-    front: &Front,
-    key: &SessionKey,
-    place: &Place,
-) -> Result<Option<HoldView>, MfaFault> {
-    let holds = front.tokenward().holds(key).await?;
-    let Some(view) = holds.into_iter().find(|view| place.is_for(view)) else {
+async fn held(front: &Front, visit: &Visit, place: &Place) -> Result<Option<HoldView>, MfaFault> {
+    let holds = front.tokenward().holds(visit.key()).await?;
+    let is_meant = |view: &HoldView| place.is_for(view) && visit.admits(view);
+    let Some(view) = holds.into_iter().find(is_meant) else {
         return Ok(None);
     };
     if view.by_api || view.by != "provider" {
         return Ok(Some(view));
     }
     let Some(need) = ask::need(&view.audience, &view.scope) else { return Ok(Some(view)) };
-    match front.tokenward().renew_hold(key, &need).await {
+    match front.tokenward().renew_hold(visit.key(), &need).await {
         Ok(renewed) => Ok(renewed),
         // Asked a moment ago: what is known will do.
         Err(MfaFault::TooManyAttempts { .. }) => Ok(Some(view)),

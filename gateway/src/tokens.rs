@@ -3,7 +3,7 @@
 //! A trait and not the framework itself, so that the tests of the proxy can play every answer of
 //! a provider without one.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use futures_util::stream::{self, Stream};
@@ -18,6 +18,8 @@ use tokenward::step_up::HoldView;
 use tokenward::{AccessError, HeardEnd, Offer, Tokenward, Wish};
 
 use crate::challenge::FactorChallenge;
+use crate::device;
+use crate::front::Front;
 
 /// An access token that is right and fresh enough for one request.
 #[derive(Clone, Debug)]
@@ -51,6 +53,9 @@ pub type Ends = Pin<Box<dyn Stream<Item = HeardEnd> + Send>>;
 /// The answer to the question whether a session is over.
 pub type Over<'a> = Pin<Box<dyn Future<Output = Option<EndReason>> + Send + 'a>>;
 
+/// The short path of a hold, for a display to show; `None` where nobody needs one.
+pub type Link<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+
 /// Where access tokens come from.
 pub trait Tokens: Send + Sync + 'static {
     /// Looks the ticket up in what is published; never waits.
@@ -79,6 +84,10 @@ pub trait Tokens: Send + Sync + 'static {
 
     /// Shows a hold as its person may see it, with a sealed handle of it.
     fn view_of(&self, session: &SessionKey, hold: &Hold) -> HoldView;
+
+    /// Returns the short path at which the person of a display's session confirms; `None` for every
+    /// other session, whose person is here.
+    fn link_of<'a>(&'a self, session: &'a SessionKey, view: &'a HoldView) -> Link<'a>;
 
     /// Listens to the ends of sessions from now on. An end is told after the session's tokens were
     /// withdrawn, so that whoever still finds one at hand will hear of it.
@@ -133,6 +142,10 @@ impl Tokens for Tokenward {
         Tokenward::view_of(self, session, hold)
     }
 
+    fn link_of<'a>(&'a self, _: &'a SessionKey, _: &'a HoldView) -> Link<'a> {
+        Box::pin(ready(None))
+    }
+
     fn ends(&self) -> Ends {
         Box::pin(stream::unfold(Tokenward::ends(self), |mut ends| async move {
             ends.next().await.map(|heard| (heard, ends))
@@ -147,6 +160,46 @@ impl Tokens for Tokenward {
                 None
             })
         })
+    }
+}
+
+/// The framework behind the endpoints that people meet, which know where a display's person goes.
+impl Tokens for Front {
+    fn at_hand(&self, want: Want<'_>) -> Option<Ticket> {
+        self.tokenward().at_hand(want)
+    }
+
+    fn is_at_hand(&self, want: Want<'_>) -> bool {
+        self.tokenward().is_at_hand(want)
+    }
+
+    fn obtain<'a>(&'a self, want: Want<'a>, refused: Option<Epoch>) -> Answer<'a> {
+        self.tokenward().obtain(want, refused)
+    }
+
+    fn demand<'a>(
+        &'a self,
+        want: Want<'a>,
+        refused: Epoch,
+        challenge: FactorChallenge,
+    ) -> Demanded<'a> {
+        Tokens::demand(self.tokenward(), want, refused, challenge)
+    }
+
+    fn view_of(&self, session: &SessionKey, hold: &Hold) -> HoldView {
+        Tokens::view_of(self.tokenward(), session, hold)
+    }
+
+    fn link_of<'a>(&'a self, session: &'a SessionKey, view: &'a HoldView) -> Link<'a> {
+        Box::pin(device::link_of(self, session, view))
+    }
+
+    fn ends(&self) -> Ends {
+        Tokens::ends(self.tokenward())
+    }
+
+    fn end_of<'a>(&'a self, session: &'a SessionKey) -> Over<'a> {
+        Tokens::end_of(self.tokenward(), session)
     }
 }
 

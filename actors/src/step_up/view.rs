@@ -40,6 +40,9 @@ pub struct HoldView {
     pub since_s: u64,
     /// Whether the provider's MFA API may be used at the moment.
     pub by_api: bool,
+    /// When the factor was first demanded: tells a hold from the next one for the same.
+    #[serde(skip)]
+    pub since: Instant,
 }
 
 /// The factors that a demand lists, in the form that providers use.
@@ -199,6 +202,7 @@ impl HoldView {
             acr_values: strength.classes.clone(),
             max_age_s: strength.max_age.map(|age| age.as_secs()),
             since_s: now.since(hold.since).as_secs(),
+            since: hold.since,
         }
     }
 }

@@ -13,22 +13,25 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use tokenward::SessionHandle;
+use tokenward::core::device_sign_in::codes::Wish;
 use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::store::seal::Purpose;
 
 use super::authorize::visitor;
 use super::form::{Form, No, switched_off};
 use super::page::{AskPage, TypePage, done, in_words, shown, trouble};
-use super::{Astray, ROOT, place_of};
+use super::pass::CONFIRMED;
+use super::{Astray, Found, ROOT, link, place_of};
 use crate::front::Front;
 use crate::pages::{Allowed, Trouble};
 use crate::sign_in::pending::cookies;
 use crate::sign_in::{self, failure, jar, moved};
+use crate::step_up;
 
 /// How long a browser may think about a code: as long as the longest code lives.
 const THINKING: Duration = Duration::from_secs(3_600);
@@ -39,13 +42,20 @@ pub(super) struct Typed {
     code: Option<String>,
 }
 
-/// Returns the pages, each under its full path.
+/// Returns the pages, each under its full path. Of the step-up those are there that show a factor;
+/// who has only seen a display's link sets none up.
 pub(crate) fn pages() -> Router<Arc<Front>> {
     let at = |path: &str| format!("{ROOT}{path}");
     Router::new()
         .route(ROOT, get(typing))
         .route(&at("/"), get(typing))
         .route(&at("/signed-in"), get(signed_in))
+        .route(CONFIRMED, get(confirmed))
+        .route(&at("/mfa"), get(step_up::page))
+        .route(&at("/mfa/redirect"), get(step_up::leave))
+        .route(&at("/mfa/authenticators"), get(step_up::authenticators))
+        .route(&at("/mfa/challenge"), post(step_up::challenge))
+        .route(&at("/mfa/verify"), post(step_up::verify))
         .route(&at("/{code}"), get(asking).post(answered))
 }
 
@@ -81,15 +91,26 @@ async fn asking(
     let (head, _) = request.into_parts();
     let known = known(&front, &head, &code).and_then(|(code, place)| {
         let now = front.tokenward().clock().now();
-        let (wish, left) = front.displays().look(place, code, now).map_err(trouble)?;
-        let cookie = browser(&front, &head.headers);
-        let proof = proof(&front, code, &cookie)?;
-        Ok((code, wish, left, cookie, proof))
+        Ok((code, front.displays().look(place, code, now).map_err(trouble)?))
     });
-    let (code, wish, left, cookie, proof) = match known {
-        Ok(known) => known,
-        Err(trouble) => return trouble.reply(&head.headers),
+    let asked = match known {
+        Ok((code, Found::SignIn(wish, left))) => ask(&front, &head.headers, code, &wish, left),
+        Ok((code, Found::StepUp(linked))) => link::open(&front, code, &linked).await,
+        Err(trouble) => Err(trouble),
     };
+    asked.unwrap_or_else(|trouble| trouble.reply(&head.headers))
+}
+
+/// Asks a person whether the display that shows this code may sign in.
+fn ask(
+    front: &Front,
+    headers: &HeaderMap,
+    code: UserCode,
+    wish: &Wish,
+    left: Duration,
+) -> Result<Response, Trouble> {
+    let cookie = browser(front, headers);
+    let proof = proof(front, code, &cookie)?;
     let audiences: Vec<String> = wish.audiences.iter().map(ToString::to_string).collect();
     let (code, left) = (code.to_string(), in_words(left));
     let mut reply = shown(Allowed::FormsThatLeave, |nonce| {
@@ -99,7 +120,7 @@ async fn asking(
     let config = front.config();
     let name = name(&config.session.cookie);
     jar::put(reply.headers_mut(), &name, &cookie, config.is_https(), THINKING);
-    reply
+    Ok(reply)
 }
 
 /// POST /d/{code}: takes a person's yes or no.
@@ -125,6 +146,12 @@ async fn signed_in() -> Response {
     done(true, "The display is signed in", detail)
 }
 
+/// GET /d/confirmed: where a person ends who has shown a factor for a display.
+async fn confirmed() -> Response {
+    let detail = "The display goes on by itself in a few seconds. You can close this page.";
+    done(true, "Confirmed", detail)
+}
+
 /// A person's answer.
 struct Said {
     yes: bool,
@@ -143,7 +170,8 @@ async fn taken(front: &Front, head: &Parts, code: &str, said: &Said) -> Result<R
     let (code, place) = known(front, head, code)?;
     check_proof(front, &head.headers, code, &said.proof)?;
     let now = front.tokenward().clock().now();
-    let (wish, _) = front.displays().look(place, code, now).map_err(trouble)?;
+    let found = front.displays().look(place, code, now).map_err(trouble)?;
+    let Found::SignIn(wish, _) = found else { return Err(trouble(Astray::Wrong)) };
     if said.yes {
         return sign_in::depart_for_display(front, (&head.headers, &head.uri), code, &wish).await;
     }

@@ -58,6 +58,9 @@ struct Kept<'a> {
     /// Whether the person wants this browser to be remembered after a step-up.
     #[serde(default)]
     remember: bool,
+    /// Whether a step-up is for a display, whose link the person has opened.
+    #[serde(default)]
+    by_link: bool,
     /// The code of the display that the new session is for; absent where it is this browser's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     display: Option<Cow<'a, str>>,
@@ -81,6 +84,8 @@ pub(crate) struct Stepping {
     pub(crate) session: SessionKey,
     /// Whether the person wants this browser to be remembered.
     pub(crate) remember: bool,
+    /// Whether the person came by the link of a display that is held.
+    pub(crate) by_link: bool,
 }
 
 /// A sign-in or step-up that a browser has come back from.
@@ -181,6 +186,7 @@ fn sealed(
         scopes: scopes.as_str().into(),
         session: stepping.map(|stepping| stepping.session.0),
         remember: stepping.is_some_and(|stepping| stepping.remember),
+        by_link: stepping.is_some_and(|stepping| stepping.by_link),
         display,
     };
     let plain = serde_json::to_vec(&kept).map_err(|_| failure::ours())?;
@@ -209,7 +215,8 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
     };
     let errand = match (kept.session, kept.display) {
         (Some(key), _) => {
-            Errand::StepUp(Stepping { session: SessionKey(key), remember: kept.remember })
+            let (remember, by_link) = (kept.remember, kept.by_link);
+            Errand::StepUp(Stepping { session: SessionKey(key), remember, by_link })
         }
         (None, Some(code)) => Errand::Display(UserCode::parse(&code).ok()?),
         (None, None) => Errand::SignIn,

@@ -6,7 +6,9 @@ use tokenward::core::name::{Audience, SessionKey};
 use tokenward::step_up::{HoldView, MfaFault};
 
 use super::ask::Place;
+use super::visit::Visit;
 use super::{fault, with_hold};
+use crate::device::{self, ROOT};
 use crate::front::Front;
 use crate::pages::Trouble;
 use crate::sign_in::{QUERY_VALUE, own_path};
@@ -30,6 +32,8 @@ pub(super) struct About {
     pub(super) remember: Option<String>,
     /// Whether the person wants that.
     pub(super) ticked: bool,
+    /// Whether the person came by the link of a display, and shows a factor for that.
+    pub(super) by_link: bool,
 }
 
 impl About {
@@ -46,7 +50,17 @@ impl About {
             why: String::new(),
             remember: remember(front, place.audience.as_deref().unwrap_or_default()),
             ticked: place.is_ticked(),
+            by_link: false,
         }
+    }
+
+    /// Goes on for whoever stands before the page.
+    pub(super) fn before(mut self, visit: &Visit) -> Self {
+        if visit.is_by_link() {
+            (self.prefix, self.by_link) = (ROOT.to_owned(), true);
+            (self.remember, self.ticked) = (None, false);
+        }
+        self
     }
 
     /// Goes on with a handle that was posted.
@@ -60,7 +74,7 @@ impl About {
         self.mfa_token = view.mfa_token.clone().unwrap_or_default();
         self.audience.clone_from(&view.audience);
         self.scope.clone_from(&view.scope);
-        self.remember = remember(front, &view.audience);
+        self.remember = remember(front, &view.audience).filter(|_| !self.by_link);
         self.why = match view.by {
             "policy" => {
                 "The operator of this service wants a recent confirmation before this API \
@@ -108,6 +122,7 @@ impl About {
             trouble = trouble.retry_after(wait);
         }
         match fault {
+            MfaFault::SignInRequired { .. } if self.by_link => device::over(),
             MfaFault::SignInRequired { .. } => {
                 trouble.challenge("Bearer").way_out("Sign in", self.sign_in())
             }

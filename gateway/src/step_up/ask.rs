@@ -13,10 +13,10 @@ use tokenward::core::step_up::Factor;
 use tokenward::step_up::{HoldView, MfaFault};
 
 use super::about::About;
+use super::visit::{self, Visit};
 use crate::front::Front;
 use crate::identify::{self, Caller};
 use crate::pages::Trouble;
-use crate::session::not_signed_in;
 
 /// What is meant: an API and its scopes, and where to go afterwards.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -203,13 +203,19 @@ pub(super) fn place(query: Result<Query<Place>, QueryRejection>) -> Result<Place
 pub(super) async fn read<T: Said>(front: &Front, request: Request) -> Result<Asked<T>, Response> {
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
     front.guard(&headers, &uri).map_err(|trouble| trouble.reply(&headers))?;
-    let key = front.session_of(&headers).ok_or_else(|| not_signed_in(front).reply(&headers))?;
+    let visit = Visit::of(front, &uri, &headers);
+    let visit = visit.ok_or_else(|| visit::nobody(front, &uri).reply(&headers))?;
     let said = body::<T>(request).await.ok_or_else(|| {
         let detail = format!("A JSON object or a form is expected with {}.", T::EXPECTED);
         bad(&detail).reply(&headers)
     })?;
-    let about = About::new(front, said.place()).with_handle(said.handle().to_owned());
-    Ok(Asked { headers, key, about, said })
+    let place = visit.place(said.place().clone());
+    let about = About::new(front, &place).before(&visit).with_handle(said.handle().to_owned());
+    let key = *visit.key();
+    match visit.check(front, said.handle()).await {
+        Ok(()) => Ok(Asked { headers, key, about, said }),
+        Err(fault) => Err(about.trouble(front, &key, fault).reply(&headers)),
+    }
 }
 
 /// Finds the session of a request that may carry the handle of a hold as its bearer credential.

@@ -88,6 +88,10 @@ impl Code {
     }
 }
 
+/// What a person reads who has no factor yet, and came by a display's link.
+const ELSEWHERE: &str = "No factor is set up yet, and a display's link cannot set one up. Sign in \
+                         yourself, on this phone or elsewhere, and do it there.";
+
 #[derive(Template)]
 #[template(path = "mfa/choose.html")]
 struct ChoosePage<'a> {
@@ -163,11 +167,14 @@ impl Screen {
                 Shows::Choose { known, enrollable, wants_number: false, provider_href, trouble };
             return Self { about, shows };
         }
-        let mut ways: Vec<Way> = known.iter().filter_map(Way::of).collect();
+        let mut ways: Vec<Way> = known.iter().filter_map(|one| Way::of(one, &about)).collect();
         if ways.is_empty() {
             ways = named(view).filter_map(Way::named).collect();
         }
-        let enrollable: Vec<Way> = enrollable(view).map(Way::new_one).collect();
+        let is_own = !about.by_link;
+        let enrollable: Vec<Way> = enrollable(view).filter(|_| is_own).map(Way::new_one).collect();
+        let nothing_yet = || Some(ELSEWHERE.to_owned()).filter(|_| !is_own && ways.is_empty());
+        let trouble = trouble.or_else(nothing_yet);
         let wants_number =
             enrollable.iter().any(|way| way.factor == "sms" || way.factor == "voice");
         let shows =
@@ -287,12 +294,13 @@ fn code_page(
 }
 
 impl Way {
-    fn of(known: &Authenticator) -> Option<Self> {
+    fn of(known: &Authenticator, about: &About) -> Option<Self> {
         let factor = Factor::parse(known.factor?)?;
         let (title, detail) = texts(factor)?;
+        // Whoever came by a link is not told numbers and addresses of the person's.
         let detail = match &known.name {
-            Some(name) => format!("{detail} ({name})"),
-            None => detail.to_owned(),
+            Some(name) if !about.by_link => format!("{detail} ({name})"),
+            Some(_) | None => detail.to_owned(),
         };
         Some(Self { value: known.id.clone(), factor: factor.code().to_owned(), title, detail })
     }

@@ -7,7 +7,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use tokenward::core::name::SessionKey;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::session::Need;
 use tokenward::core::sign_in::Pending;
@@ -17,6 +16,8 @@ use tokenward::step_up::{MfaFault, StepUpReturn};
 use super::about::About;
 use super::ask::{self, Place};
 use super::page::Screen;
+use super::visit::{self, Visit};
+use crate::device::Pass;
 use crate::front::Front;
 use crate::pages::Trouble;
 use crate::sign_in::pending::{self, Errand, Stepping};
@@ -33,11 +34,15 @@ pub(crate) async fn leave(
         Ok(place) => place,
         Err(trouble) => return trouble.reply(&headers),
     };
-    let about = About::new(&front, &place);
-    let Some(key) = front.session_of(&headers) else {
-        return Redirect::to(&about.sign_in()).into_response();
+    let Some(visit) = Visit::of(&front, &uri, &headers) else {
+        return match visit::is_by_link(&uri) {
+            true => visit::nobody(&front, &uri).reply(&headers),
+            false => Redirect::to(&About::new(&front, &place).sign_in()).into_response(),
+        };
     };
-    match depart(&front, &headers, &uri, &key, (&place, &about)).await {
+    let place = visit.place(place);
+    let about = About::new(&front, &place).before(&visit);
+    match depart(&front, &headers, &uri, &visit, (&place, &about)).await {
         Ok(Some(reply)) => reply,
         Ok(None) => Screen::nothing(about).reply(),
         Err(trouble) => trouble.reply(&headers),
@@ -48,17 +53,22 @@ pub(crate) async fn leave(
 pub(crate) async fn complete(
     front: &Front,
     headers: &HeaderMap,
-    bound_to: SessionKey,
+    Stepping { session: bound_to, by_link, .. }: Stepping,
     pending: &Pending,
     (code, redirect_uri): (String, String),
 ) -> Result<(), Trouble> {
-    let about = about_of(front, pending);
-    if front.session_of(headers) != Some(bound_to) {
+    let about = About { by_link, ..about_of(front, pending) };
+    let need = Need { audience: pending.audience.clone(), scopes: pending.scopes.clone() };
+    let stands = match by_link {
+        true => Pass::of(front, headers)
+            .is_some_and(|pass| pass.session() == bound_to && *pass.need() == need),
+        false => front.session_of(headers) == Some(bound_to),
+    };
+    if !stands {
         // The person signed out, or in anew, meanwhile: nothing of it belongs to that session.
         let fault = MfaFault::SignInRequired { reason: None };
         return Err(about.trouble(front, &bound_to, fault));
     }
-    let need = Need { audience: pending.audience.clone(), scopes: pending.scopes.clone() };
     let returned = StepUpReturn {
         need,
         code,
@@ -80,13 +90,14 @@ async fn depart(
     front: &Front,
     headers: &HeaderMap,
     uri: &Uri,
-    key: &SessionKey,
+    visit: &Visit,
     (place, about): (&Place, &About),
 ) -> Result<Option<Response>, Trouble> {
+    let key = visit.key();
     let told = |fault| about.trouble(front, key, fault);
     let origin = front.origin(headers, uri)?;
     let holds = front.tokenward().holds(key).await.map_err(told)?;
-    let held = holds.into_iter().find(|view| place.is_for(view));
+    let held = holds.into_iter().find(|view| place.is_for(view) && visit.admits(view));
     let Some(need) = held.and_then(|view| ask::need(&view.audience, &view.scope)) else {
         return Ok(None);
     };
@@ -114,7 +125,7 @@ async fn depart(
     };
     let scopes = front.config().sign_in_scopes(&wanted.scopes);
     let request = AuthorizeRequest {
-        redirect_uri: &format!("{origin}{}/callback", about.prefix),
+        redirect_uri: &format!("{origin}{}/callback", front.config().prefix),
         state: &pending.state,
         nonce: &pending.nonce,
         code_challenge: &challenge,
@@ -127,7 +138,7 @@ async fn depart(
     };
     let place = provider.authorize_url(&request).await.map_err(gone)?;
     let mut reply = moved(StatusCode::SEE_OTHER, place.as_str());
-    let stepping = Stepping { session: *key, remember: about.ticked };
+    let stepping = Stepping { session: *key, remember: about.ticked, by_link: visit.is_by_link() };
     let errand = Errand::StepUp(stepping);
     pending::remember(front, headers, reply.headers_mut(), &pending, errand)?;
     Ok(Some(reply))

@@ -5,6 +5,8 @@ use tokenward_sandbox::User;
 
 use super::desk::{Browser, Desk, Reply, query, with_query};
 
+mod held;
+
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 

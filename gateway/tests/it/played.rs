@@ -10,7 +10,7 @@ use tokenward::core::snapshot::Hold;
 use tokenward::step_up::{HoldView, Requirements};
 use tokenward_gateway::challenge::FactorChallenge;
 use tokenward_gateway::observe::{Answered, CloseCause, Observe, RetryReason};
-use tokenward_gateway::tokens::{Answer, Demanded, Ends, Over, Ticket, Tokens, Want};
+use tokenward_gateway::tokens::{Answer, Demanded, Ends, Link, Over, Ticket, Tokens, Want};
 
 /// Tokens that the test hands out: what is published, and what the next wishes are answered.
 #[derive(Default)]
@@ -76,7 +76,12 @@ impl Tokens for Played {
             max_age_s: Some(300),
             since_s: 0,
             by_api: true,
+            since: tokenward::core::time::Instant::ZERO,
         }
+    }
+
+    fn link_of<'a>(&'a self, _: &'a SessionKey, _: &'a HoldView) -> Link<'a> {
+        Box::pin(std::future::ready(None))
     }
 
     fn ends(&self) -> Ends {

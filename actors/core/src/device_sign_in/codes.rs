@@ -190,6 +190,11 @@ impl Codes {
         Some((&code.wish, code.standing(now)))
     }
 
+    /// Reports whether a user code is in use, or was lately.
+    pub fn has(&self, user: UserCode) -> bool {
+        self.by_user.contains_key(&user)
+    }
+
     /// Takes a person's no.
     ///
     /// # Errors
