@@ -51,6 +51,7 @@ pub mod store;
 
 mod access;
 mod alarm;
+mod away;
 mod builder;
 mod describe;
 mod directory;

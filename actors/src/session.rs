@@ -127,6 +127,7 @@ impl Actor for SessionActor {
         let seat = Arc::new(Seat::new(myself.clone()));
         let meter = SessionMeter::new(Arc::clone(&shared.metrics), &snapshot.primary);
         let core = revive(&shared, &key, *snapshot, now);
+        shared.away.returns(&key);
         let mut state = SessionState {
             key,
             core,
@@ -152,6 +153,15 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         let seat = Arc::clone(&state.seat);
         state.take(seat.actor(), letter.open());
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Letter<SessionMessage>>,
+        state: &mut SessionState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.leave();
         Ok(())
     }
 }
@@ -290,6 +300,14 @@ impl SessionState {
             self.resting = true;
             let rest = RouterMessage::Rest(self.key, self.seat.actor().get_id());
             self.shared.router(&self.key).send(rest);
+        }
+    }
+
+    /// Leaves its holds to be counted, because they go on. Where other machines use the store, one
+    /// of them may end them.
+    fn leave(&self) {
+        if self.shared.alone && !matches!(self.core.state(), State::Ended(_)) {
+            self.shared.away.leaves(self.key, &self.core.snapshot().holds);
         }
     }
 

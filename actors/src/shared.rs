@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
+use crate::away::Away;
 use crate::clock::Clock;
 use crate::core::event::Event;
 use crate::core::name::{Owner, SessionKey, WaiterId};
@@ -20,6 +21,7 @@ use crate::step_up::StepLimits;
 use crate::store::Vault;
 
 pub(crate) struct Shared {
+    pub(crate) away: Away,
     pub(crate) clock: Clock,
     pub(crate) directory: Directory,
     pub(crate) endings: Endings,
@@ -60,6 +62,7 @@ impl Shared {
         let post = |kind| Post::new(clock.clone(), Arc::clone(&metrics), kind);
         let posts = [post(label::Actor::Router), post(label::Actor::Session)];
         Self {
+            away: Away::new(Arc::clone(&metrics)),
             directory: Directory::default(),
             endings: Endings::default(),
             events: Events::new(clock.clone()),

@@ -25,6 +25,13 @@ impl Metrics {
         row.mfa_pending.decrement(1.0);
     }
 
+    /// Counts holds of sessions that are not in memory.
+    pub(crate) fn mfa_held(&self, audiences: &[AudienceIndex], each: f64) {
+        for audience in audiences {
+            self.at_audience(*audience).mfa_held.increment(each);
+        }
+    }
+
     /// Counts a verification that was submitted.
     pub fn mfa_attempt(&self, audience: AudienceIndex, method: MfaMethod, outcome: MfaAttempt) {
         self.at_audience(audience).mfa_attempts.of((method, outcome)).increment(1);

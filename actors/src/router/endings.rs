@@ -90,6 +90,7 @@ impl RouterState {
             // An error means that the caller went away.
             drop(mourner.send(farewell.clone()));
         }
+        self.shared.away.returns(&key);
         if let Some(Place::Taken(actor)) = self.seats.get(&key) {
             drop(actor.cast(SessionMessage::Buried));
         }

@@ -76,7 +76,7 @@ pub(crate) fn otp(world: &World) -> Evidence {
     Evidence::Otp(Passcode::new(&world.sandbox.otp("ada").unwrap()))
 }
 
-fn need() -> Need {
+pub(crate) fn need() -> Need {
     let (audience, scopes) = AUDIENCES[1];
     Need { audience: Audience::parse(audience).unwrap(), scopes: ScopeSet::parse(scopes) }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward::core::event::LogoutKind;
 use tokenward::core::name::{Epoch, SessionKey};
 use tokenward::core::secret::Passcode;
 use tokenward::core::step_up::{ContextId, Evidence, Factor};
@@ -17,7 +18,7 @@ use tokenward::{AccessError, MfaFault};
 use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, QUOTES_AUDIENCE};
 use tokio::task::JoinSet;
 
-use crate::step_up::{ada, asks_once, held, otp, world};
+use crate::step_up::{ada, asks_once, held, need, otp, world};
 use crate::world::{World, until, wish};
 
 /// How many wait for the same audience.
@@ -195,4 +196,63 @@ fn attempts(audience: &str, method: &str, outcome: &str) -> String {
     format!(
         "mfa_attempts_total{{audience=\"{audience}\",method=\"{method}\",outcome=\"{outcome}\"}}"
     )
+}
+
+/// Adds up the series of a metric.
+fn sum(world: &World, metric: &str) -> f64 {
+    let rendered = world.tokenward.metrics().render();
+    let series = rendered.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric));
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Expects that each challenge that was opened is pending or closed.
+fn assert_conserved(world: &World, opened: f64, pending: f64) {
+    let closed = sum(world, "tokenward_mfa_challenges_closed_total");
+    assert_eq!(sum(world, "tokenward_mfa_challenges_total"), opened);
+    assert_eq!(sum(world, "tokenward_mfa_challenges_pending"), pending);
+    assert_eq!(opened - closed, pending);
+}
+
+/// Moves the clock on until the session has left memory.
+async fn until_away(world: &World) {
+    until("the session has left", || {
+        world.advance(Duration::from_secs(61));
+        world.tokenward.resident() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hold_is_counted_until_it_ends_wherever_its_session_is() {
+    let (world, key) = world(asks_once(), json!([{"kind": "otp"}])).await;
+    held(&world, &key).await;
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0);
+    assert_conserved(&world, 1.0, 1.0);
+
+    // Its context is over first: nobody came.
+    until_away(&world).await;
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0, "a person is waited for all the same");
+    assert_conserved(&world, 1.0, 0.0);
+
+    let world = world.restart().await;
+    held(&world, &key).await;
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0, "the record says so");
+    until_away(&world).await;
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0);
+
+    let need = need();
+    let renewed = world.tokenward.renew_hold(&key, &need).await.unwrap().expect("it is held");
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0);
+    assert_conserved(&world, 1.0, 1.0);
+    let handle = renewed.mfa_token.expect("a context");
+    world.tokenward.verify(&key, &handle, otp(&world)).await.unwrap();
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 0.0);
+    assert_conserved(&world, 1.0, 0.0);
+
+    let other = ada(&world, json!([{"kind": "otp"}])).await;
+    held(&world, &other).await;
+    until_away(&world).await;
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 1.0);
+    world.tokenward.end(&other, LogoutKind::User).await.unwrap();
+    assert_eq!(sum(&world, "tokenward_mfa_held"), 0.0, "nobody is waited for");
 }
