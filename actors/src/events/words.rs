@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Clock;
+use crate::core::device_sign_in::codes::DeviceKind;
 use crate::core::event::{EndReason, Event, LogoutKind, Trigger};
 use crate::core::grant::Unheard;
 use crate::core::name::Audience;
@@ -82,17 +83,23 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::SaveDelayed { failures } => {
             format!("the store did not take the new tokens ({failures} tries); kept, trying again")
         }
-        Event::SignedIn { device: None } => "signed in".to_owned(),
-        Event::SignedIn { device: Some(kind) } => {
+        Event::SignedIn { device } => signed_in_in_words(device.as_ref()),
+        Event::StoreFailed { wait } => {
+            format!("the store cannot be asked; next try in {}", span(*wait))
+        }
+        Event::Superseded => "another machine was faster; its tokens are used".to_owned(),
+    }
+}
+
+fn signed_in_in_words(device: Option<&DeviceKind>) -> String {
+    match device {
+        None => "signed in".to_owned(),
+        Some(kind) => {
             format!(
                 "a person signed in a device, which calls itself \u{201c}{}\u{201d}",
                 kind.as_str()
             )
         }
-        Event::StoreFailed { wait } => {
-            format!("the store cannot be asked; next try in {}", span(*wait))
-        }
-        Event::Superseded => "another machine was faster; its tokens are used".to_owned(),
     }
 }
 
