@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod it {
+    mod display;
     mod holds;
+    mod house;
+    mod program;
     mod signing;
     mod week;
     mod world;

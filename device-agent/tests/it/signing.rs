@@ -74,9 +74,8 @@ fn a_wrong_clock_is_waited_for_and_blames_nobody() {
 
 #[test]
 fn failures_are_followed_by_growing_pauses_up_to_five_minutes() {
-    let mut world = World::signed_in(None)
-        .at(Duration::ZERO, Change::NetworkCut)
-        .at(DAY, Change::NetworkUp);
+    let mut world =
+        World::signed_in(None).at(Duration::ZERO, Change::NetworkCut).at(DAY, Change::NetworkUp);
     world.run(DAY + 5 * MINUTE);
     assert_eq!(world.agent.stage(), &Stage::Online);
     let gaps = gaps(&at(&world, Errand::Fetch));
