@@ -8,5 +8,6 @@ mod it {
     mod program;
     mod signing;
     mod week;
+    mod wire;
     mod world;
 }

@@ -81,7 +81,7 @@ impl House {
         let mut phone = Phone::default();
         let page = phone.send(self.request(Method::GET, &format!("/d/{code}"))).await;
         let page = page.text().await.unwrap();
-        let (_, rest) = page.split_once("name=\"proof\" value=\"").expect("a page that asks");
+        let (_, rest) = page.split_once("name=\"proof\" value=\"").unwrap();
         let proof = rest.split('"').next().unwrap();
         let yes = self.request(Method::POST, &format!("/d/{code}"));
         let yes = yes.header("content-type", "application/x-www-form-urlencoded");
