@@ -28,12 +28,17 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it opens a broken stream anew.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
-/// GET /auth/events.
+/// The longest pause that may be asked for: proxies cut what is silent for a minute.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(55);
+
+/// GET /auth/events. A small machine asks for `?heartbeat=55`, because each sign of life wakes it.
 pub(crate) async fn events(
     State(front): State<Arc<Front>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let seconds = uri.query().and_then(|query| query.strip_prefix("heartbeat=")?.parse().ok());
+    let heartbeat = seconds.map_or(HEARTBEAT, Duration::from_secs).clamp(HEARTBEAT, HEARTBEAT_MAX);
     let (key, view) = match living(&front, &headers).await {
         Ok(known) => known,
         Err(trouble) => return trouble.reply(&headers),
@@ -42,7 +47,8 @@ pub(crate) async fn events(
         Ok(listening) => {
             let after = last_event_id(&headers);
             let own = origin::of(&front.config(), &headers, &uri).unwrap_or_default();
-            let course = Course::begin(front, (key, own), &view, listening, after);
+            let mut course = Course::begin(front, (key, own), &view, listening, after);
+            course.heartbeat = heartbeat;
             Sse::new(course.stream()).into_response()
         }
         Err(Full) => full().reply(&headers),
@@ -96,6 +102,7 @@ struct Course {
     /// What was replayed; the same fact may also come as news.
     replayed: Vec<LifecycleEvent>,
     over: bool,
+    heartbeat: Duration,
 }
 
 impl Course {
@@ -116,7 +123,8 @@ impl Course {
         };
         let first = [opening()].into_iter().chain(replayed.iter().map(written)).collect();
         let is_display = view.device.is_some();
-        Self { front, key, own, is_display, listening, first, replayed, over: false }
+        let over = false;
+        Self { front, key, own, is_display, listening, first, replayed, over, heartbeat: HEARTBEAT }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -130,7 +138,7 @@ impl Course {
             return Some(event);
         }
         while !self.over {
-            match tokio::time::timeout(HEARTBEAT, self.listening.next()).await {
+            match tokio::time::timeout(self.heartbeat, self.listening.next()).await {
                 Ok(Some(Told::Fact(fact))) if self.is_replayed(&fact) => {}
                 Ok(Some(Told::Fact(fact))) => {
                     self.over = fact.event == "ended";
