@@ -28,7 +28,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Where the state is kept where neither the file nor systemd says so.
 const STATE_DIR: &str = "/var/lib/tokenward-device";
 
-/// The longest name of a kind of device (the gateway takes no longer one).
+/// The longest name of a kind of device (the gateway refuses a longer one).
 const CLIENT_ID_CHARS_MAX: usize = 64;
 
 /// The addresses that I2C leaves to devices.
