@@ -16,6 +16,8 @@ mod metrics;
 mod metrics_events;
 #[path = "it/metrics_gauges.rs"]
 mod metrics_gauges;
+#[path = "it/metrics_ledger.rs"]
+mod metrics_ledger;
 #[path = "it/provider.rs"]
 mod provider;
 #[path = "it/provider_reply.rs"]

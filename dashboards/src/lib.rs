@@ -45,8 +45,11 @@ pub fn files() -> Vec<File> {
             rules::yaml::rules(&groups, Pace::Real),
         ));
         files.push(File::new(format!("prometheus/dist/{name}.json"), rules::json(&groups)));
+        if groups.iter().any(|group| !group.alerts.is_empty()) {
+            let tests = rules::yaml::tests(name, &groups);
+            files.push(File::new(format!("prometheus/tests/{name}.yaml"), tests));
+        }
     }
-    files.push(File::new("prometheus/tests/alerts.yaml", rules::yaml::tests()));
     files.push(File::new("runbooks/README.md", rules::index()));
     files.push(File::new("mixin.libsonnet", mixin::text(&boards)));
     files

@@ -15,6 +15,8 @@ use tokenward::core::grant::Grant;
 use tokenward::core::name::Audience;
 use tokenward::core::secret::{AccessToken, RefreshToken};
 use tokenward::core::snapshot::Authentication;
+use tokenward::metrics::Labels;
+use tokenward::metrics::label::{AnsweredBy, HttpOutcome};
 use tokenward::provider::{Identity, Provider, ProviderSettings, SignedIn};
 use tokenward::{Clock, SessionHandle, Tokenward, Vault, Wish};
 use tokenward_gateway::config::Config;
@@ -105,8 +107,45 @@ fn hot_path(criterion: &mut Criterion) {
             black_box(bench.table.find("app.example.com", &settled).map(|route| route.number))
         });
     });
+    counting(criterion, &bench);
     criterion.bench_function("hot_path/identify", |bencher| {
         bencher.iter(|| black_box(identify(&bench.requests[0], &bench.config.session.cookie)));
+    });
+}
+
+/// What the numbers of one request cost: the look-up that counts beside the one that does not, and
+/// what is counted from a request's beginning to its end.
+fn counting(criterion: &mut Criterion, bench: &Bench) {
+    let route = &bench.config.routes[0];
+    let audience = route.audience.as_ref().expect("the route has an audience");
+    let caller = identify(&bench.requests[0], &bench.config.session.cookie);
+    let (Caller::Browser(session) | Caller::Program(session)) = caller else { return };
+    criterion.bench_function("hot_path/look_up_uncounted", |bencher| {
+        bencher.iter(|| black_box(bench.tokenward.offer(&session, audience, &route.scopes)));
+    });
+    criterion.bench_function("hot_path/look_up_counted", |bencher| {
+        bencher.iter(|| black_box(bench.tokenward.take(&session, audience, &route.scopes)));
+    });
+    let metrics = bench.tokenward.metrics();
+    metrics.learn(&Labels { routes: vec![route.name.to_string()], ..Labels::default() });
+    let place = metrics.route(&route.name);
+    let took = Duration::from_micros(700);
+    criterion.bench_function("hot_path/numbers_of_a_request", |bencher| {
+        bencher.iter(|| {
+            metrics.in_flight(place, 1);
+            metrics.upstream_response(place, took);
+            metrics.overhead(place, took);
+            metrics.http_request(
+                place,
+                &http::Method::GET,
+                http::StatusCode::OK,
+                AnsweredBy::Upstream,
+            );
+            metrics.http_duration(place, HttpOutcome::Ok, took);
+            metrics.request_bytes(place, 0);
+            metrics.response_bytes(place, 200);
+            metrics.in_flight(place, -1);
+        });
     });
 }
 

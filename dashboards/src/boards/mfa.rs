@@ -79,18 +79,22 @@ fn glance() -> Row {
                 .from(60.0, Orange)
                 .from(180.0, Red)
                 .says(&[("nan", "nobody got through")]),
-            tile(
-                "Background refreshes blocked",
-                Unit::Count,
-                "Refreshes that nobody waited for and that the provider answered with a demand for MFA. Any number above 0 is a policy that reaches too far: see the last row.",
-            )
-            .ask(
-                r#"round(sum(increase(tokenward_refresh_total{@a, trigger="proactive", outcome="mfa_required"}[$__range])))"#,
-                "blocked",
-            )
-            .from(1.0, Red),
+            blocked_now(),
         ],
     }
+}
+
+fn blocked_now() -> Panel {
+    tile(
+        "Background refreshes blocked",
+        Unit::Count,
+        "Refreshes that nobody waited for and that the provider answered with a demand for MFA. Any number above 0 is a policy that reaches too far: see the last row.",
+    )
+    .ask(
+        r#"round(sum(increase(tokenward_refresh_total{@a, trigger="proactive", outcome="mfa_required"}[$__range])))"#,
+        "blocked",
+    )
+    .from(1.0, Red)
 }
 
 fn asked() -> Row {

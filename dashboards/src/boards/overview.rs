@@ -1,7 +1,7 @@
 //! Is anything wrong, and whose fault is it?
 
 use crate::panel::Colour::{Blue, Green, Orange, Red, Yellow};
-use crate::panel::{Board, Row, Unit, stack, table, tile};
+use crate::panel::{Board, Panel, Row, Unit, stack, table, tile};
 
 pub(super) fn board() -> Board {
     Board {
@@ -42,39 +42,9 @@ fn now() -> Row {
             .from(0.98, Orange)
             .from(0.995, Green)
             .says(&[("nan", "none due")]),
-            tile(
-                "Provider",
-                Unit::Plain,
-                "Whether the gateways call the provider. Open: they have stopped, because it does not answer.",
-            )
-            .ask(r#"max(tokenward_provider_breaker{@, state="open"} * 2 or tokenward_provider_breaker{@, state="half_open"})"#, "breaker")
-            .from(1.0, Orange)
-            .from(2.0, Red)
-            .says(&[("0", "answers"), ("1", "being tried"), ("2", "down")]),
-            tile(
-                "Upstreams fail",
-                Unit::Ratio,
-                "Share of the requests of the last 5 minutes that an upstream answered with 5xx.",
-            )
-            .ask(
-                r#"sum(rate(tokenward_http_request_duration_seconds_count{@, outcome="server_error"}[5m])) / sum(rate(tokenward_http_request_duration_seconds_count{@}[5m]))"#,
-                "upstreams",
-            )
-            .from(0.01, Orange)
-            .from(0.05, Red)
-            .says(&[("nan", "no traffic")]),
-            tile(
-                "We fail",
-                Unit::Ratio,
-                "Share of the requests of the last 5 minutes that the gateway itself answered with 5xx. The promise is less than 0.1 %.",
-            )
-            .ask(
-                r#"sum(rate(tokenward_http_request_duration_seconds_count{@, outcome="gateway_error"}[5m])) / sum(rate(tokenward_http_request_duration_seconds_count{@}[5m]))"#,
-                "gateway",
-            )
-            .from(0.001, Orange)
-            .from(0.01, Red)
-            .says(&[("nan", "no traffic")]),
+            provider(),
+            upstreams(),
+            ours(),
             tile(
                 "People held up now",
                 Unit::Count,
@@ -85,6 +55,48 @@ fn now() -> Row {
             .from(100.0, Orange),
         ],
     }
+}
+
+fn provider() -> Panel {
+    tile(
+        "Provider",
+        Unit::Plain,
+        "Whether the gateways call the provider. Open: they have stopped, because it does not answer.",
+    )
+    .ask(r#"max(tokenward_provider_breaker{@, state="open"} * 2 or tokenward_provider_breaker{@, state="half_open"})"#, "breaker")
+    .from(1.0, Orange)
+    .from(2.0, Red)
+    .says(&[("0", "answers"), ("1", "being tried"), ("2", "down")])
+}
+
+fn upstreams() -> Panel {
+    tile(
+        "Upstreams fail",
+        Unit::Ratio,
+        "Share of the requests of the last 5 minutes that an upstream answered with 5xx.",
+    )
+    .ask(
+        r#"sum(rate(tokenward_http_request_duration_seconds_count{@, outcome="server_error"}[5m])) / sum(rate(tokenward_http_request_duration_seconds_count{@}[5m]))"#,
+        "upstreams",
+    )
+    .from(0.01, Orange)
+    .from(0.05, Red)
+    .says(&[("nan", "no traffic")])
+}
+
+fn ours() -> Panel {
+    tile(
+        "We fail",
+        Unit::Ratio,
+        "Share of the requests of the last 5 minutes that the gateway itself answered with 5xx. The promise is less than 0.1 %.",
+    )
+    .ask(
+        r#"sum(rate(tokenward_http_request_duration_seconds_count{@, outcome="gateway_error"}[5m])) / sum(rate(tokenward_http_request_duration_seconds_count{@}[5m]))"#,
+        "gateway",
+    )
+    .from(0.001, Orange)
+    .from(0.01, Red)
+    .says(&[("nan", "no traffic")])
 }
 
 fn over_time() -> Row {

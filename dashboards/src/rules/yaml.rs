@@ -1,6 +1,6 @@
 //! Rules and their unit tests as YAML. Texts are quoted as JSON does it, which YAML reads.
 
-use super::{Alert, Group, Pace, Record, Trial, alerts, at_pace, files};
+use super::{Alert, Group, Pace, Record, Trial, at_pace, slo};
 
 /// Returns a rules file.
 pub fn rules(groups: &[Group], pace: Pace) -> String {
@@ -23,29 +23,39 @@ pub fn rules(groups: &[Group], pace: Pace) -> String {
     text
 }
 
-/// Returns promtool's tests: each alert fires on its fault, and on nothing else.
-pub fn tests() -> String {
+/// Returns promtool's tests of one rules file: each alert fires on its fault, and on nothing else.
+///
+/// The recording rules are evaluated only where an alert reads one: they look back over days.
+pub fn tests(name: &str, groups: &[Group]) -> String {
     let mut text = "# Written by `cargo xtask dashboards`; run by `promtool test rules`.\n\
                     rule_files:\n"
         .to_owned();
-    let files = files();
-    for (name, _) in &files {
-        text.push_str(&format!("  - ../rules/{name}.yaml\n"));
+    let alerts = || groups.iter().flat_map(|group| &group.alerts);
+    let records = slo::groups();
+    let reads = |alert: &Alert| {
+        let mut names = records.iter().flat_map(|group| &group.records);
+        names.any(|record| alert.expr.contains(&record.name))
+    };
+    let before = if alerts().any(reads) { records.as_slice() } else { &[] };
+    if !before.is_empty() {
+        text.push_str("  - ../rules/slo.yaml\n");
     }
-    text.push_str("evaluation_interval: 1m\n# Records come before the alerts that read them.\n");
-    text.push_str("group_eval_order:\n");
-    for group in files.iter().flat_map(|(_, groups)| groups) {
+    text.push_str(&format!("  - ../rules/{name}.yaml\nevaluation_interval: 1m\n"));
+    text.push_str("# Records come before the alerts that read them.\ngroup_eval_order:\n");
+    for group in before.iter().chain(groups) {
         text.push_str(&format!("  - {}\n", group.name));
     }
     text.push_str("tests:\n");
     for alert in alerts() {
-        let named = named(&alert);
-        text.push_str(&trial(&format!("{named}: the fault"), &alert, &alert.trial.fault, true));
+        let named = named(alert);
+        text.push_str(&trial(&format!("{named}: the fault"), alert, &alert.trial.fault, true));
         for (what, series) in &alert.trial.health {
-            text.push_str(&trial(&format!("{named}: {what}"), &alert, series, false));
+            text.push_str(&trial(&format!("{named}: {what}"), alert, series, false));
         }
     }
-    text.push_str(LAZY);
+    if alerts().any(|alert| alert.name == "RefreshTokenReuse") {
+        text.push_str(LAZY);
+    }
     text
 }
 

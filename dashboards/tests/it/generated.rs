@@ -19,7 +19,8 @@ fn the_committed_files_are_the_generated_ones() {
         assert!(!differs, "{} is out of date: run `cargo xtask dashboards`", path.display());
         expected.insert(path);
     }
-    for folder in ["grafana/dashboards", "prometheus/rules", "prometheus/dist"] {
+    for folder in ["grafana/dashboards", "prometheus/dist", "prometheus/rules", "prometheus/tests"]
+    {
         for entry in fs::read_dir(home().join(folder)).expect("a folder").flatten() {
             assert!(expected.contains(&entry.path()), "{} is nobody's", entry.path().display());
         }
@@ -78,8 +79,11 @@ fn promtool_agrees_with_rules_and_alerts() {
             run(&["check", "rules", &format!("{name}.yaml")], &home().join("prometheus/rules"));
         assert!(good, "{words}");
     }
-    let (good, words) = run(&["test", "rules", "alerts.yaml"], &home().join("prometheus/tests"));
-    assert!(good, "{words}");
+    for name in ["mfa", "operation", "refresh"] {
+        let file = format!("{name}.yaml");
+        let (good, words) = run(&["test", "rules", &file], &home().join("prometheus/tests"));
+        assert!(good, "{words}");
+    }
 }
 
 fn promtool() -> Option<PathBuf> {

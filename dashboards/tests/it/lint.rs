@@ -17,11 +17,10 @@ fn nothing_is_wrong_here() {
 }
 
 #[test]
-fn a_mistake_in_a_panel_is_found() {
+fn a_wrong_name_in_a_panel_is_found() {
     let rate = |expr| lines("A", Unit::PerSecond, DONE).ask(expr, "all");
     let count = |expr| lines("A", Unit::Count, DONE).ask(expr, "all");
     let latency = |expr| lines("A", Unit::Seconds, DONE).ask(expr, "all");
-    let good = r"sum(rate(tokenward_refresh_total{@a}[5m]))";
     for (seeded, found) in [
         (rate(r"sum(rate(tokenward_refreshes_total{@a}[5m]))"), "there is no metric"),
         (
@@ -62,7 +61,17 @@ fn a_mistake_in_a_panel_is_found() {
             rate(r#"sum(rate(tokenward_refresh_duration_seconds_bucket{@a, le="0.3"}[5m]))"#),
             "has no bucket",
         ),
-        (count(good), "the unit Count does not fit"),
+    ] {
+        assert_found(seeded, found);
+    }
+}
+
+#[test]
+fn a_panel_that_cannot_be_read_is_found() {
+    let good = r"sum(rate(tokenward_refresh_total{@a}[5m]))";
+    let plain = || lines("A", Unit::PerSecond, DONE).ask(good, "all");
+    for (seeded, found) in [
+        (lines("A", Unit::Count, DONE).ask(good, "all"), "the unit Count does not fit"),
         (lines("A", Unit::PerSecond, DONE).ask(good, "{{outcome}}"), "does not keep"),
         (
             lines("A", Unit::PerSecond, DONE)
@@ -72,16 +81,12 @@ fn a_mistake_in_a_panel_is_found() {
         (lines("A", Unit::PerSecond, DONE).ask(good, ""), "has the legend"),
         (lines("A", Unit::PerSecond, "no sentence").ask(good, "all"), "no description"),
         (lines("A", Unit::PerSecond, DONE), "asks nothing"),
-        (rate(good).wide(25), "columns wide"),
+        (plain().wide(25), "columns wide"),
         (tile("A", Unit::PerSecond, DONE).ask(good, "a").ask(good, "b"), "more than one number"),
     ] {
-        let findings = lint::board(&with(seeded));
-        assert!(
-            findings.iter().any(|finding| finding.wrong.contains(found)),
-            "{found}: {findings:?}"
-        );
+        assert_found(seeded, found);
     }
-    assert_eq!(lint::board(&with(rate(good))), []);
+    assert_eq!(lint::board(&with(plain())), []);
 }
 
 #[test]
@@ -128,6 +133,11 @@ fn a_mistake_in_a_rule_is_found() {
     for name in ["job_audience:tokenward_refresh:rate5m", "tokenward_refresh"] {
         assert!(!lint::record(&named(name)).is_empty(), "{name}");
     }
+}
+
+fn assert_found(seeded: Panel, found: &str) {
+    let findings = lint::board(&with(seeded));
+    assert!(findings.iter().any(|finding| finding.wrong.contains(found)), "{found}: {findings:?}");
 }
 
 fn with(panel: Panel) -> Board {
