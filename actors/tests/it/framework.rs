@@ -266,6 +266,28 @@ async fn l6_a_session_is_kept_fresh_without_traffic() {
 }
 
 #[tokio::test]
+async fn l8_a_held_session_that_nobody_calls_is_probed_out_of_the_store() {
+    let asks = json!({"mfa": {"rules": [
+        {"when": {"protocol": "oauth2-refresh-token"}, "then": "challenge"},
+    ]}});
+    let world = World::by_hand(asks, KeepFresh::Always).await;
+    let mut events = world.tokenward.events();
+    let key = world.adopt().await;
+    assert!(matches!(world.access(&key, 0).await, Err(AccessError::MfaRequired(_))));
+    until("the session has left", || {
+        world.advance(seconds(61));
+        world.tokenward.resident() == 0
+    })
+    .await;
+    let asked = world.summary().mfa_challenges;
+    world.sandbox.tenant(&json!({"mfa": {"rules": []}})).expect("the rule is gone");
+    // Past the longest that the slow probe is put off: six hours, and a tenth of them.
+    world.advance(seconds(7 * 3_600));
+    assert_eq!(hear(&mut events, "refreshed").await.session, key.id());
+    assert_eq!(world.summary().mfa_challenges, asked);
+}
+
+#[tokio::test]
 async fn l6_a_reader_near_the_end_sets_off_a_refresh_and_does_not_wait_for_it() {
     let tenant = json!({ "access_token_lifetime_s": 600 });
     let world = World::by_hand(tenant, KeepFresh::WhileUsed).await;

@@ -60,28 +60,29 @@ pub struct Offer {
 }
 
 /// Returns when a stored session should be woken to be kept fresh without traffic; `None` where no
-/// audience asks for it.
+/// audience asks for it. Of a held one it is the time of its slow probe (law L8): nobody else may
+/// ever come to find that the provider's rule is gone.
 pub fn due_at(snapshot: &Snapshot, policies: &Policies, now: Instant) -> Option<Instant> {
+    snapshot.refresh_token.as_ref()?;
     let kept = policies.audiences.iter().filter(|(_, policy)| policy.keep_fresh.is_always());
-    kept.filter(|(audience, policy)| !is_held(snapshot, audience, &policy.scopes))
-        .map(|(audience, policy)| {
-            let found = lookup(&snapshot.entries, audience, &policy.scopes, policy.margins, now);
-            let at = match found {
-                Lookup::Hit(entry) | Lookup::Downscoped { entry, .. } => {
-                    entry.refresh_from(policy.margins)
-                }
-                Lookup::Miss => now,
-            };
-            (audience, at)
-        })
-        .filter(|(audience, at)| demand::may_fetch(snapshot, policies, audience, *at))
-        .map(|(_, at)| at)
-        .min()
-        .filter(|_| snapshot.refresh_token.is_some())
+    kept.filter_map(|(audience, policy)| {
+        let mut held = snapshot.holds.iter().filter(|hold| hold.is_for(audience, &policy.scopes));
+        if let Some(hold) = held.next() {
+            return hold.probe_at;
+        }
+        let at = match lookup(&snapshot.entries, audience, &policy.scopes, policy.margins, now) {
+            Lookup::Hit(entry) | Lookup::Downscoped { entry, .. } => {
+                entry.refresh_from(policy.margins)
+            }
+            Lookup::Miss => now,
+        };
+        demand::may_fetch(snapshot, policies, audience, at).then_some(at)
+    })
+    .min()
 }
 
 pub(super) fn is_held(snapshot: &Snapshot, audience: &Audience, scopes: &ScopeSet) -> bool {
-    snapshot.holds.iter().any(|hold| hold.audience == *audience && hold.scopes == *scopes)
+    snapshot.holds.iter().any(|hold| hold.is_for(audience, scopes))
 }
 
 /// The code of an API that a device was not approved for.
