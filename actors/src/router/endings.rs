@@ -35,7 +35,7 @@ impl Endings {
     fn decide(&self, key: SessionKey, reason: EndReason, mourner: EndReply) {
         let mut kept = self.kept();
         let ending = kept.entry(key).or_insert_with(|| Ending::new(reason));
-        // Each waits for no longer than the soft deadline: there are never more than callers.
+        // Each waits at most for the soft deadline: there are never more than callers.
         ending.mourners.retain(|mourner| !mourner.is_closed());
         ending.mourners.push(mourner);
     }
