@@ -1,5 +1,4 @@
 //! The numbers against the provider's own ledger: what is told to operators is what happened.
-#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
 
 use serde_json::json;
 use tokenward::AccessError;
