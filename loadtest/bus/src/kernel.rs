@@ -21,6 +21,12 @@ const CHOOSE_BY_FORCE: u64 = 0x0706;
 const FUNCTIONS: u64 = 0x0705;
 /// `I2C_RDWR`: carry messages.
 const CARRY: u64 = 0x0707;
+/// `I2C_SMBUS`: one of SMBus's commands, which Linux makes of plain messages.
+const SMBUS: u64 = 0x0720;
+/// `struct i2c_smbus_ioctl_data` on 64-bit machines: direction, command, a gap, size, data.
+const SMBUS_CALL_BYTES: usize = 16;
+/// `I2C_SMBUS_BLOCK_MAX`: the longest block.
+const SMBUS_BLOCK_MAX: usize = 32;
 /// `I2C_PEC`, `I2C_RETRIES`, `I2C_TIMEOUT`, `I2C_TENBIT`: settings that change nothing here.
 const SETTINGS: [u64; 4] = [0x0708, 0x0701, 0x0702, 0x0704];
 
@@ -115,6 +121,7 @@ impl<'a> Kernel<'a> {
                 Ok(0)
             }
             CARRY => self.carry(call, file, argument),
+            SMBUS => self.command(call, file, argument),
             setting if SETTINGS.contains(&setting) => Ok(0),
             _ => Err(Errno::ENOTTY),
         }
@@ -134,6 +141,32 @@ impl<'a> Kernel<'a> {
             }
         }
         i64::try_from(messages.len()).map_err(|_| Errno::EINVAL)
+    }
+
+    /// A command of SMBus that writes: the command's byte, and the bytes behind it, in one message.
+    fn command(&self, call: &Call, file: u32, argument: u64) -> Result<i64, Errno> {
+        let memory = Memory::of(call.thread)?;
+        let wanted = memory.read(argument, SMBUS_CALL_BYTES)?;
+        let (reads, command, size) = (wanted[0] == 1, wanted[1], wanted[4]);
+        let mut data = [0; 8];
+        data.copy_from_slice(&wanted[8..]);
+        let data = u64::from_ne_bytes(data);
+        let mut bytes = vec![command];
+        match (reads, size) {
+            // I2C_SMBUS_BYTE, I2C_SMBUS_BYTE_DATA, and I2C_SMBUS_I2C_BLOCK_DATA in both spellings.
+            (false, 1) => {}
+            (false, 2) => bytes.extend(memory.read(data, 1)?),
+            (false, 6 | 8) => {
+                let length = usize::from(memory.read(data, 1)?[0]);
+                if length > SMBUS_BLOCK_MAX {
+                    return Err(Errno::EINVAL);
+                }
+                bytes.extend(memory.read(data + 1, length)?);
+            }
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
+        self.single(file, Body::Write(bytes))?;
+        Ok(0)
     }
 
     /// A plain `read`: one message from the chosen address.

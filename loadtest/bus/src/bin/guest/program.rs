@@ -1,0 +1,65 @@
+//! The wall display's program as this machine runs it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::machine;
+
+/// Where the program is.
+const PROGRAM: &str = "/bin/tokenward-device";
+/// Where it finds its configuration.
+const CONFIG: &str = "/etc/tokenward/device.toml";
+/// The configuration without the name of the adapter's file.
+const TEMPLATE: &str = "/etc/tokenward/device.toml.in";
+/// What stands for the adapter's file in the template.
+const NODE: &str = "@NODE@";
+/// Where its words go.
+const LOG: &str = "/tmp/tokenward-device.log";
+
+/// The running program; dropping it kills it.
+pub(crate) struct Program {
+    child: Child,
+}
+
+impl Program {
+    /// Starts it with the given adapter.
+    pub(crate) fn start(node: &Path) -> io::Result<Self> {
+        let config = fs::read_to_string(TEMPLATE)?.replace(NODE, &node.to_string_lossy());
+        fs::write(CONFIG, config)?;
+        let words = File::create(LOG)?;
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "--config", CONFIG]).stdin(Stdio::null());
+        command.stdout(words.try_clone()?).stderr(words);
+        Ok(Self { child: command.spawn()? })
+    }
+
+    /// Waits until it says something; fails with its words when it ends before.
+    pub(crate) fn says(&mut self, wanted: &str) -> io::Result<()> {
+        let heard = machine::until(|| {
+            let said = fs::read_to_string(LOG).unwrap_or_default();
+            let ended = self.child.try_wait().ok().flatten().is_some();
+            (ended || said.contains(wanted)).then_some(said.contains(wanted))
+        });
+        match heard {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failed(&format!("it ended before it said {wanted:?}"))),
+            Err(error) => Err(failed(&format!("it did not say {wanted:?}: {error}"))),
+        }
+    }
+}
+
+/// Wraps a failure with what the program said before.
+pub(crate) fn failed(what: &str) -> io::Error {
+    let said = fs::read_to_string(LOG).unwrap_or_default();
+    io::Error::other(format!("{what}; it said:\n{said}"))
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails only when the program has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
