@@ -1,6 +1,7 @@
 //! Measurements: each compares like with like in one run, and ends with one line.
 
 mod cpu;
+mod device;
 mod hop;
 mod memory;
 mod storm;
@@ -12,6 +13,8 @@ use crate::failure::Failure;
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subject {
+    /// What the wall display costs on card, wire and in memory, beside a Python program
+    Device,
     /// CPU per proxied request, against nginx as a plain proxy
     Hop(hop::Options),
     /// What an idle and an active session cost in memory
@@ -26,6 +29,7 @@ pub(crate) enum Subject {
 /// `Unavailable` when a program is lacking; `Missed` when an aim is missed by a law.
 pub(crate) fn run(subject: &Subject) -> Result<(), Failure> {
     match subject {
+        Subject::Device => device::run(),
         Subject::Hop(options) => hop::run(options),
         Subject::Memory(options) => memory::run(options),
         Subject::Storm => storm::run(),

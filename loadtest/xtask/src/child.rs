@@ -250,3 +250,33 @@ pub(crate) fn spoken(command: &Command) -> String {
     });
     quoted.collect::<Vec<_>>().join(" ")
 }
+
+/// Runs a program to its end, and shows its words only where it fails.
+///
+/// # Errors
+/// `Unavailable` when it cannot be started, `Missed` with its last words when it fails.
+pub(crate) fn run_quietly(command: &mut Command, what: &str) -> Result<(), Failure> {
+    told(command, what).map(drop)
+}
+
+/// Runs a program to its end, and returns what it says on standard output.
+///
+/// # Errors
+/// As [`run_quietly`].
+pub(crate) fn told(command: &mut Command, what: &str) -> Result<String, Failure> {
+    let output = command.stdin(Stdio::null()).output();
+    let output =
+        output.map_err(|error| Failure::io(&format!("start {}", spoken(command)), &error))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let said = [text(&output.stdout), text(&output.stderr)].concat();
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = lines[lines.len().saturating_sub(SHOWN_LOG_LINES)..].join("\n  ");
+    let repeat = spoken(command);
+    let status = output.status;
+    Err(Failure::Missed(format!(
+        "{what} failed ({status}); to repeat it alone: {repeat}\n  {tail}"
+    )))
+}

@@ -5,7 +5,9 @@ mod child;
 mod clock;
 mod control;
 mod crash;
+mod cross;
 mod dashboards;
+mod deb;
 mod demo;
 mod failure;
 mod faults;
@@ -19,6 +21,7 @@ mod suite;
 mod terminal;
 mod tree;
 mod visitor;
+mod vm;
 mod world;
 
 use std::process::ExitCode;
@@ -65,6 +68,10 @@ enum Command {
     Mutants(proofs::mutants::Options),
     /// Replays the vectors of other implementations
     Vectors(proofs::vectors::Options),
+    /// Builds the wall display's program for the machines that it runs on
+    Cross(cross::Options),
+    /// Packs the wall display for Debian and Raspberry Pi OS
+    Deb(deb::Options),
     /// Installs what the tests and measurements need, and nothing else
     Setup,
     /// Measures one thing, and ends with one line on standard output
@@ -99,6 +106,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sim(schedules) => proofs::sim::run(&schedules),
         Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),
+        Command::Cross(options) => cross::run(&options),
+        Command::Deb(options) => deb::run(&options),
         Command::Setup => setup::everything().map(drop),
         Command::Bench { subject } => bench::run(&subject),
     }

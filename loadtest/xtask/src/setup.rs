@@ -4,6 +4,7 @@
 //! all is there, this takes a fraction of a second.
 
 mod debian;
+pub(crate) mod debs;
 mod deny;
 mod provider;
 
@@ -27,6 +28,8 @@ pub(crate) enum Program {
     Curl,
     /// A load generator for HTTP/1.1 and HTTP/2.
     H2load,
+    /// Debian's checker of packages.
+    Lintian,
     /// An independent upstream, and the peer of the hop benchmark.
     Nginx,
     /// Scrapes, and evaluates rules.
@@ -55,6 +58,7 @@ impl Program {
             Self::ChromeDriver => "CHROMEDRIVER",
             Self::Curl => "CURL",
             Self::H2load => "H2LOAD",
+            Self::Lintian => "LINTIAN",
             Self::Nginx => "NGINX",
             Self::Prometheus => "PROMETHEUS",
             Self::Promtool => "PROMTOOL",
@@ -69,6 +73,7 @@ impl Program {
             Self::ChromeDriver => &["chromedriver"],
             Self::Curl => &["curl"],
             Self::H2load => &["h2load"],
+            Self::Lintian => &["lintian"],
             Self::Nginx => &["nginx"],
             Self::Prometheus => &["prometheus"],
             Self::Promtool => &["promtool"],
@@ -82,6 +87,7 @@ impl Program {
             Self::ChromeDriver => "chromium-driver",
             Self::Curl => "curl",
             Self::H2load => "nghttp2-client",
+            Self::Lintian => "lintian",
             Self::Nginx => "nginx",
             Self::Prometheus | Self::Promtool => "prometheus",
         }
@@ -162,7 +168,7 @@ pub(crate) fn programs(needed: &[Program]) -> Result<Tools, Failure> {
 }
 
 /// Returns where a program is on the search path, Debian's folders for daemons included.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     // A person's path often lacks the folders where Debian keeps servers.
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

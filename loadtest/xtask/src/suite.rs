@@ -16,6 +16,7 @@ use crate::setup::{self, Tools};
 use crate::stories;
 use crate::terminal;
 use crate::tree::Tree;
+use crate::vm::{self, Scene};
 
 /// How long the demo runs under chaos: two kills, and several refreshes after each.
 const DEMO_SECONDS: u64 = 28;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Runs only the named steps, in their usual order
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<Step>,
+    /// Tries the wall display on real kernels in virtual machines instead: all scenes, or the named
+    #[arg(long, value_name = "SCENE", value_delimiter = ',', num_args = 0..)]
+    vm: Option<Vec<Scene>>,
 }
 
 /// One step of the run; the order here is the order of the run, quick ones first.
@@ -167,6 +171,9 @@ impl Step {
 /// `Unavailable` when the set-up is stuck; `Missed` with the failing step and the command that
 /// repeats it.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(scenes) = &options.vm {
+        return vm::run(scenes);
+    }
     let tree = Tree::find()?;
     let mut rows = vec![["step", "seconds", "result"].map(str::to_owned).to_vec()];
     let (seconds, tools) = timed(setup::everything);

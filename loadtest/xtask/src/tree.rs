@@ -129,6 +129,8 @@ pub(crate) enum Profile {
     Debug,
     /// Optimised; what is measured.
     Release,
+    /// As the wall display is built: small.
+    Device,
 }
 
 impl Profile {
@@ -136,6 +138,7 @@ impl Profile {
         match self {
             Self::Debug => "debug",
             Self::Release => "release",
+            Self::Device => "device",
         }
     }
 }

@@ -1,0 +1,81 @@
+//! `cargo xtask bench device`: what the wall display costs: bytes on the card, memory, wires, wakes
+//! and writes, beside a Python program that shows the same.
+
+mod stage;
+mod subject;
+
+use crate::bench::device::stage::Stage;
+use crate::bench::device::subject::{Figures, Subject};
+use crate::cross::{self, Machine};
+use crate::failure::Failure;
+use crate::terminal;
+use crate::tree::Tree;
+use crate::vm;
+
+/// The most that the program may be, for the wall display's own architecture.
+const BINARY_BYTES_MAX: u64 = 2_500_000;
+/// The most that it may hold in memory after requests over TLS.
+const RSS_BYTES_MAX: u64 = 5_000_000;
+/// Its threads: the loop and the panel.
+const THREADS: u64 = 2;
+/// The most that a whole picture puts on the wire, with what sets the panel up.
+const PICTURE_BYTES_MAX: u64 = 1_120;
+/// The most that a change of the clock's minute puts on the wire.
+const MINUTE_BYTES_MAX: u64 = 20;
+
+/// Measures, prints a table, and judges.
+///
+/// # Errors
+/// `Unavailable` when a part cannot be had; `Missed` naming the figures that are too large.
+pub(super) fn run() -> Result<(), Failure> {
+    let tree = Tree::find()?;
+    let on_the_card = cross::size(&cross::built(&tree, Machine::Aarch64)?)?;
+    let program = vm::built_here(&tree, "tokenward-device", &["--bin", "tokenward-device"])?;
+    let here = cross::size(&program)?;
+    let run = tree.fresh_run("bench-device")?;
+    let stage = Stage::open(&tree, &run)?;
+    terminal::heading("the wall display");
+    let ours = subject::measure(&stage, &Subject::ours(&program, stage.config()?))?;
+    terminal::heading("the same with luma.oled and requests");
+    let theirs = subject::measure(&stage, &Subject::peer(&stage))?;
+    terminal::note(&table(&ours, &theirs, here));
+    terminal::note(&format!("stripped program: aarch64 {on_the_card} bytes, here {here} bytes"));
+    let missed = missed(on_the_card, &ours);
+    terminal::result(&format!("device binary_bytes {on_the_card} rss_bytes {}", ours.rss_bytes));
+    if missed.is_empty() { Ok(()) } else { Err(Failure::Missed(missed.join("\n"))) }
+}
+
+fn missed(binary_bytes: u64, figures: &Figures) -> Vec<String> {
+    // Whoever wakes at the turn of each minute wakes once more than minutes pass.
+    let wakes_max = figures.minutes + 1;
+    [
+        ("bytes of the program for aarch64", binary_bytes, BINARY_BYTES_MAX),
+        ("bytes in memory", figures.rss_bytes, RSS_BYTES_MAX),
+        ("threads", figures.threads, THREADS),
+        ("bytes on the wire for a picture", figures.picture_bytes, PICTURE_BYTES_MAX),
+        ("bytes on the wire for a minute", figures.minute_bytes, MINUTE_BYTES_MAX),
+        ("moments of waking when idle", figures.wakes, wakes_max),
+        ("bytes written to disk when idle", figures.written_bytes, 0),
+    ]
+    .into_iter()
+    .filter(|(_, found, limit)| found > limit)
+    .map(|(what, found, limit)| format!("{what}: {found}, and at most {limit} were allowed"))
+    .collect()
+}
+
+fn table(ours: &Figures, theirs: &Figures, binary_bytes: u64) -> String {
+    let row = |what: &str, of: fn(&Figures) -> u64| {
+        vec![what.to_owned(), of(ours).to_string(), of(theirs).to_string()]
+    };
+    terminal::table(&[
+        ["", "tokenward", "luma.oled"].map(str::to_owned).to_vec(),
+        vec!["bytes of the program".to_owned(), binary_bytes.to_string(), "-".to_owned()],
+        row("resident bytes", |figures| figures.rss_bytes),
+        row("threads", |figures| figures.threads),
+        row("wire bytes of a picture", |figures| figures.picture_bytes),
+        row("wire bytes of a minute", |figures| figures.minute_bytes),
+        row("minutes watched idle", |figures| figures.minutes),
+        row("moments of waking in them", |figures| figures.wakes),
+        row("bytes written to disk in them", |figures| figures.written_bytes),
+    ])
+}

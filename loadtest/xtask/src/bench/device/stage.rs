@@ -1,0 +1,102 @@
+//! What both programs meet: a gateway's endpoints over TLS, and a Python that can draw.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{self, Child};
+use crate::failure::Failure;
+use crate::setup;
+use crate::terminal;
+use crate::tree::Tree;
+
+/// What the peer is made of.
+const PEER: [&str; 2] = ["luma.oled", "requests"];
+/// How long the gateway may take to name its port.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A gateway that runs, and where its certificate and the peer's Python are.
+#[derive(Debug)]
+pub(super) struct Stage {
+    _gateway: Child,
+    /// Where the programs keep what they keep.
+    pub(super) run: PathBuf,
+    /// Where the gateway listens.
+    pub(super) origin: String,
+    /// The certificate to trust.
+    pub(super) certificate: PathBuf,
+    /// The peer's interpreter and program.
+    pub(super) python: PathBuf,
+    pub(super) peer: PathBuf,
+}
+
+impl Stage {
+    /// Installs the peer, and starts the gateway.
+    ///
+    /// # Errors
+    /// `Unavailable` with the remedy.
+    pub(super) fn open(tree: &Tree, run: &Path) -> Result<Self, Failure> {
+        let Some(python) = setup::on_path("python3") else {
+            return Err(Failure::Unavailable(
+                "the comparison needs python3: apt-get install python3-venv".to_owned(),
+            ));
+        };
+        let environment = peer(tree, &python)?;
+        let (certificate, key) = (run.join("gateway.crt"), run.join("gateway.key"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.args(["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
+        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        child::run_quietly(&mut openssl, "making a certificate with openssl")?;
+        let scripts = tree.root().join("loadtest/xtask/device");
+        let mut command = Command::new(&python);
+        command.arg(scripts.join("gateway.py")).arg(&certificate).arg(&key);
+        let log = run.join("gateway.log");
+        let (gateway, port) = Child::start_and_listen("gateway", &command, &log, LIMIT)?;
+        Ok(Self {
+            _gateway: gateway,
+            run: run.to_owned(),
+            origin: format!("https://127.0.0.1:{port}"),
+            certificate,
+            python: environment.join("bin/python3"),
+            peer: scripts.join("peer.py"),
+        })
+    }
+
+    /// Writes the configuration of our program: the clock moves, and nothing else does.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be written.
+    pub(super) fn config(&self) -> Result<PathBuf, Failure> {
+        let file = self.run.join("device.toml");
+        let text = format!(
+            "gateway = \"{}\"\ncontent = \"/api/quote\"\nca = {:?}\nstate_dir = {:?}\n\
+             [glass]\norbit = false\ndim_after = \"off\"\n",
+            self.origin,
+            self.certificate,
+            self.run.join("state"),
+        );
+        fs::write(&file, text).map_err(|error| Failure::io("write a configuration", &error))?;
+        Ok(file)
+    }
+}
+
+/// Installs the peer into a folder of its own, and returns it.
+fn peer(tree: &Tree, python: &Path) -> Result<PathBuf, Failure> {
+    let environment = tree.tools().join("luma");
+    let stamp = environment.join(".installed");
+    if stamp.is_file() {
+        return Ok(environment);
+    }
+    terminal::note("installing luma.oled and requests for Python into our own folder");
+    let mut create = Command::new(python);
+    child::run_quietly(create.args(["-m", "venv"]).arg(&environment), "python3 -m venv")?;
+    let mut install = Command::new(environment.join("bin/pip"));
+    install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PEER);
+    child::run_quietly(&mut install, "pip install")?;
+    fs::write(&stamp, "").map_err(|error| Failure::io("write a stamp", &error))?;
+    Ok(environment)
+}
