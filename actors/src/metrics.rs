@@ -44,6 +44,7 @@ pub mod catalogue;
 pub mod label;
 
 mod count;
+mod device;
 mod exposition;
 mod family;
 mod http;

@@ -15,6 +15,7 @@ use crate::pages::Trouble;
 
 mod adopt;
 mod console;
+mod devices;
 mod feed;
 mod gate;
 mod health;
@@ -44,6 +45,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/api/devices", get(devices::list))
         .route("/api/sessions", get(sessions::list))
         .route("/api/sessions/{id}", get(sessions::show).delete(sessions::end))
         .route("/api/sessions/{id}/timeline", get(sessions::timeline))
@@ -74,7 +76,8 @@ async fn not_found(headers: HeaderMap) -> Response {
         StatusCode::NOT_FOUND,
         "not_found",
         "Nothing is here",
-        "There are /metrics, /healthz, /readyz, /api/sessions, /api/events and /api/adopt.",
+        "There are /metrics, /healthz, /readyz, /api/sessions, /api/devices, /api/events and \
+         /api/adopt.",
     )
     .way_out("Overview", "/")
     .reply(&headers)

@@ -37,6 +37,7 @@ mod link;
 mod page;
 mod pass;
 mod redeem;
+mod report;
 
 pub(crate) use approve::approve;
 pub(crate) use authorize::code;
@@ -44,6 +45,7 @@ pub(crate) use door::{pages, signed_in_page};
 pub(crate) use link::{link_of, over, with_link};
 pub(crate) use pass::{CONFIRMED, Pass};
 pub(crate) use redeem::token;
+pub(crate) use report::{HEADER, Reports, listed, note};
 
 /// Where people approve devices: short, because some type it.
 pub(crate) const ROOT: &str = "/d";
@@ -53,7 +55,10 @@ const DRAWS: usize = 8;
 
 /// What is known of displays.
 #[derive(Debug)]
-pub(crate) struct Displays(Mutex<Desk>);
+pub(crate) struct Displays {
+    desk: Mutex<Desk>,
+    reports: Reports,
+}
 
 #[derive(Debug)]
 struct Desk {
@@ -90,16 +95,22 @@ pub(crate) enum Astray {
 
 impl Default for Displays {
     fn default() -> Self {
-        Self(Mutex::new(Desk {
+        let desk = Mutex::new(Desk {
             codes: Codes::default(),
             links: Links::default(),
             openings: Tries::new(CODES_PER_PLACE, CODES),
             guesses: Tries::new(GUESSES_PER_PLACE, GUESSES),
-        }))
+        });
+        Self { desk, reports: Reports::default() }
     }
 }
 
 impl Displays {
+    /// Returns what displays have told of themselves.
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
     fn open(
         &self,
         place: IpAddr,
@@ -182,7 +193,7 @@ impl Displays {
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         // Every change is complete before it can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

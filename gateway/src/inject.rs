@@ -168,7 +168,13 @@ fn is_claim(name: &HeaderName) -> bool {
                 b'x' => is_proxy_claim(text),
                 // Some servers cannot tell these from their spelling with a dash.
                 b'p' | b't' if text.contains('_') => {
-                    matches!(text, "proxy_authorization" | "proxy_connection" | "transfer_encoding")
+                    matches!(
+                        text,
+                        "proxy_authorization"
+                            | "proxy_connection"
+                            | "transfer_encoding"
+                            | "tokenward_device"
+                    )
                 }
                 b'c' => matches!(text, "content_length"),
                 _ => false,

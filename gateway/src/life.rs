@@ -40,7 +40,10 @@ use crate::trip::Trip;
 pub(crate) async fn serve(line: Arc<Line>, request: Request<Incoming>) -> Response<ReplyBody> {
     let flight = Flight::begin(line, request.method().clone());
     let live = flight.line().house.live_for_long();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if head.headers.contains_key(device::HEADER) {
+        take_note(flight.line(), &live, &mut head);
+    }
     match find_way(flight.line(), &live, &head) {
         Err(refusal) => {
             let reply = rescue(refusal, asked(&head, &live));
@@ -51,6 +54,18 @@ pub(crate) async fn serve(line: Arc<Line>, request: Request<Incoming>) -> Respon
             depart(flight, reply, AnsweredBy::Gateway)
         }
         Ok(Way::Upstream(way)) => travel(flight, &live, way, head, body).await,
+    }
+}
+
+/// Takes out what a display tells of itself, which is for us and for no upstream.
+fn take_note(line: &Line, live: &Live, head: &mut Parts) {
+    let mut told = head.headers.get_all(device::HEADER).into_iter();
+    let only = told.next().filter(|_| told.next().is_none()).cloned();
+    head.headers.remove(device::HEADER);
+    let caller = identify::identify(&head.headers, &live.config.session.cookie);
+    if let (Some(told), Some(_), Caller::Program(session)) = (only, &live.config.device, caller) {
+        let tokens = Arc::clone(&line.house.tokens);
+        line.house.runtime.spawn(async move { tokens.note(&session, told).await });
     }
 }
 

@@ -56,6 +56,9 @@ pub type Over<'a> = Pin<Box<dyn Future<Output = Option<EndReason>> + Send + 'a>>
 /// The short path of a hold, for a display to show; `None` where nobody needs one.
 pub type Link<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
 
+/// Takes note of what a session's display tells of itself.
+pub type Noting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Where access tokens come from.
 pub trait Tokens: Send + Sync + 'static {
     /// Looks the ticket up in what is published; never waits.
@@ -88,6 +91,9 @@ pub trait Tokens: Send + Sync + 'static {
     /// Returns the short path at which the person of a display's session confirms; `None` for every
     /// other session, whose person is here.
     fn link_of<'a>(&'a self, session: &'a SessionKey, view: &'a HoldView) -> Link<'a>;
+
+    /// Takes note of what the display of a session tells of itself in a header.
+    fn note<'a>(&'a self, session: &'a SessionKey, told: HeaderValue) -> Noting<'a>;
 
     /// Listens to the ends of sessions from now on. An end is told after the session's tokens were
     /// withdrawn, so that whoever still finds one at hand will hear of it.
@@ -146,6 +152,10 @@ impl Tokens for Tokenward {
         Box::pin(ready(None))
     }
 
+    fn note<'a>(&'a self, _: &'a SessionKey, _: HeaderValue) -> Noting<'a> {
+        Box::pin(ready(()))
+    }
+
     fn ends(&self) -> Ends {
         Box::pin(stream::unfold(Tokenward::ends(self), |mut ends| async move {
             ends.next().await.map(|heard| (heard, ends))
@@ -192,6 +202,10 @@ impl Tokens for Front {
 
     fn link_of<'a>(&'a self, session: &'a SessionKey, view: &'a HoldView) -> Link<'a> {
         Box::pin(device::link_of(self, session, view))
+    }
+
+    fn note<'a>(&'a self, session: &'a SessionKey, told: HeaderValue) -> Noting<'a> {
+        Box::pin(device::note(self, session, told))
     }
 
     fn ends(&self) -> Ends {

@@ -4,11 +4,11 @@ use metrics::{Counter, Gauge};
 
 use super::catalogue::{gateway, operation, tokens};
 use super::label::{
-    Actor, AnsweredBy, Backend, BreakerState, Code, ConfiguredLabel, Endpoint, HttpMethod,
-    HttpOutcome, LogoutLabel, MfaAttempt, MfaClosed, MfaMethod, MfaTrigger, ProviderOutcome,
-    RefreshClass, RefreshOutcome, RefreshTrigger, RestartReason, ReuseAction, RotationOutcome,
-    SessionEvent, SessionState, StoreOp, StoreOutcome, StreamEnd, TokenResult, UpstreamError,
-    UpstreamRetry,
+    Actor, AnsweredBy, Backend, BreakerState, Code, ConfiguredLabel, DeviceFetch, DisplayWrite,
+    Endpoint, HttpMethod, HttpOutcome, LogoutLabel, MfaAttempt, MfaClosed, MfaMethod, MfaTrigger,
+    ProviderOutcome, RefreshClass, RefreshOutcome, RefreshTrigger, RestartReason, ReuseAction,
+    RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome, StreamEnd, TokenResult,
+    UpstreamError, UpstreamRetry,
 };
 use super::registry::{Distribution, Registry};
 use super::table::{LazyTable, Table};
@@ -74,6 +74,9 @@ pub(super) struct SingleRow {
     pub(super) in_doubt: Gauge,
     pub(super) logouts: Table<LogoutLabel, Counter>,
     pub(super) streams_closed: Table<StreamEnd, Counter>,
+    pub(super) device_fetches: Table<DeviceFetch, Counter>,
+    pub(super) display_writes: Table<DisplayWrite, Counter>,
+    pub(super) device_content: Gauge,
     pub(super) reload_successful: Gauge,
     pub(super) reload_timestamp: Gauge,
 }
@@ -159,6 +162,9 @@ impl SingleRow {
             in_doubt: registry.one(&tokens::SESSIONS_IN_DOUBT, &[]),
             logouts: registry.table(&operation::LOGOUTS, &[]),
             streams_closed: registry.table(&gateway::STREAMS_CLOSED, &[]),
+            device_fetches: registry.table(&operation::DEVICE_FETCHES, &[]),
+            display_writes: registry.table(&operation::DEVICE_DISPLAY_WRITES, &[]),
+            device_content: registry.one(&operation::DEVICE_CONTENT_TIMESTAMP, &[]),
             reload_successful: registry.one(&operation::CONFIG_LAST_RELOAD_SUCCESSFUL, &[]),
             reload_timestamp: registry.one(&operation::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, &[]),
         }

@@ -302,3 +302,50 @@ async fn a_code_is_typed_in_any_way_and_nothing_is_there_where_it_is_switched_of
     let reply = desk.browser().get("/d/WDJB-MJHT").await;
     assert_eq!(reply.problem(), (404, "no_route".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_display_tells_of_itself_and_its_api_hears_nothing_of_that() {
+    let desk = open().await;
+    let code = ask(&desk, "client_id=wall").await;
+    approve(&desk, &mut desk.browser(), &code.user, "ada").await;
+    let body = format!("grant_type={GRANT}&device_code={}&client_id=wall", code.device);
+    let told = post(&mut desk.browser(), "/auth/device/token", &body).await.json();
+    let bearer = format!("Bearer {}", told["access_token"].as_str().unwrap());
+    let says =
+        "v=\"0.1.0\", panel=\"ssd1306-128x64\", up, state=online, stale=7, fetch-ok=3, draw-nack=2";
+    let headers = [("authorization", bearer.as_str()), ("tokenward-device", says)];
+    let reply = desk.browser().send(Method::GET, "/api/quotes/quote", &headers, None).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let broken = [headers[0], ("tokenward-device", "state=lost")];
+    let reply = desk.browser().send(Method::GET, "/auth/session", &broken, None).await;
+    assert_eq!(reply.status, 200, "a broken report is no error: {reply:?}");
+    let person = desk.signed_in("eve").await;
+    let own = format!("Bearer {}", person.cookies["tokenward"]);
+    let others = [("authorization", own.as_str()), headers[1]];
+    desk.browser().send(Method::GET, "/auth/session", &others, None).await;
+
+    let listed = async {
+        loop {
+            let listed = desk.operator(Method::GET, "/api/devices").await.json();
+            if listed["devices"][0]["panel"].is_string() && listed["broken_reports"] == 1 {
+                break listed;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    let listed = tokio::time::timeout(patience, listed).await.unwrap();
+    let [display] = &listed["devices"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!(
+        (display["kind"].as_str(), display["state"].as_str()),
+        (Some("wall"), Some("online"))
+    );
+    assert_eq!((display["stale_s"].as_u64(), display["up"].as_bool()), (Some(7), Some(true)));
+    let metrics = desk.operator(Method::GET, "/metrics").await.body;
+    for line in [
+        "tokenward_device_fetches_total{outcome=\"ok\"} 3",
+        "tokenward_device_display_writes_total{outcome=\"nack\"} 2",
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line}");
+    }
+}

@@ -10,7 +10,7 @@ use tokenward::core::snapshot::Hold;
 use tokenward::step_up::{HoldView, Requirements};
 use tokenward_gateway::challenge::FactorChallenge;
 use tokenward_gateway::observe::{Answered, CloseCause, Observe, RetryReason};
-use tokenward_gateway::tokens::{Answer, Demanded, Ends, Link, Over, Ticket, Tokens, Want};
+use tokenward_gateway::tokens::{Answer, Demanded, Ends, Link, Noting, Over, Ticket, Tokens, Want};
 
 /// Tokens that the test hands out: what is published, and what the next wishes are answered.
 #[derive(Default)]
@@ -82,6 +82,10 @@ impl Tokens for Played {
 
     fn link_of<'a>(&'a self, _: &'a SessionKey, _: &'a HoldView) -> Link<'a> {
         Box::pin(std::future::ready(None))
+    }
+
+    fn note<'a>(&'a self, _: &'a SessionKey, _: HeaderValue) -> Noting<'a> {
+        Box::pin(std::future::ready(()))
     }
 
     fn ends(&self) -> Ends {

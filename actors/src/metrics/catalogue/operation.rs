@@ -101,7 +101,7 @@ pub static DEVICE_FETCHES: Metric = Metric {
     labels: &[closed("outcome", DeviceFetch::CODES)],
     help: "Content fetches through the gateway.",
     question: "Can the display get its data?",
-    home: Home::Device,
+    home: Home::Gateway,
 };
 
 /// `tokenward_device_display_writes_total`: Is the wiring sound?
@@ -111,7 +111,7 @@ pub static DEVICE_DISPLAY_WRITES: Metric = Metric {
     labels: &[closed("outcome", DisplayWrite::CODES)],
     help: "Display updates over I2C.",
     question: "Is the wiring sound?",
-    home: Home::Device,
+    home: Home::Gateway,
 };
 
 /// `tokenward_device_content_timestamp_seconds`: How old is what the display shows?
@@ -121,7 +121,7 @@ pub static DEVICE_CONTENT_TIMESTAMP: Metric = Metric {
     labels: &[],
     help: "Unix time at which the shown content was fetched.",
     question: "How old is what the display shows?",
-    home: Home::Device,
+    home: Home::Gateway,
 };
 
 /// `tokenward_build_info`: What is deployed where?

@@ -1,6 +1,7 @@
 //! A display is held, and a person releases it by its short link; nobody gets more from that.
 
 use serde_json::{Value, json};
+use tokenward_sandbox::Authenticate;
 
 use super::*;
 
@@ -9,8 +10,8 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 /// A display of ada's, which the provider's new rule holds.
-async fn held() -> (Desk, String) {
-    let desk = Desk::with(|text| format!("{text}[device]\n")).await;
+async fn held(amend: impl FnOnce(String) -> String) -> (Desk, String) {
+    let desk = Desk::with(|text| format!("{}[device]\n", amend(text))).await;
     let factors = json!([{"kind": "otp"}, {"kind": "sms", "name": "+49 171 1234"}]);
     for name in ["ada", "eve"] {
         let user = json!({"name": name, "factors": factors});
@@ -43,7 +44,7 @@ async fn send(phone: &mut Browser, path: &str, body: Value) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l8_a_held_display_is_released_by_its_link_and_the_link_opens_nothing_else() {
-    let (desk, handle) = held().await;
+    let (desk, handle) = held(|text| text).await;
     let (path, _) = link(&desk, &handle).await;
     assert_eq!(link(&desk, &handle).await.0, path, "one link for one hold");
     let seen = call(&desk, &handle, "/auth/session").await.json();
@@ -86,7 +87,7 @@ async fn l8_a_held_display_is_released_by_its_link_and_the_link_opens_nothing_el
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l9_a_photographed_link_tries_codes_against_the_sessions_own_limit() {
-    let (desk, handle) = held().await;
+    let (desk, handle) = held(|text| text).await;
     let (path, told) = link(&desk, &handle).await;
     let mut refusals = Vec::new();
     for _ in 0..6 {
@@ -98,4 +99,31 @@ async fn l9_a_photographed_link_tries_codes_against_the_sessions_own_limit() {
     }
     assert!(refusals[5].contains("too_many"), "{refusals:?}");
     assert_eq!(call(&desk, &handle, "/api/quotes/quote").await.status, 200, "others go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_leads_from_the_link_to_the_provider_where_only_the_owner_may_confirm() {
+    let (desk, handle) = held(|text| {
+        let accounts = "audience = \"https://accounts.sandbox.example\"\n";
+        let mfa = "mfa = { max_age = \"5m\", acr = \"urn:tokenward:sandbox:mfa\" }\n";
+        text.replace(accounts, &format!("{accounts}{mfa}"))
+    })
+    .await;
+    let (path, _) = link(&desk, &handle).await;
+    let back = async |phone: &mut Browser, user: &str| {
+        phone.get(&path).await;
+        let place = phone.leave("/d/mfa/redirect").await;
+        let wanted = json!({"authorize_url": place, "user": user, "factor": "otp"});
+        let wanted: Authenticate = serde_json::from_value(wanted).unwrap();
+        desk.sandbox.authenticate(&wanted).unwrap().unwrap()
+    };
+    let mut stranger = desk.browser();
+    let place = back(&mut stranger, "eve").await;
+    assert_eq!(stranger.get(&place).await.problem().1, "wrong_subject");
+    assert_eq!(link(&desk, &handle).await.0, path, "it is still held");
+    let mut phone = desk.browser();
+    let place = back(&mut phone, "ada").await;
+    let reply = phone.get(&place).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/d/confirmed"), "{reply:?}");
+    assert_eq!(call(&desk, &handle, "/api/accounts/accounts").await.status, 200);
 }
