@@ -10,6 +10,13 @@ use super::desk::Reply;
 /// secret of a new authenticator, a new recovery code.
 const SHOWN: [&str; 3] = ["/auth/mfa/associate", "/auth/mfa/challenge", "/auth/mfa/verify"];
 
+/// What a display that signs in is told, and nobody else: its code, then the handle of its session,
+/// which RFC 8628 calls an access token.
+const OF_DISPLAYS: [(&str, &str, Kind); 2] = [
+    ("/auth/device/code", "device_code", Kind::DeviceCode),
+    ("/auth/device/token", "access_token", Kind::SessionHandle),
+];
+
 /// Notes everything of a reply but what it is to carry: cookies, handles, the ID token of a logout,
 /// and a factor where it is set up or used.
 ///
@@ -19,7 +26,8 @@ pub(super) fn note(watch: &Watch, place: &str, reply: &Reply) {
         let pair = line.to_str().unwrap().split(';').next().unwrap();
         watch.secrets().learn(Kind::Cookie, pair.split_once('=').unwrap().1);
     }
-    let handles = handles(&reply.body);
+    let path = place.split(['?', ' ']).nth(1).unwrap_or_default();
+    let handles = handles(path, &reply.body);
     for (kind, handle) in &handles {
         watch.secrets().learn(*kind, handle);
     }
@@ -32,7 +40,6 @@ pub(super) fn note(watch: &Watch, place: &str, reply: &Reply) {
     for (_, handle) in handles.iter().filter(|(_, handle)| !handle.is_empty()) {
         body = body.replace(handle, "");
     }
-    let path = place.split(['?', ' ']).nth(1).unwrap_or_default();
     if SHOWN.contains(&path) {
         let leaks = watch.secrets().search().look(place, body.as_bytes());
         let leaks: Vec<_> =
@@ -56,11 +63,16 @@ fn without_hint(text: &str) -> String {
     kept
 }
 
-/// Returns the handles in a problem document, a listing, an adoption's answer or a page.
-fn handles(body: &str) -> Vec<(Kind, String)> {
+/// Returns the handles in a problem document, a listing, an adoption's answer, a display's sign-in
+/// or a page.
+fn handles(path: &str, body: &str) -> Vec<(Kind, String)> {
     let mut found = Vec::new();
     if let Ok(document) = serde_json::from_str(body) {
         collect(&document, &mut found);
+        let given = OF_DISPLAYS.into_iter().filter(|(at, ..)| *at == path);
+        found.extend(given.filter_map(|(_, name, kind)| {
+            document[name].as_str().map(|secret| (kind, secret.to_owned()))
+        }));
     }
     for field in body.split("name=\"mfa_token\" value=\"").skip(1) {
         found.extend(field.split('"').next().map(|handle| (Kind::MfaToken, handle.to_owned())));
