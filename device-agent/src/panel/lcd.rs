@@ -85,6 +85,9 @@ impl Lcd {
             wire.send(Message::new(lit).commands(&[CLEAR]).bytes())?;
             rest(CLEARING);
         }
+        if heal {
+            wire.send(Message::new(lit).commands(&[GLASS_ON]).bytes())?;
+        }
         let old = if heal { None } else { known.as_ref() };
         let message = changes(old.map(|shadow| &shadow.cells), cells, lit);
         let darkened = known.as_ref().is_some_and(|shadow| shadow.lit != lit);
@@ -123,7 +126,7 @@ fn wake<B: I2c<Error: RawErrno>>(
         wire.send(message.bytes())?;
         rest(wait);
     }
-    wire.send(Message::new(lit).commands(&[FUNCTION, ENTRY, GLASS_ON]).bytes())
+    wire.send(Message::new(lit).commands(&[FUNCTION, ENTRY]).bytes())
 }
 
 /// Returns the message that brings the glass from one picture to another, from an unknown one

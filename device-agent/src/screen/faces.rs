@@ -20,6 +20,8 @@
 //! none of, and does not tell where it broke, so that text could be neither turned in pages nor
 //! balanced.
 
+use std::sync::OnceLock;
+
 use embedded_graphics::geometry::Point;
 use embedded_graphics::pixelcolor::BinaryColor;
 use u8g2_fonts::types::{FontColor, VerticalPosition};
@@ -31,6 +33,9 @@ use crate::screen::frame::Bits;
 #[derive(Debug)]
 pub(super) struct Face {
     font: FontRenderer,
+    /// How many columns each letter of Latin-1 takes: faces are searched letter by letter, and
+    /// breaking lines asks for every letter many times.
+    advances: OnceLock<[u8; 256]>,
     /// Rows from one line to the next.
     pub(super) pitch: i32,
     /// Rows from the top of the tallest plain letter to the base line.
@@ -42,8 +47,9 @@ pub(super) struct Face {
 macro_rules! face {
     ($name:ident, $font:ident, $pitch:literal, $ascent:literal, $descent:literal, $doc:literal) => {
         #[doc = $doc]
-        pub(super) const $name: Face = Face {
+        pub(super) static $name: Face = Face {
             font: FontRenderer::new::<fonts::$font>().with_ignore_unknown_chars(true),
+            advances: OnceLock::new(),
             pitch: $pitch,
             ascent: $ascent,
             descent: $descent,
@@ -72,18 +78,24 @@ face!(
 impl Face {
     /// Returns how many columns a text takes, with the gap after its last letter.
     pub(super) fn width(&self, text: &str) -> i32 {
-        let at = Point::zero();
-        let measured = self.font.get_rendered_dimensions(text, at, VerticalPosition::Baseline);
-        // Unknown characters are ignored, so measuring cannot fail.
-        measured.map_or(0, |dimensions| dimensions.advance.x)
+        text.chars().map(|character| self.advance(character)).sum()
     }
 
-    /// Tells whether a character has a picture in this face.
-    #[cfg(test)]
-    pub(super) fn knows(&self, character: char) -> bool {
-        let strict = self.font.clone().with_ignore_unknown_chars(false);
-        let at = Point::zero();
-        strict.get_rendered_dimensions(character, at, VerticalPosition::Baseline).is_ok()
+    /// Returns how many columns a letter takes, with the gap after it; one that has no picture
+    /// takes none.
+    fn advance(&self, character: char) -> i32 {
+        let advances = self.advances.get_or_init(|| {
+            std::array::from_fn(|letter| {
+                let letter = char::from(letter as u8);
+                let at = Point::zero();
+                let measured =
+                    self.font.get_rendered_dimensions(letter, at, VerticalPosition::Baseline);
+                // Letters without a picture are ignored, so measuring cannot fail; none is wider
+                // than the glass.
+                measured.map_or(0, |dimensions| dimensions.advance.x as u8)
+            })
+        });
+        u8::try_from(character).map_or(0, |letter| i32::from(advances[usize::from(letter)]))
     }
 
     /// Writes a line, lit or dark, from a place on its base line.
@@ -109,23 +121,25 @@ impl Face {
 
     /// Breaks text into as few lines as it takes, none wider than asked.
     pub(super) fn wrap(&self, text: &str, width: i32) -> Vec<String> {
-        wrap(text, width, &|piece| self.width(piece))
+        wrap(text, width, &|character| self.advance(character))
     }
 
     /// Breaks text into as few lines as it takes, and those as even as they can be: no line holds
     /// a word that was left over.
     pub(super) fn balance(&self, text: &str, width: i32) -> Vec<String> {
-        let greedy = self.wrap(text, width);
+        let advance = |character| self.advance(character);
+        let words = words(text, &advance);
+        let fewest = breaks(&words, width, &advance).len();
         let (mut low, mut high) = (1, width);
         while low < high {
             let middle = (low + high) / 2;
-            if self.wrap(text, middle).len() <= greedy.len() {
+            if breaks(&words, middle, &advance).len() <= fewest {
                 high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        self.wrap(text, high)
+        breaks(&words, high, &advance)
     }
 
     /// Returns a text cut to a width, with an ellipsis where it was cut.
@@ -145,28 +159,62 @@ impl Face {
     }
 }
 
+/// How many columns a letter takes.
+type Advance<'a> = &'a dyn Fn(char) -> i32;
+
 /// Breaks text into lines; what is wider than a line by itself is cut, after a mark where there is
 /// one.
-pub(super) fn wrap(text: &str, width: i32, measure: &dyn Fn(&str) -> i32) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: i32, advance: Advance<'_>) -> Vec<String> {
+    breaks(&words(text, advance), width, advance)
+}
+
+/// A word with its width.
+struct Word {
+    text: String,
+    width: i32,
+}
+
+/// Parts text at its spaces; a dash stays with the word before it, so that it begins no line.
+fn words(text: &str, advance: Advance<'_>) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    for text in text.split_whitespace() {
+        let width = text.chars().map(advance).sum();
+        match words.last_mut() {
+            Some(before) if text == "-" => {
+                before.text.push_str(" -");
+                before.width += advance(' ') + width;
+            }
+            Some(_) | None => words.push(Word { text: text.to_owned(), width }),
+        }
+    }
+    words
+}
+
+fn breaks(words: &[Word], width: i32, advance: Advance<'_>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in words(text) {
-        let word = word.as_str();
-        let joined = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
-        if measure(&joined) <= width {
-            line = joined;
+    let (mut line, mut taken) = (String::new(), 0);
+    let space = advance(' ');
+    for word in words {
+        let joined = if line.is_empty() { word.width } else { taken + space + word.width };
+        if joined <= width {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word.text);
+            taken = joined;
             continue;
         }
         if !line.is_empty() {
             lines.push(std::mem::take(&mut line));
         }
-        let mut rest = word;
-        while measure(rest) > width {
-            let (piece, after) = rest.split_at(cut_at(rest, width, measure));
+        let (mut rest, mut left) = (word.text.as_str(), word.width);
+        while left > width && !rest.is_empty() {
+            let (piece, after) = rest.split_at(cut_at(rest, width, advance));
+            left -= piece.chars().map(advance).sum::<i32>();
             lines.push(piece.to_owned());
             rest = after;
         }
-        line = rest.to_owned();
+        (line, taken) = (rest.to_owned(), left);
     }
     if !line.is_empty() {
         lines.push(line);
@@ -174,26 +222,20 @@ pub(super) fn wrap(text: &str, width: i32, measure: &dyn Fn(&str) -> i32) -> Vec
     lines
 }
 
-/// Parts text at its spaces; a dash stays with the word before it, so that it begins no line.
-fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match words.last_mut() {
-            Some(before) if word == "-" => before.push_str(" -"),
-            Some(_) | None => words.push(word.to_owned()),
-        }
-    }
-    words
-}
-
 /// Returns where to cut a word that is too wide: after the last mark that fits, or else wherever it
 /// fits; never at the start.
-fn cut_at(word: &str, width: i32, measure: &dyn Fn(&str) -> i32) -> usize {
-    let ends = word.char_indices().map(|(at, character)| (at + character.len_utf8(), character));
-    let fits =
-        |&(nth, (end, _)): &(usize, (usize, char))| nth == 0 || measure(&word[..end]) <= width;
-    let fitting: Vec<_> = ends.enumerate().take_while(fits).collect();
+fn cut_at(word: &str, width: i32, advance: Advance<'_>) -> usize {
     let marks = ['/', '-', '.', '?', '&', '=', '_'];
-    let marked = fitting.iter().rev().find(|(_, (_, character))| marks.contains(character));
-    marked.or(fitting.last()).map_or(word.len(), |(_, (end, _))| *end)
+    let (mut taken, mut fitting, mut marked) = (0, None, None);
+    for (at, character) in word.char_indices() {
+        taken += advance(character);
+        if taken > width && fitting.is_some() {
+            break;
+        }
+        fitting = Some(at + character.len_utf8());
+        if marks.contains(&character) {
+            marked = fitting;
+        }
+    }
+    marked.or(fitting).unwrap_or(word.len())
 }

@@ -37,7 +37,7 @@ impl Sheet {
 
     fn wrap(&self, text: &str) -> Vec<String> {
         let width = i32::try_from(self.columns).unwrap_or(0);
-        wrap(text, width, &|piece| i32::try_from(piece.len()).unwrap_or(i32::MAX))
+        wrap(text, width, &|_| 1)
     }
 
     fn text(&mut self, content: &Content, mark: Option<&str>, model: &Model) {

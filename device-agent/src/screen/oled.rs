@@ -100,10 +100,10 @@ impl Sheet {
         }
         let author = content.author.as_deref().map(|author| self.plain(author));
         let area = self.beside_bar();
-        let faces: &[Face] = if self.is_high() {
-            &[LARGEST, LARGER, LARGE, TEXT, TIGHT]
+        let faces: &[&'static Face] = if self.is_high() {
+            &[&LARGEST, &LARGER, &LARGE, &TEXT, &TIGHT]
         } else {
-            &[LARGER, TEXT, SMALL]
+            &[&LARGER, &TEXT, &SMALL]
         };
         let (face, lines) = fit(&text, faces, area);
         let leaves = pages(&lines, face.lines_in(area.rows));
@@ -170,9 +170,9 @@ impl Sheet {
         let area = self.beside_code();
         let halves: Vec<_> = sign_in.user_code.split_inclusive('-').collect();
         let face = if halves.iter().all(|half| CODE.width(half) <= area.columns) {
-            CODE
+            &CODE
         } else {
-            NARROW_CODE
+            &NARROW_CODE
         };
         let halves = halves.iter().flat_map(|half| face.wrap(half, area.columns));
         let halves: Vec<_> = halves.collect();
@@ -189,11 +189,11 @@ impl Sheet {
             let all = above + face.rows_of(halves.len());
             let top = area.top + (area.rows - all) / 2;
             self.lines(&lines, &SMALL, Area { top, rows: above - GAP, ..area });
-            self.lines(&halves, &face, Area { top: top + above, rows: all - above, ..area });
+            self.lines(&halves, face, Area { top: top + above, rows: all - above, ..area });
         } else if turn.is_multiple_of(2) {
             return self.typed_code(&uri.concat(), sign_in);
         } else {
-            self.lines(&halves, &face, area);
+            self.lines(&halves, face, area);
         }
         self.code(&code);
     }
@@ -215,17 +215,17 @@ impl Sheet {
         let area = self.all();
         let code = [sign_in.user_code.clone()];
         let (face, said) = if self.is_high() {
-            (CODE, format!("To sign me in, go to {uri}"))
+            (&CODE, format!("To sign me in, go to {uri}"))
         } else {
-            (NARROW_CODE, uri.to_owned())
+            (&NARROW_CODE, uri.to_owned())
         };
         let below = face.rows_of(1) + if self.is_high() { GAP } else { 2 };
         let above = Area { rows: area.rows - below - GAP / 2, ..area };
-        let faces: &[Face] = if self.is_high() { &[TEXT, SMALL] } else { &[SMALL] };
+        let faces: &[&'static Face] = if self.is_high() { &[&TEXT, &SMALL] } else { &[&SMALL] };
         let (small, lines) = fit(&said, faces, above);
         let lines = &lines[..lines.len().min(small.lines_in(above.rows))];
         self.lines(lines, small, above);
-        self.lines(&code, &face, Area { top: area.rows - below, rows: face.rows_of(1), ..area });
+        self.lines(&code, face, Area { top: area.rows - below, rows: face.rows_of(1), ..area });
     }
 
     fn notice(&mut self, title: &str, body: &str, link: Option<&str>, model: &Model) {
@@ -241,12 +241,13 @@ impl Sheet {
             // Low glass needs all its rows for words: the time gives way.
             (None, false) => self.all(),
         };
-        let heading = if self.is_high() { TITLE } else { LOW_TITLE };
+        let heading = if self.is_high() { &TITLE } else { &LOW_TITLE };
         let titles = heading.balance(title, area.columns);
         let gap = if self.is_high() { GAP } else { 1 };
         let above = heading.rows_of(titles.len()) + gap;
         let below = Area { top: area.top + above, rows: area.rows - above, ..area };
-        let faces: &[Face] = if self.is_high() { &[TEXT, TIGHT, SMALL] } else { &[TIGHT, SMALL] };
+        let faces: &[&'static Face] =
+            if self.is_high() { &[&TEXT, &TIGHT, &SMALL] } else { &[&TIGHT, &SMALL] };
         let (face, lines) = fit(&body, faces, below);
         let leaves = pages(&lines, face.lines_in(below.rows));
         let shown = page_of(model.turn, leaves.len());
@@ -254,7 +255,7 @@ impl Sheet {
         let tallest = leaves.iter().map(|leaf| leaf.len()).max().unwrap_or(0);
         let slack = (below.rows - face.rows_of(tallest)).max(0) / 2;
         let top = area.top + slack;
-        self.lines(&titles, &heading, Area { top, rows: heading.rows_of(titles.len()), ..area });
+        self.lines(&titles, heading, Area { top, rows: heading.rows_of(titles.len()), ..area });
         let rows = face.rows_of(tallest);
         let place = Area { top: top + above, rows, ..area };
         self.lines(leaves[shown], face, place);
@@ -287,8 +288,8 @@ impl Sheet {
 }
 
 /// Chooses the first face whose lines fit, or else the last.
-fn fit<'a>(text: &str, faces: &'a [Face], area: Area) -> (&'a Face, Vec<String>) {
-    let mut last = (&faces[0], Vec::new());
+fn fit(text: &str, faces: &[&'static Face], area: Area) -> (&'static Face, Vec<String>) {
+    let mut last = (faces[0], Vec::new());
     for face in faces {
         let lines = face.balance(text, area.columns);
         let fits = lines.len() <= face.lines_in(area.rows);
