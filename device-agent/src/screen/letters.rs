@@ -79,7 +79,7 @@ fn typographic(character: char) -> Option<&'static str> {
     })
 }
 
-/// Returns plain letters for accented ones and for signs of Latin-1 and Latin Extended-A.
+/// Returns plain letters for accented ones of Latin-1 and Latin Extended-A.
 fn latin(character: char) -> Option<&'static str> {
     Some(match character {
         'À'..='Å' | 'Ā' | 'Ă' | 'Ą' => "A",
@@ -128,6 +128,13 @@ fn latin(character: char) -> Option<&'static str> {
         'ź' | 'ż' | 'ž' => "z",
         'Þ' => "Th",
         'þ' => "th",
+        other => return sign(other),
+    })
+}
+
+/// Returns plain letters for the signs of Latin-1.
+fn sign(character: char) -> Option<&'static str> {
+    Some(match character {
         '¡' => "!",
         '¿' => "?",
         '«' | '»' => "\"",
