@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, ExitStatus, Stdio};
+use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -46,7 +46,24 @@ impl Child {
     /// # Errors
     /// `Unavailable` when it cannot be started.
     pub(crate) fn start(name: &str, command: &Command, log: &Path) -> Result<Self, Failure> {
-        Self::launch(name, command, log, Stdio::null())
+        Self::launch(name, command, log, [Stdio::null(), Stdio::null()])
+    }
+
+    /// Starts a program as [`Child::start`] does, and returns what to press keys with and what it
+    /// shows.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be started.
+    pub(crate) fn start_piped(
+        name: &str,
+        command: &Command,
+        log: &Path,
+    ) -> Result<(Self, ChildStdin, ChildStdout), Failure> {
+        let mut child = Self::launch(name, command, log, [Stdio::piped(), Stdio::piped()])?;
+        match (child.child.stdin.take(), child.child.stdout.take()) {
+            (Some(keys), Some(words)) => Ok((child, keys, words)),
+            (_, _) => Err(child.died("has no keys and no words")),
+        }
     }
 
     /// Starts a program as [`Child::start`] does, and waits for its first line on standard output.
@@ -59,7 +76,7 @@ impl Child {
         log: &Path,
         limit: Duration,
     ) -> Result<(Self, String), Failure> {
-        let mut child = Self::launch(name, command, log, Stdio::piped())?;
+        let mut child = Self::launch(name, command, log, [Stdio::null(), Stdio::piped()])?;
         let (sender, receiver) = mpsc::channel();
         if let Some(words) = child.child.stdout.take() {
             // Reads on to the end, so that the program never blocks on a full pipe.
@@ -76,13 +93,18 @@ impl Child {
         }
     }
 
-    fn launch(name: &str, command: &Command, log: &Path, stdout: Stdio) -> Result<Self, Failure> {
+    fn launch(
+        name: &str,
+        command: &Command,
+        log: &Path,
+        [stdin, stdout]: [Stdio; 2],
+    ) -> Result<Self, Failure> {
         let doing = format!("start {name}");
         let words = File::options().create(true).append(true).open(log);
         let words = words.map_err(|error| Failure::io(&doing, &error))?;
         let child = until_we_die(command)
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(stdout)
             .stderr(words)
             .spawn();

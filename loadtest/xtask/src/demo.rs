@@ -1,14 +1,17 @@
-//! The demo: provider, sample APIs and gateway as real processes, one link to click, and one calm
-//! line per event of a session's life.
+//! The demo: provider, sample APIs, gateway and a wall display as real processes, one link to click,
+//! one calm line per event of a session's life, and keys for what may go wrong.
 
 mod calm;
 mod chaos;
+mod display;
 mod feed;
 mod guest;
+mod keys;
+mod person;
+mod show;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +19,9 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::child;
-use crate::clock::Watch;
-use crate::demo::calm::{Calm, News};
 use crate::demo::chaos::Chaos;
 use crate::demo::guest::Guest;
+use crate::demo::show::Show;
 use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::{Profile, Tree};
@@ -31,7 +33,9 @@ const ACCESS_TOKEN_SECONDS: u32 = 10;
 const PORT: u16 = 8080;
 /// Where its admin listener listens: the gateway's own default.
 const ADMIN_PORT: u16 = 9464;
-/// How often the demo looks for news and for Ctrl-C.
+/// What is built for it.
+const PROGRAMS: [&str; 3] = ["tokenward-device", "tokenward-gateway", "tokenward-sandbox"];
+/// How often the demo looks for news, keys and Ctrl-C.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What the demo is asked for.
@@ -63,53 +67,43 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let tree = Tree::find()?;
     let stop = stop_flag()?;
-    terminal::note("building the gateway and the sandbox");
-    world::build(&tree, Profile::Debug)?;
+    terminal::note("building the gateway, the sandbox and the wall display");
+    world::build_all(&tree, Profile::Debug, &PROGRAMS)?;
     let launch = launch(options.port)?;
     let starting = terminal::spinner("starting the provider, the sample APIs and the gateway");
-    let mut world = World::start(&tree, "demo", launch, routes)?;
+    let mut world = World::start_with(&tree, "demo", launch, routes, |_| "[device]\n".to_owned())?;
+    person::arrive(&world)?;
     drop(starting);
     invite(&world);
     let guest =
         options.headless_for.map(|_| Guest::arrive(&world.origin(), options.chaos)).transpose()?;
-    let ran = watch(&mut world, options, &stop);
-    let judged = guest.map_or(Ok(()), |guest| guest.leave(&world));
+    let mut show = Show::open(&tree, &world, options.headless_for.is_some())?;
+    let ran = watch(&mut world, &mut show, options, &stop);
+    let judged = guest.map_or(Ok(()), |guest| guest.leave(&world)).and(show.close(&world));
     let stopped = world.stop();
     terminal::result("stopped");
     ran.and(judged).and(stopped)
 }
 
-fn watch(world: &mut World, options: &Options, stop: &AtomicBool) -> Result<(), Failure> {
-    let watch = Watch::start();
+fn watch(
+    world: &mut World,
+    show: &mut Show,
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
     let limit = options.headless_for.map(Duration::from_secs);
-    let news = feed::follow(world.admin("/api/events"));
     let mut chaos = options.chaos.then(Chaos::new);
-    let mut calm = Calm::default();
-    while !stop.load(Ordering::Relaxed) && limit.is_none_or(|limit| watch.elapsed() < limit) {
+    while !stop.load(Ordering::Relaxed) && limit.is_none_or(|limit| show.elapsed() < limit) {
         thread::sleep(TICK);
         if let Some(chaos) = &mut chaos {
-            chaos.strike_when_due(watch.elapsed(), world, |line| {
-                tell(&mut calm, &watch, News::plain(line));
-            })?;
+            chaos.strike_when_due(show.elapsed(), world, |line| show.tell(line))?;
         }
         world.check()?;
-        tell_news(&news, &mut calm, &watch);
+        if show.turn(world)?.is_break() {
+            break;
+        }
     }
-    calm.rest().iter().for_each(|line| terminal::result(line));
     Ok(())
-}
-
-fn tell_news(news: &Receiver<News>, calm: &mut Calm, watch: &Watch) {
-    for news in news.try_iter() {
-        tell(calm, watch, news);
-    }
-    calm.due(watch.elapsed()).iter().for_each(|line| terminal::result(line));
-}
-
-fn tell(calm: &mut Calm, watch: &Watch, news: News) {
-    if let Some(early) = calm.take(watch.elapsed(), news) {
-        terminal::result(&early);
-    }
 }
 
 fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
@@ -183,13 +177,18 @@ Tokenward is running. Click here, and sign in as anyone:
 
     {origin}/
 
-The page calls two APIs with access tokens that live for {ACCESS_TOKEN_SECONDS} seconds. To try by hand:
+The page calls two APIs with access tokens that live for {ACCESS_TOKEN_SECONDS} seconds. The console of the
+operator, with everybody's sessions: {}
+
+A wall display calls one of them too: p lets a telephone scan its panel, m switches an MFA rule on
+and off, w pulls its wire. To try by hand:
 
 {}
 
 Configuration, state and logs of this run: {}
 Ctrl-C stops everything. What happens:
 ",
+        world.admin("/"),
         tries.join("\n"),
         world.folder().display(),
     ));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a spinner turns: calm to look at, and visibly alive.
 const SPINNER_TICK: Duration = Duration::from_millis(120);
@@ -98,6 +98,52 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A picture that stays at the end of the terminal, while lines are printed above it. Dropping it
+/// clears it.
+#[derive(Debug)]
+pub(crate) struct Board {
+    multi: MultiProgress,
+    rows: Vec<ProgressBar>,
+}
+
+impl Board {
+    /// Makes room for so many lines.
+    pub(crate) fn new(lines: usize) -> Self {
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        let style = ProgressStyle::with_template("{msg}");
+        let rows = (0..lines).map(|_| {
+            let row = multi.add(ProgressBar::new_spinner());
+            if let Ok(style) = &style {
+                row.set_style(style.clone());
+            }
+            row
+        });
+        Self { rows: rows.collect(), multi }
+    }
+
+    /// Shows these lines, as far as there is room; what was there before is gone.
+    pub(crate) fn show(&self, lines: &[String]) {
+        for (at, row) in self.rows.iter().enumerate() {
+            let line = lines.get(at).cloned().unwrap_or_default();
+            if row.message() != line {
+                row.set_message(line);
+            }
+        }
+    }
+
+    /// Prints a line of result above the picture.
+    pub(crate) fn say(&self, text: &str) {
+        self.multi.suspend(|| result(text));
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        // Where the terminal is gone, there is nothing to clear.
+        let _ = self.multi.clear();
     }
 }
 

@@ -35,13 +35,21 @@ impl Visitor {
     /// # Errors
     /// Where the way got stuck; the text holds no secret.
     pub(crate) fn walk(&mut self, path: &str, typed: &str) -> Result<(), String> {
+        self.walk_to("/", path, typed)
+    }
+
+    /// Goes from a path of the gateway as [`Visitor::walk`] does, until another of its paths.
+    ///
+    /// # Errors
+    /// Where the way got stuck; the text holds no secret.
+    pub(crate) fn walk_to(&mut self, end: &str, path: &str, typed: &str) -> Result<(), String> {
         let mut url = format!("{}{path}", self.gateway);
         let mut form = None;
         for _ in 0..STEPS_MAX {
             let answer = self.step(&url, form.take())?;
             if let Some(next) = answer.header("location") {
                 url = resolve(&url, next);
-                if url == format!("{}/", self.gateway) || url == "/" {
+                if url.strip_prefix(&self.gateway) == Some(end) {
                     return Ok(());
                 }
                 continue;

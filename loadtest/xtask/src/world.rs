@@ -253,24 +253,28 @@ impl World {
     }
 }
 
-/// Lets Cargo build the programs, with its own progress for the person to see.
+/// Lets Cargo build gateway and sandbox, with its own progress for the person to see.
 ///
 /// # Errors
 /// `Missed` when they do not build.
 pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
+    build_all(tree, profile, &["tokenward-gateway", "tokenward-sandbox"])
+}
+
+/// Lets Cargo build the programs of packages as [`build`] does.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_all(tree: &Tree, profile: Profile, packages: &[&str]) -> Result<(), Failure> {
     let mut command = child::cargo();
-    command.args([
-        "build",
-        "--bins",
-        "--package",
-        "tokenward-gateway",
-        "--package",
-        "tokenward-sandbox",
-    ]);
+    command.args(["build", "--bins"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
     if matches!(profile, Profile::Release) {
         command.arg("--release");
     }
-    child::run_visibly(command.current_dir(tree.root()), "building the gateway and the sandbox")
+    child::run_visibly(command.current_dir(tree.root()), "building the programs")
 }
 
 /// Returns a command that stays on one core, where one is wanted.

@@ -1,0 +1,157 @@
+//! What a person sees of the demo, and does in it: live lines, the display's panel, and keys.
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::calm::{Calm, News};
+use super::display::{Display, LINES};
+use super::keys::Keys;
+use super::{feed, person};
+use crate::clock::Watch;
+use crate::failure::Failure;
+use crate::terminal::{self, Board};
+use crate::tree::Tree;
+use crate::world::World;
+
+/// What the keys do, under the panel.
+const LEGEND: &str = "p  phone scans the panel    m  MFA rule on/off    w  panel's wire    q  quit";
+
+/// How often the phone of a run that nobody watches looks at the panel.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The demo as it is seen.
+#[derive(Debug)]
+pub(super) struct Show {
+    watch: Watch,
+    news: Receiver<News>,
+    calm: Calm,
+    display: Display,
+    keys: Option<Keys>,
+    /// Where a person watches.
+    board: Option<Board>,
+    asks: bool,
+    is_alone: bool,
+    looked_at: Duration,
+}
+
+impl Show {
+    /// Starts the display and follows the gateway's events. Where the demo `is_alone`, its phone
+    /// scans by itself what the panel shows.
+    ///
+    /// # Errors
+    /// `Unavailable` when the display does not start.
+    pub(super) fn open(tree: &Tree, world: &World, is_alone: bool) -> Result<Self, Failure> {
+        let keys = if is_alone { None } else { Keys::take() };
+        Ok(Self {
+            watch: Watch::start(),
+            news: feed::follow(world.admin("/api/events")),
+            calm: Calm::default(),
+            display: Display::start(tree, world)?,
+            // One line more for the legend.
+            board: keys.is_some().then(|| Board::new(LINES + 1)),
+            keys,
+            asks: false,
+            is_alone,
+            looked_at: Duration::ZERO,
+        })
+    }
+
+    /// Returns how long the demo has run.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.watch.elapsed()
+    }
+
+    /// Takes a line of our own.
+    pub(super) fn tell(&mut self, line: String) {
+        self.hear(News::plain(line));
+    }
+
+    /// Shows what is new and does what keys say; breaks where the person has had enough.
+    ///
+    /// # Errors
+    /// `Unavailable` when the display has ended; `Ours` where the sandbox refuses.
+    pub(super) fn turn(&mut self, world: &World) -> Result<ControlFlow<()>, Failure> {
+        self.display.check()?;
+        while let Some(key) = self.keys.as_ref().and_then(Keys::next) {
+            if self.press(key, world)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if self.is_alone && self.elapsed() >= self.looked_at + LOOK {
+            self.looked_at = self.elapsed();
+            if !person::has_display(world) {
+                self.scan(world);
+            }
+        }
+        while let Ok(news) = self.news.try_recv() {
+            self.hear(news);
+        }
+        for line in self.calm.due(self.elapsed()) {
+            self.say(&line);
+        }
+        if let Some(board) = &self.board {
+            let mut lines = self.display.picture();
+            lines.push(LEGEND.to_owned());
+            board.show(&lines);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Tells what is left, stops the display, and judges it where nobody watched.
+    ///
+    /// # Errors
+    /// `Missed` where it was not signed in; `Ours` when it did not stop cleanly.
+    pub(super) fn close(mut self, world: &World) -> Result<(), Failure> {
+        for line in self.calm.rest() {
+            self.say(&line);
+        }
+        drop(self.board.take());
+        let is_signed_in = person::has_display(world);
+        self.display.stop()?;
+        match self.is_alone && !is_signed_in {
+            true => Err(Failure::Missed("the wall display was not signed in".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn press(&mut self, key: u8, world: &World) -> Result<ControlFlow<()>, Failure> {
+        match key {
+            b'm' => {
+                self.asks = !self.asks;
+                person::rules(world, self.asks)?;
+                let word =
+                    if self.asks { "on: refreshes for the quotes are challenged" } else { "off" };
+                self.tell(format!("rule   MFA {word}"));
+            }
+            b'p' => self.scan(world),
+            b'q' => return Ok(ControlFlow::Break(())),
+            b'w' => self.display.pull_wire()?,
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn scan(&mut self, world: &World) {
+        match self.display.scan().map(|link| person::follows(world, &link)) {
+            Some(Ok(done)) => self.tell(done.to_owned()),
+            // A gateway that was just killed has forgotten the code; the next one is on its way.
+            Some(Err(why)) => self.tell(format!("phone  {why}")),
+            None if self.is_alone => {}
+            None => self.tell("phone  sees no code on the panel".to_owned()),
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        if let Some(early) = self.calm.take(self.watch.elapsed(), news) {
+            self.say(&early);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.board {
+            Some(board) => board.say(line),
+            None => terminal::result(line),
+        }
+    }
+}
