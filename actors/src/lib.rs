@@ -66,6 +66,7 @@ mod session;
 mod shared;
 mod sign_in;
 pub mod step_up;
+mod waiting;
 
 pub use self::access::{Tokenward, Wish};
 pub use self::builder::{BuildError, Builder};
@@ -79,3 +80,4 @@ pub use self::session::Farewell;
 pub use self::sign_in::{AdoptError, Adoption};
 pub use self::step_up::MfaFault;
 pub use self::store::Vault;
+pub use self::waiting::Waiting;

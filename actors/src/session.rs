@@ -27,6 +27,7 @@ use crate::metrics::SessionMeter;
 use crate::metrics::label::{self, SessionEvent};
 use crate::router::RouterMessage;
 use crate::shared::Shared;
+use crate::waiting::WaitingPlace;
 
 pub(crate) mod ending;
 mod flight;
@@ -109,6 +110,7 @@ pub(crate) struct SessionState {
     active_at: Instant,
     resting: bool,
     meter: SessionMeter,
+    waiting: WaitingPlace,
 }
 
 impl Actor for SessionActor {
@@ -137,6 +139,7 @@ impl Actor for SessionActor {
             active_at: now,
             resting: false,
             meter,
+            waiting: WaitingPlace::restored(),
             shared,
         };
         state.emit(&Event::Restored, now);
@@ -261,6 +264,8 @@ impl SessionState {
             self.carry_out(myself, effect, now);
         }
         self.meter.look(&self.core);
+        let over = matches!(self.core.state(), State::Ended(_));
+        self.waiting.look(&self.shared.waiting, &self.key, self.core.snapshot(), over);
     }
 
     fn carry_out(&mut self, myself: &Address<SessionMessage>, effect: Effect, now: Instant) {

@@ -19,6 +19,7 @@ use crate::provider::Provider;
 use crate::router::{Endings, Router};
 use crate::step_up::StepLimits;
 use crate::store::Vault;
+use crate::waiting::WaitingRoom;
 
 pub(crate) struct Shared {
     pub(crate) away: Away,
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) steps: StepLimits,
     /// Counts letters to routers, and to sessions.
     posts: [Arc<Post>; 2],
+    /// The holds that operators see.
+    pub(crate) waiting: WaitingRoom,
     policies: ArcSwap<Policies>,
     waiters: AtomicU64,
     routers: std::sync::OnceLock<Box<[Router]>>,
@@ -72,6 +75,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             steps: StepLimits::default(),
             posts,
+            waiting: WaitingRoom::default(),
             policies: ArcSwap::from_pointee(policies),
             waiters: AtomicU64::new(1),
             routers: std::sync::OnceLock::new(),

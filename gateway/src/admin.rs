@@ -1,4 +1,4 @@
-//! The operator's listener: numbers, health, sessions, and what happens to them.
+//! The operator's listener: the console, numbers, health, sessions, and what happens to them.
 
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ const STREAMS_MAX: usize = 64;
 /// What the operator's endpoints share.
 pub(crate) struct Admin {
     front: Arc<Front>,
+    console: console::Console,
     health: health::Health,
     streams: Arc<Semaphore>,
 }
@@ -39,9 +40,15 @@ pub(crate) struct Admin {
 /// Returns the operator's endpoints.
 pub fn router(front: Arc<Front>) -> Router {
     let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-    let admin = Arc::new(Admin { front, health: health::Health::default(), streams });
+    let (console, health) = Default::default();
+    let admin = Arc::new(Admin { front, console, health, streams });
+    console::start(&admin);
     Router::new()
         .route("/", get(console::page))
+        .route("/sessions", get(console::sessions))
+        .route("/sessions/{id}", get(console::session))
+        .route("/sessions/{id}/end", post(console::end))
+        .route("/sessions/{id}/retry", post(console::retry))
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -51,6 +58,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/api/sessions/{id}/timeline", get(sessions::timeline))
         .route("/api/sessions/{id}/retry", post(sessions::retry))
         .route("/api/events", get(feed::events))
+        .route("/api/console/live", get(console::live))
         .route("/api/adopt", post(adopt::adopt))
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)
@@ -76,10 +84,10 @@ async fn not_found(headers: HeaderMap) -> Response {
         StatusCode::NOT_FOUND,
         "not_found",
         "Nothing is here",
-        "There are /metrics, /healthz, /readyz, /api/sessions, /api/devices, /api/events and \
-         /api/adopt.",
+        "There are /, /sessions, /metrics, /healthz, /readyz, /api/sessions, /api/devices, \
+         /api/events and /api/adopt.",
     )
-    .way_out("Overview", "/")
+    .way_out("Console", "/")
     .reply(&headers)
 }
 

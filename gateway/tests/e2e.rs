@@ -5,6 +5,7 @@
 mod e2e {
     mod browser;
     mod clients;
+    mod console;
     mod exits;
     mod floods;
     mod gateway;

@@ -70,8 +70,10 @@ fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
         let bare = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
         bare.is_some_and(|named| named.eq_ignore_ascii_case(host.as_bytes()))
     };
-    site.is_some_and(|site| site != b"same-origin" && site != b"none")
-        || origin.is_some_and(|origin| !own(origin))
+    let ours = site.is_some_and(|site| site == b"same-origin" || site == b"none");
+    // A page without referrers, such as ours, sends its own forms with the origin "null".
+    let hidden = |origin: &[u8]| ours && origin == b"null";
+    site.is_some() && !ours || origin.is_some_and(|origin| !own(origin) && !hidden(origin))
 }
 
 fn unproven() -> Trouble {
@@ -125,6 +127,20 @@ mod tests {
             (None, "POST", "localhost:9464", &[("origin", "https://evil.example")], Some(403)),
             (None, "POST", "localhost:9464", &[("origin", "null")], Some(403)),
             (None, "POST", "localhost:9464", &[("origin", "http://localhost:9464")], None),
+            (
+                None,
+                "POST",
+                "localhost:9464",
+                &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+                None,
+            ),
+            (
+                None,
+                "POST",
+                "localhost:9464",
+                &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+                Some(403),
+            ),
             (None, "GET", "localhost:9464", &[("sec-fetch-site", "cross-site")], None),
             (Some("s3cret"), "GET", "127.0.0.1:9464", &[], Some(401)),
             (Some("s3cret"), "GET", "gw:9464", &[("authorization", "Bearer s3cret")], None),

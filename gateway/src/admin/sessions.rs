@@ -41,6 +41,18 @@ pub(super) struct Wanted {
     q: Option<String>,
 }
 
+impl Wanted {
+    /// Returns what is sought; empty where everything is wanted.
+    pub(super) fn sought(&self) -> &str {
+        self.q.as_deref().unwrap_or_default().trim()
+    }
+
+    /// Reports whether this is not the first page.
+    pub(super) fn is_later(&self) -> bool {
+        self.after.as_deref().is_some_and(|after| !after.is_empty())
+    }
+}
+
 /// A page of sessions.
 #[derive(Debug, Serialize)]
 pub struct Page {
@@ -160,7 +172,8 @@ pub(super) async fn retry(
     }
 }
 
-async fn page(tokenward: &Tokenward, wanted: Wanted) -> Result<Page, Trouble> {
+/// Collects a page of sessions.
+pub(super) async fn page(tokenward: &Tokenward, wanted: Wanted) -> Result<Page, Trouble> {
     let limit = match wanted.limit.unwrap_or(PAGE) {
         limit @ 1..=PAGE_MAX => limit,
         limit => {
@@ -173,10 +186,11 @@ async fn page(tokenward: &Tokenward, wanted: Wanted) -> Result<Page, Trouble> {
             bad_request("after is no session id; take it from next of the page before.".to_owned())
         })?),
     };
-    let mut keys = match wanted.q.as_deref().filter(|q| !q.is_empty()) {
-        None => tokenward.list(after, limit + 1).await.map_err(|error| store(&error))?,
-        Some(sought) => found(tokenward, sought, after).await.map_err(|error| store(&error))?,
+    let keys = match wanted.sought() {
+        "" => tokenward.list(after, limit + 1).await,
+        sought => found(tokenward, sought, after, limit + 1).await,
     };
+    let mut keys = keys.map_err(|error| store(&error))?;
     let more = keys.len() > limit;
     keys.truncate(limit);
     let next = keys.last().filter(|_| more).map(SessionKey::id);
@@ -184,16 +198,22 @@ async fn page(tokenward: &Tokenward, wanted: Wanted) -> Result<Page, Trouble> {
     Ok(Page { sessions: told(tokenward, keys).await, total, next })
 }
 
-/// Finds sessions by their public id or by the provider's name for the person, both exactly: the
-/// store has indexes for these, and sealed records for the rest.
+/// Finds sessions by the beginning of their public id, or by the provider's whole name for the
+/// person: the store has indexes for these, and sealed records for the rest.
 async fn found(
     tokenward: &Tokenward,
     sought: &str,
     after: Option<SessionKey>,
+    limit: usize,
 ) -> Result<Vec<SessionKey>, StoreError> {
-    let by_id = tokenward.find_by_id(sought).await?;
+    let by_id = match beginning(sought) {
+        Some(before) => tokenward.list(before.max(after), limit).await?,
+        None => Vec::new(),
+    };
+    let sought_id = sought.to_ascii_lowercase();
+    let by_id = by_id.into_iter().take_while(|key| key.id().starts_with(&sought_id));
     let by_subject = tokenward.vault().of_subject(tokenward.provider().issuer(), sought).await?;
-    let mut keys: Vec<SessionKey> = by_id.into_iter().chain(by_subject).collect();
+    let mut keys: Vec<SessionKey> = by_id.chain(by_subject).collect();
     keys.retain(|key| after.is_none_or(|after| *key > after));
     keys.sort_unstable();
     keys.dedup();
@@ -222,7 +242,8 @@ pub(super) async fn told(tokenward: &Tokenward, keys: Vec<SessionKey>) -> Vec<Li
         .await
 }
 
-async fn find(admin: &Admin, id: &str) -> Result<SessionKey, Trouble> {
+/// Finds a living session by its public id.
+pub(super) async fn find(admin: &Admin, id: &str) -> Result<SessionKey, Trouble> {
     match admin.front.tokenward().find_by_id(id).await {
         Ok(Some(key)) => Ok(key),
         Ok(None) => Err(absent(admin, id)),
@@ -242,7 +263,28 @@ fn last_of(id: &str) -> Option<SessionKey> {
     Some(SessionKey(key))
 }
 
-fn absent(admin: &Admin, id: &str) -> Trouble {
+/// Returns the last key before all whose id begins like this: `Some(None)` where they come first,
+/// `None` where no id begins like this.
+#[expect(clippy::option_option, reason = "no such id, or a listing from the start")]
+fn beginning(digits: &str) -> Option<Option<SessionKey>> {
+    let is_digit = |byte: u8| byte.is_ascii_hexdigit();
+    if digits.is_empty() || digits.len() > ID_CHARS || !digits.bytes().all(is_digit) {
+        return None;
+    }
+    let first = format!("{digits:0<ID_CHARS$}");
+    let SessionKey(mut key) = last_of(&first)?;
+    key[ID_CHARS / 2..].fill(0);
+    for byte in key.iter_mut().rev() {
+        let (less, borrowed) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrowed {
+            return Some(Some(SessionKey(key)));
+        }
+    }
+    Some(None)
+}
+
+pub(super) fn absent(admin: &Admin, id: &str) -> Trouble {
     let detail = match admin.front.hub().end_of(id) {
         Some(end) => format!("The session is gone; {}.", end.text),
         None => "There is no living session with this id; GET /api/sessions lists them.".to_owned(),
@@ -250,7 +292,7 @@ fn absent(admin: &Admin, id: &str) -> Trouble {
     Trouble::new(StatusCode::NOT_FOUND, "no_session", "No such session", detail)
 }
 
-fn bad_request(detail: String) -> Trouble {
+pub(super) fn bad_request(detail: String) -> Trouble {
     Trouble::new(StatusCode::BAD_REQUEST, "invalid_request", "Not understood", detail)
 }
 
@@ -268,6 +310,18 @@ pub(super) fn store(error: &StoreError) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_begins_right_before_the_first_key_that_may_fit() {
+        assert_eq!(beginning("000"), Some(None));
+        let before = beginning("Ab1").flatten().unwrap();
+        let fits =
+            |byte: u8| SessionKey([[0xab, byte].as_slice(), &[0; 30]].concat().try_into().unwrap());
+        assert!(before < fits(0x10) && before > fits(0x0f));
+        for bad in ["", "g", "a b", &"0".repeat(25), "auth0|ada"] {
+            assert_eq!(beginning(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_page_begins_after_every_key_with_the_id() {

@@ -89,8 +89,8 @@ fn routes(sandbox: &Sandbox) -> String {
 /// Looks at what an operator sees of the session, and comes back.
 async fn look_at_overview(browser: &Browser, gateway: &Gateway) {
     browser.client.goto(&gateway.place.admin("/")).await.unwrap();
-    assert_eq!(browser.text("h1").await, "1 living session");
-    browser.show("operator-overview").await;
+    assert_eq!(browser.text("h1").await, "The last hour");
+    assert!(browser.text("#sum").await.contains("1 in memory"));
     only_expected(&browser.complaints().await, |_| false);
     browser.client.goto(&gateway.url("/")).await.unwrap();
     shown(browser, "#board").await;

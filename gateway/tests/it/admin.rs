@@ -32,8 +32,11 @@ async fn an_operator_sees_sessions_and_ends_them() {
         (Some("auth0|ada"), Some("fresh"))
     );
     let id = session["id"].as_str().unwrap().to_owned();
-    let by_id = desk.operator(Method::GET, &format!("/api/sessions?q={id}")).await.json();
-    assert_eq!(by_id["sessions"][0]["id"], id.as_str());
+    for sought in [id.as_str(), &id[..7], &id[..1].to_uppercase()] {
+        let by_id = desk.operator(Method::GET, &format!("/api/sessions?q={sought}")).await.json();
+        let found = by_id["sessions"].as_array().unwrap();
+        assert!(found.iter().any(|found| found["id"] == id.as_str()), "{sought}: {found:?}");
+    }
 
     let place = format!("/api/sessions/{id}");
     assert_eq!(desk.operator(Method::GET, &place).await.json()["id"], id.as_str());
@@ -74,7 +77,7 @@ async fn what_is_asked_wrongly_is_answered_clearly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_health_and_the_overview() {
+async fn numbers_health_and_the_board() {
     let desk = Desk::open().await;
     desk.signed_in("ada").await;
     let metrics = desk.operator(Method::GET, "/metrics").await;
@@ -86,7 +89,7 @@ async fn numbers_health_and_the_overview() {
     }
     let page = desk.operator(Method::GET, "/").await;
     assert!(page.header("content-security-policy").contains("style-src 'nonce-"));
-    for said in ["1 living session<", "/api/quotes/", "read"] {
+    for said in ["Living sessions</span><b>1</b>", "/api/quotes/", "Nobody is held up"] {
         assert!(page.body.contains(said), "{said}: {}", page.body);
     }
 
@@ -97,6 +100,40 @@ async fn numbers_health_and_the_overview() {
     assert_eq!(desk.operator(Method::GET, "/healthz").await.status, 200);
     let stream = desk.operator(Method::GET, "/api/events").await;
     assert_eq!(stream.problem(), (429, "too_many_streams".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_ends_a_session_for_its_own_pages_only() {
+    let desk = Desk::open().await;
+    let mut ada = desk.signed_in("ada").await;
+    let found = desk.operator(Method::GET, "/api/sessions").await.json();
+    let id = found["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let place = format!("/sessions/{id}");
+    let page = desk.operator(Method::GET, &place).await;
+    assert!(page.body.contains("auth0|ada") && page.body.contains("Signed in"), "{}", page.body);
+    let list = desk.operator(Method::GET, "/sessions?q=%3Cscript%3E").await;
+    assert!(list.status == 200 && !list.body.contains("<script>"), "{}", list.body);
+
+    let evil = [("sec-fetch-site", "cross-site"), ("origin", "http://evil.example")];
+    for act in ["end", "retry"] {
+        let act = format!("{place}/{act}");
+        let reply = desk.at_admin().send(Method::POST, &act, &evil, None).await;
+        assert_eq!(reply.problem(), (403, "cross_site".to_owned()));
+        let reply = desk.operator(Method::GET, &act).await;
+        assert_eq!(reply.problem(), (405, "method_not_allowed".to_owned()));
+    }
+    for act in ["retry", "end"] {
+        let reply = desk.operator(Method::POST, &format!("{place}/{act}")).await;
+        assert_eq!((reply.status, reply.header("location")), (303, place.as_str()));
+    }
+    assert_eq!(ada.get("/auth/session").await.status, 401);
+    let page = desk.operator(Method::GET, &place).await;
+    assert!(page.body.contains("Session ended: an operator ended it"), "{}", page.body);
+    assert!(!page.body.contains("<form method=\"post\""), "nothing is left to be done");
+    let live = desk.operator(Method::GET, &format!("/api/console/live?session={id}")).await;
+    assert_eq!(live.status, 204, "a browser is told not to ask again");
+    let absent = desk.operator(Method::GET, "/sessions/000000000000000000000000").await;
+    assert_eq!(absent.problem(), (404, "no_session".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
