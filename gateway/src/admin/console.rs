@@ -24,7 +24,9 @@ use crate::pages::{Allowed, dress, nonce};
 
 mod board;
 mod chart;
+mod factors;
 mod facts;
+mod glance;
 mod live;
 mod people;
 mod reading;

@@ -6,7 +6,9 @@ use tokenward::provider::Breaker;
 use tokenward::{LifecycleEvent, Waiting};
 
 use super::chart::{self, Series};
+use super::factors;
 use super::facts::Told;
+use super::glance::Sum;
 use super::reading::{BUCKETS, Number};
 use super::ring::{Of, Ring};
 use super::words;
@@ -35,9 +37,9 @@ pub(super) fn parts(look: &Look<'_>) -> Vec<Part> {
     let drawn = |part: &dyn askama::DynTemplate| part.dyn_render().unwrap_or_default();
     vec![
         ("status", drawn(&Status { reasons: look.reasons })),
-        ("sum", drawn(&Sum { tiles: tiles(look) })),
-        ("mfa", drawn(&mfa(look.ring))),
-        ("held", drawn(&held(look))),
+        ("sum", drawn(&Sum::of(look))),
+        ("mfa", drawn(&factors::mfa(look.ring))),
+        ("held", drawn(&factors::held(look))),
         ("refresh", drawn(&refresh(look.ring))),
         ("traffic", drawn(&traffic(look.ring))),
         ("provider", drawn(&provider(look))),
@@ -50,58 +52,6 @@ pub(super) fn parts(look: &Look<'_>) -> Vec<Part> {
 #[template(path = "console/status.html")]
 struct Status<'a> {
     reasons: &'a [String],
-}
-
-#[derive(Template)]
-#[template(path = "console/sum.html")]
-struct Sum {
-    tiles: Vec<Tile>,
-}
-
-struct Tile {
-    name: &'static str,
-    value: String,
-    note: String,
-    /// `good`, `warn` or `bad` where somebody should look.
-    mood: &'static str,
-}
-
-#[derive(Template)]
-#[template(path = "console/mfa.html")]
-struct Mfa {
-    rows: Vec<MfaRow>,
-    chart: String,
-    quiet: bool,
-}
-
-struct MfaRow {
-    audience: String,
-    asked: String,
-    passed: String,
-    failed: String,
-    given_up: String,
-    waiting: String,
-    waits: bool,
-    rate: Option<String>,
-    /// The parts of a bar that is 100 wide.
-    bar: [f64; 3],
-}
-
-#[derive(Template)]
-#[template(path = "console/held.html")]
-struct Held {
-    waiting: Vec<HeldRow>,
-    more: usize,
-}
-
-struct HeldRow {
-    session: String,
-    subject: String,
-    audience: String,
-    by: &'static str,
-    age: String,
-    /// Whether the person has waited for longer than a coffee takes.
-    long: bool,
 }
 
 /// A chart with its legend.
@@ -144,161 +94,6 @@ struct StateRow {
 #[template(path = "console/facts.html")]
 struct Facts {
     facts: Vec<Told>,
-}
-
-/// After how long a wait is long: who wanted to show a factor has done so by then.
-const LONG_WAIT_S: u64 = 300;
-
-/// Below which share of tries that pass somebody should look.
-const FEW_PASS: f64 = 0.8;
-
-/// Below which share of refreshes that work somebody should look: the objective of the alerts.
-const FEW_REFRESHED: f64 = 0.995;
-
-fn tiles(look: &Look<'_>) -> Vec<Tile> {
-    let ring = look.ring;
-    let all = |number| ring.sum(Of::Audiences, number);
-    let (passed, failed) = (all(Number::MfaPassed), all(Number::MfaFailed));
-    let refreshed = all(Number::RefreshOk);
-    let broken =
-        all(Number::RefreshProvider) + all(Number::RefreshRefused) + all(Number::RefreshStore);
-    let whole = |number| ring.rate(Of::Whole, number);
-    let rate = whole(Number::RequestsServed)
-        + whole(Number::RequestsRefused)
-        + whole(Number::RequestsUpstream)
-        + whole(Number::RequestsOurs);
-    let ours = ring.sum(Of::Whole, Number::RequestsOurs);
-    let (waiting, known) = (&look.waiting.0, look.waiting.1 as u64);
-    let oldest = waiting.first().map_or(0, |waiting| waiting.since_s);
-    let tile = |name, value, note, mood| Tile { name, value, note, mood };
-    let share = |part, whole| words::percent(part, whole).unwrap_or_else(|| "–".to_owned());
-    vec![
-        tile(
-            "Factors that pass",
-            share(passed, passed + failed),
-            format!("{} of {} tries", words::count(passed), words::count(passed + failed)),
-            mood(passed, passed + failed, FEW_PASS),
-        ),
-        tile(
-            "Waiting for a person",
-            words::count(known),
-            match known {
-                0 => "nobody is held up".to_owned(),
-                _ => format!("the first for {}", words::span(oldest)),
-            },
-            if oldest >= LONG_WAIT_S { "warn" } else { "" },
-        ),
-        tile(
-            "Refreshes that work",
-            share(refreshed, refreshed + broken),
-            format!("{} this hour", words::count(refreshed)),
-            mood(refreshed, refreshed + broken, FEW_REFRESHED),
-        ),
-        tile(
-            "Living sessions",
-            look.total.map_or_else(|| "?".to_owned(), words::count),
-            format!("{} in memory", words::count(look.resident as u64)),
-            "",
-        ),
-        tile(
-            "Requests",
-            words::rate(rate),
-            match ours {
-                0 => "none failed here this hour".to_owned(),
-                ours => format!("{} failed here this hour", words::count(ours)),
-            },
-            if ours == 0 { "" } else { "warn" },
-        ),
-        provider_tile(look),
-    ]
-}
-
-fn provider_tile(look: &Look<'_>) -> Tile {
-    let (value, mood) = match look.breaker {
-        Breaker::Closed => ("answers", ""),
-        Breaker::HalfOpen => ("being tried", "warn"),
-        Breaker::Open => ("away", "bad"),
-    };
-    let failed = look.ring.sum(Of::Whole, Number::ProviderFailed);
-    let note = match failed {
-        0 => "no failed call this hour".to_owned(),
-        1 => "1 failed call this hour".to_owned(),
-        many => format!("{} failed calls this hour", words::count(many)),
-    };
-    Tile { name: "Provider", value: value.to_owned(), note, mood }
-}
-
-/// How many cases a share needs to be bad: one wrong code at night is no news.
-const CASES_MIN: u64 = 5;
-
-/// Says whether a share is as it should be.
-fn mood(part: u64, whole: u64, least: f64) -> &'static str {
-    match whole {
-        0 => "",
-        whole if part as f64 >= whole as f64 * least => "good",
-        CASES_MIN.. => "bad",
-        _ => "",
-    }
-}
-
-fn mfa(ring: &Ring) -> Mfa {
-    let names = ring.names().iter().enumerate();
-    let mut rows: Vec<_> = names.map(|(place, name)| mfa_row(ring, place, name)).collect();
-    // Where people are asked comes first.
-    rows.sort_by_key(|(asked, _)| std::cmp::Reverse(*asked));
-    let quiet = rows.iter().all(|(asked, row)| *asked == 0 && !row.waits);
-    let series = |name, colour, number| Series {
-        name,
-        colour,
-        minutes: ring.minutes(Of::Audiences, number),
-    };
-    let chart = chart::columns(
-        "Second factors",
-        &[
-            series("passed", "good", Number::MfaPassed),
-            series("failed", "bad", Number::MfaFailed),
-            series("gave up", "warn", Number::MfaGivenUp),
-        ],
-    );
-    Mfa { rows: rows.into_iter().map(|(_, row)| row).collect(), chart, quiet }
-}
-
-fn mfa_row(ring: &Ring, place: usize, name: &str) -> (u64, MfaRow) {
-    let sum = |number| ring.sum(Of::Audience(place), number);
-    let asked = sum(Number::MfaAsked);
-    let (passed, failed) = (sum(Number::MfaPassed), sum(Number::MfaFailed));
-    let given_up = sum(Number::MfaGivenUp);
-    let held = u64::from(ring.stands(Of::Audience(place), Number::MfaHeld));
-    let whole = (passed + failed + given_up).max(1) as f64 / 100.0;
-    let row = MfaRow {
-        audience: name.to_owned(),
-        asked: words::count(asked),
-        passed: words::count(passed),
-        failed: words::count(failed),
-        given_up: words::count(given_up),
-        waiting: words::count(held),
-        waits: held != 0,
-        rate: words::percent(passed, passed + failed),
-        bar: [passed as f64 / whole, failed as f64 / whole, given_up as f64 / whole],
-    };
-    (asked + passed + failed + given_up, row)
-}
-
-fn held(look: &Look<'_>) -> Held {
-    let (waiting, known) = &look.waiting;
-    let rows = waiting.iter().map(|waiting| HeldRow {
-        session: waiting.session.clone(),
-        subject: waiting.subject.clone(),
-        audience: waiting.audience.clone(),
-        by: match waiting.by {
-            "policy" => "its policy here",
-            "upstream" => "the API",
-            _ => "the provider",
-        },
-        age: words::span(waiting.since_s),
-        long: waiting.since_s >= LONG_WAIT_S,
-    });
-    Held { waiting: rows.collect(), more: known.saturating_sub(waiting.len()) }
 }
 
 fn refresh(ring: &Ring) -> Charted {
@@ -460,13 +255,5 @@ mod tests {
         assert!((told - 0.075).abs() < 1e-9, "{told}");
         assert_eq!(quantile(&buckets, 0.95), Some(30.0), "no more is known of the slowest");
         assert_eq!((seconds(0.0754), seconds(1.25)), ("75\u{a0}ms".into(), "1.2\u{a0}s".into()));
-    }
-
-    #[test]
-    fn a_share_is_bad_below_its_least_and_nothing_without_a_whole() {
-        assert_eq!(
-            [mood(0, 0, 0.8), mood(0, 4, 0.8), mood(79, 100, 0.8), mood(80, 100, 0.8)],
-            ["", "", "bad", "good"]
-        );
     }
 }
