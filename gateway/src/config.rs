@@ -22,6 +22,7 @@ pub use provider::{AudienceParameter, ClientAuth, ProviderConfig};
 pub use routes::{HostPattern, RouteConfig, StepUp, Timeouts};
 pub use secret::Secret;
 pub use upstream::UpstreamConfig;
+pub use webhook::{SigningKey, WebhookConfig, WebhookEvent};
 
 mod check;
 mod device;
@@ -33,6 +34,7 @@ mod routes;
 mod secret;
 mod units;
 mod upstream;
+mod webhook;
 
 /// A configuration that holds together.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How demands for another factor are treated.
     pub mfa: MfaConfig,
+    /// Who is told what happens to sessions.
+    pub webhooks: Vec<WebhookConfig>,
     /// How devices sign in; `None` where they may not.
     pub device: Option<DeviceConfig>,
 }

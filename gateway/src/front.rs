@@ -20,6 +20,7 @@ use crate::device::{self, Displays};
 use crate::events::{self, Hub};
 use crate::identify::{self, Caller, OwnOrigin};
 use crate::pages::Trouble;
+use crate::webhook::Webhooks;
 use crate::{logout, origin, session, sign_in, step_up};
 
 /// What the endpoints share.
@@ -28,6 +29,7 @@ pub struct Front {
     tokenward: Tokenward,
     hub: Arc<Hub>,
     displays: Displays,
+    webhooks: Webhooks,
     draining: watch::Sender<bool>,
 }
 
@@ -36,8 +38,9 @@ impl Front {
     pub fn new(config: Arc<Config>, tokenward: Tokenward) -> Arc<Self> {
         let hub = Hub::start(&tokenward);
         let draining = watch::Sender::new(false);
+        let webhooks = Webhooks::start(&tokenward, &config);
         let (config, displays) = (ArcSwap::new(config), Displays::default());
-        Arc::new(Self { config, tokenward, hub, displays, draining })
+        Arc::new(Self { config, tokenward, hub, displays, webhooks, draining })
     }
 
     /// Returns the endpoints, each under its full path.
@@ -70,6 +73,7 @@ impl Front {
 
     /// Goes on with a reloaded configuration.
     pub fn replace(&self, config: Arc<Config>) {
+        self.webhooks.replace(&config);
         self.config.store(config);
     }
 

@@ -13,7 +13,8 @@
 //! - `control`: the door to the endpoints of the gateway's own prefix.
 //! - [`front`]: these endpoints: `sign_in`, `device`, `logout`, `session`, [`events`]; `pages` for
 //!   people.
-//! - [`admin`]: the operator's endpoints. [`cli`]: the commands. [`assemble`]: puts it together.
+//! - `webhook`: the operator's receivers of events.
+//! - [`admin`]: the operator's endpoints, and the console. [`cli`]: the commands. [`assemble`]: puts it together.
 
 pub mod admin;
 pub mod assemble;
@@ -42,6 +43,7 @@ mod judge;
 mod life;
 mod logout;
 mod meter;
+mod moment;
 mod origin;
 mod pages;
 mod replay;
@@ -52,5 +54,6 @@ mod step_up;
 mod streams;
 mod tls;
 mod trip;
+mod webhook;
 
 pub use house::Rooms;

@@ -24,6 +24,7 @@ mod it {
     mod streams_ended;
     mod upstreams;
     mod vectors;
+    mod webhooks;
     mod wire;
     mod world;
 }

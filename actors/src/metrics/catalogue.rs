@@ -166,12 +166,13 @@ pub static CATALOGUE: [&Metric; 43] = [
 ];
 
 /// What the main catalogue leaves open: few series each.
-pub static BESIDE: [&Metric; 5] = [
+pub static BESIDE: [&Metric; 6] = [
     &tokens::MFA_HELD,
     &tokens::SESSIONS_IN_DOUBT,
     &tokens::TOKEN_AUDIENCE_MISMATCHES,
     &operation::LOGOUTS,
     &gateway::STREAMS_CLOSED,
+    &gateway::WEBHOOK_LETTERS,
 ];
 
 /// Returns every metric there is.

@@ -7,6 +7,7 @@ use ::http::{Method, StatusCode};
 use super::catalogue::gateway::HTTP_REQUESTS;
 use super::label::{
     AnsweredBy, Code, HttpMethod, HttpOutcome, StreamEnd, UpstreamError, UpstreamRetry,
+    WebhookOutcome,
 };
 use super::{Metrics, RouteIndex};
 
@@ -64,6 +65,11 @@ impl Metrics {
     /// Counts bytes of response bodies to clients.
     pub fn response_bytes(&self, route: RouteIndex, bytes: u64) {
         self.at_route(route).response_bytes.increment(bytes);
+    }
+
+    /// Counts what came of a letter to a webhook.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        self.single.webhooks.of(outcome).increment(1);
     }
 
     /// Counts a stream that the gateway closed before its end.

@@ -291,6 +291,13 @@ closed! {
 }
 
 closed! {
+    /// What came of a letter to a webhook: `failed` is tried again, `dropped` never was.
+    WebhookOutcome {
+        Delivered => "delivered", Failed => "failed", GivenUp => "given_up", Dropped => "dropped",
+    }
+}
+
+closed! {
     /// Why a stream was closed by the gateway.
     StreamEnd { Logout => "logout", Expiry => "expiry", Drain => "drain" }
 }

@@ -8,7 +8,7 @@ use super::label::{
     Endpoint, HttpMethod, HttpOutcome, LogoutLabel, MfaAttempt, MfaClosed, MfaMethod, MfaTrigger,
     ProviderOutcome, RefreshClass, RefreshOutcome, RefreshTrigger, RestartReason, ReuseAction,
     RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome, StreamEnd, TokenResult,
-    UpstreamError, UpstreamRetry,
+    UpstreamError, UpstreamRetry, WebhookOutcome,
 };
 use super::registry::{Distribution, Registry};
 use super::table::{LazyTable, Table};
@@ -77,6 +77,7 @@ pub(super) struct SingleRow {
     pub(super) device_fetches: Table<DeviceFetch, Counter>,
     pub(super) display_writes: Table<DisplayWrite, Counter>,
     pub(super) device_content: Gauge,
+    pub(super) webhooks: Table<WebhookOutcome, Counter>,
     pub(super) reload_successful: Gauge,
     pub(super) reload_timestamp: Gauge,
 }
@@ -165,6 +166,7 @@ impl SingleRow {
             device_fetches: registry.table(&operation::DEVICE_FETCHES, &[]),
             display_writes: registry.table(&operation::DEVICE_DISPLAY_WRITES, &[]),
             device_content: registry.one(&operation::DEVICE_CONTENT_TIMESTAMP, &[]),
+            webhooks: registry.table(&gateway::WEBHOOK_LETTERS, &[]),
             reload_successful: registry.one(&operation::CONFIG_LAST_RELOAD_SUCCESSFUL, &[]),
             reload_timestamp: registry.one(&operation::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, &[]),
         }

@@ -16,6 +16,7 @@ use crate::config::{ClientAuth, Config};
 mod factors;
 mod fetch;
 mod trial;
+mod webhooks;
 
 use fetch::Documents;
 
@@ -86,6 +87,7 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
 
 async fn examined(config: &Config, tried: Option<&Zeroizing<String>>) -> Vec<Finding> {
     let mut findings = own(config);
+    findings.extend(webhooks::tried(config).await);
     let provider = match assemble::provider(config, &Clock::system(), None) {
         Ok(provider) => provider,
         Err(fault) => {

@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) mfa: MfaSettings,
+    #[serde(default, rename = "webhook")]
+    pub(super) webhooks: Vec<Webhook>,
     pub(super) device: Option<Device>,
 }
 
@@ -42,6 +44,14 @@ pub(super) struct Device {
     pub(super) code_lifetime: Option<Span>,
     pub(super) interval: Option<Span>,
     pub(super) max_codes: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) url: String,
+    pub(super) secret: SecretSource,
+    pub(super) events: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -98,6 +98,38 @@ fn a_listener_that_cannot_be_is_named() {
 }
 
 #[test]
+fn a_webhook_that_cannot_be_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let hook = |url: &str, key: &str, more: &str| {
+        std::fs::write(file.path(), key).unwrap();
+        let secret = file.path().display();
+        whole(
+            "",
+            &format!("[[webhook]]\nurl = \"{url}\"\nsecret = {{ file = \"{secret}\" }}\n{more}\n"),
+        )
+    };
+    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let config = parse(&hook("http://localhost:1/x", key, "events = [\"in_doubt\"]")).unwrap();
+    assert_eq!(config.webhooks[0].events.len(), 1);
+    assert!(!format!("{config:?}").contains("MfKQ9r8G"), "l13: no secret is printed");
+    let rows: [(&str, &str, &str, &[&str]); 7] = [
+        ("http://hooks.example/", key, "", &["webhook[0].url", "use https"]),
+        ("https://u:p@hooks.example/", key, "", &["webhook[0].url", "credentials"]),
+        ("hooks", key, "", &["webhook[0].url", "no URL"]),
+        ("https://h.example/", "hunter2hunter2", "", &["webhook[0].secret", "whsec_", "openssl"]),
+        ("https://h.example/", "whsec_c2hvcnQ=", "", &["webhook[0].secret", "32 random bytes"]),
+        ("https://h.example/", key, "events = [\"end\"]", &["webhook[0].events", "ended, held"]),
+        ("https://h.example/", key, "event = [\"held\"]", &["`event`", "`events`"]),
+    ];
+    for (url, key, more, words) in rows {
+        let text = hook(url, key, more);
+        let said = parse(&text).unwrap_err();
+        assert!(!said.contains("hunter2"), "{said}");
+        told(&[(text, words)]);
+    }
+}
+
+#[test]
 fn a_provider_that_cannot_be_is_named() {
     told(&[
         (

@@ -132,6 +132,17 @@ impl Desk {
         tokio::time::timeout(PATIENCE, wait).await.unwrap();
     }
 
+    /// Waits until a line stands in the metrics.
+    pub(super) async fn counts(&self, line: &str) {
+        let wait = async {
+            while !self.tokenward.metrics().render().lines().any(|written| written == line) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(told.is_ok(), "{line}\n{}", self.tokenward.metrics().render());
+    }
+
     /// The configuration file of another process that means this gateway.
     pub(super) fn file_of_operator(&self) -> PathBuf {
         let admin = self.admin.trim_start_matches("http://");

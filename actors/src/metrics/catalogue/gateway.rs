@@ -3,6 +3,7 @@
 use super::{Home, Kind, LATENCY, Metric, OVERHEAD, ROUTE, closed};
 use crate::metrics::label::{
     AnsweredBy, Code, HttpMethod, HttpOutcome, StreamEnd, UpstreamError, UpstreamRetry,
+    WebhookOutcome,
 };
 
 /// `tokenward_http_requests_total`: How much traffic, how many errors, and were they ours or the upstream's?
@@ -97,6 +98,16 @@ pub static HTTP_RESPONSE_BYTES: Metric = Metric {
     labels: &[ROUTE],
     help: "Response body bytes sent to clients.",
     question: "Volume out.",
+    home: Home::Gateway,
+};
+
+/// `tokenward_webhook_letters_total`: Do the operator's own systems hear what happens?
+pub static WEBHOOK_LETTERS: Metric = Metric {
+    name: "tokenward_webhook_letters_total",
+    kind: Kind::Counter,
+    labels: &[closed("outcome", WebhookOutcome::CODES)],
+    help: "Letters to webhooks, by what came of them; each try that failed counts too.",
+    question: "Do the operator's own systems hear what happens to sessions?",
     home: Home::Gateway,
 };
 

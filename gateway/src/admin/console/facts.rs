@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokenward::{EventStream, Heard, LifecycleEvent};
 
-use super::words;
+use crate::moment::{moment, of_day};
 
 /// The facts that are kept for whoever opens the console.
 const FACTS_MAX: usize = 40;
@@ -61,8 +61,8 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn of(fact: &LifecycleEvent) -> Self {
         Self {
-            moment: words::moment(fact.at_ms),
-            of_day: words::of_day(fact.at_ms),
+            moment: moment(fact.at_ms),
+            of_day: of_day(fact.at_ms),
             code: fact.event.replace('_', " "),
             colour: colour(&fact.event),
             session: fact.session.clone(),

@@ -116,7 +116,6 @@ impl Viewer {
 impl Source {
     /// Waits for the parts as they are by then: `Some(None)` where nothing came for long, `None`
     /// where nothing will.
-    #[expect(clippy::option_option, reason = "the end, silence, or parts")]
     async fn next(&mut self, admin: &Admin) -> Option<Option<Arc<Vec<Part>>>> {
         match self {
             Source::Board(frames) => {

@@ -15,6 +15,7 @@ use super::facts::Told;
 use super::{dressed, words};
 use crate::admin::Admin;
 use crate::admin::sessions::{self, Listed, Wanted};
+use crate::moment::{moment, of_day};
 use crate::pages::Trouble;
 
 #[derive(Template)]
@@ -229,7 +230,7 @@ fn row(listed: Listed) -> Row {
 }
 
 fn who(view: &SessionView) -> String {
-    let time = |at: u64| (words::moment(at * 1_000), words::of_day(at * 1_000));
+    let time = |at: u64| (moment(at * 1_000), of_day(at * 1_000));
     let who = Who {
         view,
         state: state(view),
