@@ -136,8 +136,8 @@ impl Ada {
         let cookie = header(&away, "set-cookie");
         let home = http().get(back).header("cookie", &cookie).send().await.unwrap();
         let set = home.headers().get_all("set-cookie").iter();
-        let cookies = set.map(|value| value.to_str().unwrap().split(';').next().unwrap());
-        let cookie = cookies.filter(|cookie| cookie.starts_with("tokenward=")).next_back();
+        let mut cookies = set.map(|value| value.to_str().unwrap().split(';').next().unwrap());
+        let cookie = cookies.rfind(|cookie| cookie.starts_with("tokenward="));
         let cookie = cookie.unwrap().to_owned();
         sandbox.secrets().learn(Kind::SessionHandle, cookie.trim_start_matches("tokenward="));
         let done = json!({"when": {"mfa_done": true}, "then": "return"});
