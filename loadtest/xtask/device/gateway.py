@@ -14,7 +14,7 @@ CODE = {
     "device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://gw.example/d",
     "verification_uri_complete": "https://gw.example/d/WDJB-MJHT", "expires_in": 900, "interval": 1,
 }
-GRANT = {"access_token": "a-handle-of-a-session-for-measurements-only", "token_type": "Bearer"}
+GRANT = {"access_token": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "token_type": "Bearer"}
 QUOTE = {
     "text": "It is not because things are difficult that we do not dare; it is because we do not "
             "dare that they are difficult.",
@@ -22,6 +22,8 @@ QUOTE = {
 }
 TAG = '"one"'
 FOREVER = threading.Event()
+# As often as the display asks for.
+HEARTBEAT_SECONDS = 55
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -32,14 +34,15 @@ class Gateway(BaseHTTPRequestHandler):
         self.reply(200, CODE if self.path.endswith("/device/code") else GRANT)
 
     def do_GET(self):
-        if self.path.endswith("/auth/events"):
+        if self.path.startswith("/auth/events"):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(b": here\n\n")
-            self.wfile.flush()
-            FOREVER.wait()
+            while True:
+                self.wfile.write(b": here\n\n")
+                self.wfile.flush()
+                FOREVER.wait(HEARTBEAT_SECONDS)
         elif self.headers.get("If-None-Match") == TAG:
             self.reply(304, None)
         else:

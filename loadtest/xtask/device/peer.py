@@ -15,7 +15,7 @@ from luma.oled.device import ssd1306
 
 session = requests.Session()
 session.verify = sys.argv[2]
-session.headers["Authorization"] = "Bearer a-handle-of-a-session-for-measurements-only"
+session.headers["Authorization"] = "Bearer AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 device = ssd1306(i2c(port=1, address=0x3C))
 headers, quote = {}, None
 while True:

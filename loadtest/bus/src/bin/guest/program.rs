@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use tokenward_bus::Adapter;
+
 use crate::machine;
 
 /// Where the program is.
@@ -15,6 +17,8 @@ const CONFIG: &str = "/etc/tokenward/device.toml";
 const TEMPLATE: &str = "/etc/tokenward/device.toml.in";
 /// What stands for the adapter's file in the template.
 const NODE: &str = "@NODE@";
+/// What a whole picture puts on the wire, at the least: eight pages of 128 columns.
+pub(crate) const PICTURE_BYTES: u64 = 1024;
 /// Where its words go.
 const LOG: &str = "/tmp/tokenward-device.log";
 
@@ -50,8 +54,25 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Waits until it has put a whole picture on the wire since then; fails with its words when it
+    /// ends before.
+    pub(crate) fn draws(&mut self, adapter: &Adapter, before: u64) -> io::Result<()> {
+        let drawn = machine::until(|| {
+            let drawn = adapter.ledger().bytes >= before + PICTURE_BYTES;
+            let ended = self.child.try_wait().ok().flatten().is_some();
+            (drawn || ended).then_some(drawn)
+        });
+        match drawn {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failed("it ended before it drew")),
+            Err(error) => Err(failed(&format!("it did not draw: {error}"))),
+        }
+    }
+}
+
 /// Wraps a failure with what the program said before.
-pub(crate) fn failed(what: &str) -> io::Error {
+fn failed(what: &str) -> io::Error {
     let said = fs::read_to_string(LOG).unwrap_or_default();
     io::Error::other(format!("{what}; it said:\n{said}"))
 }

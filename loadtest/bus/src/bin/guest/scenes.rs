@@ -3,21 +3,15 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokenward_bus::{Adapter, Chip, Nack, Wire};
 
 use crate::machine;
-use crate::program::{Program, failed};
+use crate::program::{PICTURE_BYTES, Program};
 use crate::say;
 
 /// Where the panel is.
 const ADDRESS: u16 = 0x3c;
-/// How long to wait for the program to do something: it tries every 30 s at the latest, and the
-/// machine may be fifty times slower than one of iron.
-const LIMIT: Duration = Duration::from_secs(600);
-/// What a whole picture puts on the wire, at the least: eight pages of 128 columns.
-const PICTURE_BYTES: u64 = 1024;
 
 /// Acknowledges everything, and remembers the longest message.
 #[derive(Default)]
@@ -70,8 +64,7 @@ pub(crate) fn play_wired() -> io::Result<()> {
 
 fn present(adapter: &Adapter, node: &Path) -> io::Result<()> {
     let before = adapter.ledger().bytes;
-    let _program = Program::start(node)?;
-    picture_after(adapter, before)
+    Program::start(node)?.draws(adapter, before)
 }
 
 fn absent(adapter: &Adapter, node: &Path) -> io::Result<()> {
@@ -79,14 +72,14 @@ fn absent(adapter: &Adapter, node: &Path) -> io::Result<()> {
     let mut program = Program::start(node)?;
     // This driver's word for an address that nobody acknowledges is ENXIO.
     program.says("errno 6)")?;
-    mended(adapter)
+    mended(adapter, &mut program)
 }
 
 fn breaking(adapter: &Adapter, node: &Path) -> io::Result<()> {
     adapter.set_wire(Wire::BreaksAfter(PICTURE_BYTES / 2));
     let mut program = Program::start(node)?;
     program.says("errno ")?;
-    mended(adapter)
+    mended(adapter, &mut program)
 }
 
 fn owned(adapter: &Adapter, node: &Path) -> io::Result<()> {
@@ -95,13 +88,13 @@ fn owned(adapter: &Adapter, node: &Path) -> io::Result<()> {
     program.says("errno 16)")?;
     let before = adapter.ledger().bytes;
     machine::take_address(node, false)?;
-    picture_after(adapter, before)
+    program.draws(adapter, before)
 }
 
 fn unplugged(adapter: &Adapter, node: &Path) -> io::Result<()> {
     let before = adapter.ledger().bytes;
     let mut program = Program::start(node)?;
-    picture_after(adapter, before)?;
+    program.draws(adapter, before)?;
     machine::pull_out(node)?;
     program.says("errno ")?;
     let before = adapter.ledger().bytes;
@@ -109,16 +102,11 @@ fn unplugged(adapter: &Adapter, node: &Path) -> io::Result<()> {
     if again != node {
         return Err(io::Error::other(format!("it came back as {}", again.display())));
     }
-    picture_after(adapter, before)
+    program.draws(adapter, before)
 }
 
-fn mended(adapter: &Adapter) -> io::Result<()> {
+fn mended(adapter: &Adapter, program: &mut Program) -> io::Result<()> {
     let before = adapter.ledger().bytes;
     adapter.set_wire(Wire::Sound);
-    picture_after(adapter, before)
-}
-
-fn picture_after(adapter: &Adapter, before: u64) -> io::Result<()> {
-    let drawn = adapter.wait_until(LIMIT, |ledger| ledger.bytes >= before + PICTURE_BYTES);
-    if drawn { Ok(()) } else { Err(failed("no picture came")) }
+    program.draws(adapter, before)
 }
