@@ -24,7 +24,7 @@ pub(super) struct Stage {
     pub(super) run: PathBuf,
     /// Where the gateway listens.
     pub(super) origin: String,
-    /// The certificate to trust.
+    /// The authority to trust.
     pub(super) certificate: PathBuf,
     /// The peer's interpreter and program.
     pub(super) python: PathBuf,
@@ -43,14 +43,7 @@ impl Stage {
             ));
         };
         let environment = peer(tree, &python)?;
-        let (certificate, key) = (run.join("gateway.crt"), run.join("gateway.key"));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
-        openssl.args(["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
-        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-        child::run_quietly(&mut openssl, "making a certificate with openssl")?;
+        let (authority, certificate, key) = certificates(run)?;
         let scripts = tree.root().join("loadtest/xtask/device");
         let mut command = Command::new(&python);
         command.arg(scripts.join("gateway.py")).arg(&certificate).arg(&key);
@@ -60,7 +53,7 @@ impl Stage {
             _gateway: gateway,
             run: run.to_owned(),
             origin: format!("https://127.0.0.1:{port}"),
-            certificate,
+            certificate: authority,
             python: environment.join("bin/python3"),
             peer: scripts.join("peer.py"),
         })
@@ -82,6 +75,27 @@ impl Stage {
         fs::write(&file, text).map_err(|error| Failure::io("write a configuration", &error))?;
         Ok(file)
     }
+}
+
+/// Makes an authority and a certificate of it: authority, certificate, key.
+fn certificates(run: &Path) -> Result<(PathBuf, PathBuf, PathBuf), Failure> {
+    let [authority, secret] = ["authority.crt", "authority.key"].map(|name| run.join(name));
+    let [certificate, key] = ["gateway.crt", "gateway.key"].map(|name| run.join(name));
+    let request = |subject: &str, into: &Path, secret: &Path| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.args(["-nodes", "-days", "2", "-subj", subject]);
+        openssl.arg("-keyout").arg(secret).arg("-out").arg(into);
+        openssl
+    };
+    let mut first = request("/CN=Authority of a measurement", &authority, &secret);
+    child::run_quietly(&mut first, "making an authority with openssl")?;
+    let mut second = request("/CN=127.0.0.1", &certificate, &key);
+    second.arg("-CA").arg(&authority).arg("-CAkey").arg(&secret);
+    second.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
+    second.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    child::run_quietly(&mut second, "making a certificate with openssl 3")?;
+    Ok((authority, certificate, key))
 }
 
 /// Installs the peer into a folder of its own, and returns it.
