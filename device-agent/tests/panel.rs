@@ -5,6 +5,7 @@ mod panel {
     mod care;
     mod chip;
     mod desk;
+    mod hardware;
     mod lcd;
     mod lcd_chip;
     mod oled;
