@@ -24,6 +24,7 @@ use crate::pages::{Allowed, dress, nonce};
 
 mod board;
 mod chart;
+mod displays;
 mod factors;
 mod facts;
 mod glance;
@@ -48,6 +49,9 @@ const TOTAL_FRESH: Duration = Duration::from_secs(10);
 
 /// The holds that the page lists.
 const HOLDS_SHOWN: usize = 20;
+
+/// The displays that the page lists: each is asked whether it lives.
+const DISPLAYS_SHOWN: usize = 20;
 
 /// What the console keeps.
 pub(super) struct Console {
@@ -127,6 +131,7 @@ async fn draw(admin: &Admin) -> Vec<Part> {
     let tokenward = admin.front.tokenward();
     let reasons = admin.health.reasons(&admin.front).await;
     let total = total(admin).await;
+    let displays = crate::device::listed(&admin.front, DISPLAYS_SHOWN).await;
     let ring = admin.console.ring();
     board::parts(&Look {
         ring: &ring,
@@ -137,6 +142,7 @@ async fn draw(admin: &Admin) -> Vec<Part> {
         issuer: tokenward.provider().issuer(),
         waiting: tokenward.waiting(HOLDS_SHOWN),
         facts: admin.console.latest.facts(),
+        displays: &displays,
     })
 }
 

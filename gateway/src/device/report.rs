@@ -63,32 +63,34 @@ struct Seen {
 
 /// What a display tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct View {
-    state: Option<&'static str>,
-    version: Option<String>,
-    panel: Option<String>,
+pub(crate) struct View {
+    /// One of the states that a display may be in.
+    pub(crate) state: Option<&'static str>,
+    pub(crate) version: Option<String>,
+    pub(crate) panel: Option<String>,
     /// Whether the panel answers.
-    up: bool,
+    pub(crate) up: bool,
     /// How old what it shows is; `None` where it shows nothing.
     #[serde(rename = "stale_s")]
-    stale: Option<u64>,
+    pub(crate) stale: Option<u64>,
     /// Whether its clock is synchronised.
-    clock: bool,
+    pub(crate) clock: bool,
     #[serde(rename = "uptime_s")]
-    uptime: Option<u64>,
+    pub(crate) uptime: Option<u64>,
 }
 
 /// One display, for operators.
 #[derive(Debug, Serialize)]
 pub(crate) struct Listed {
     /// The public id of its session.
-    session: String,
+    pub(crate) session: String,
     /// What it calls itself.
-    kind: String,
+    pub(crate) kind: String,
+    /// What it told of itself.
     #[serde(flatten)]
-    view: View,
+    pub(crate) view: View,
     /// How long ago it was heard of.
-    seen_ago_s: u64,
+    pub(crate) seen_ago_s: u64,
 }
 
 /// A report that was understood.

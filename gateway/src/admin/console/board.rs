@@ -6,12 +6,14 @@ use tokenward::provider::Breaker;
 use tokenward::{LifecycleEvent, Waiting};
 
 use super::chart::{self, Series};
+use super::displays::Displays;
 use super::factors;
 use super::facts::Told;
 use super::glance::Sum;
 use super::reading::{BUCKETS, Number};
 use super::ring::{Of, Ring};
 use super::words;
+use crate::device::Listed;
 
 /// Everything that is looked at to draw the board once.
 pub(super) struct Look<'a> {
@@ -26,6 +28,8 @@ pub(super) struct Look<'a> {
     /// The oldest holds, and how many are known.
     pub(super) waiting: (Vec<Waiting>, usize),
     pub(super) facts: Vec<LifecycleEvent>,
+    /// The displays that were heard of last.
+    pub(super) displays: &'a [Listed],
 }
 
 /// A part of the page: its id, and what stands in it.
@@ -44,6 +48,7 @@ pub(super) fn parts(look: &Look<'_>) -> Vec<Part> {
         ("traffic", drawn(&traffic(look.ring))),
         ("provider", drawn(&provider(look))),
         ("states", drawn(&states(look))),
+        ("displays", drawn(&Displays::of(look.displays))),
         ("facts", drawn(&Facts { facts: look.facts.iter().map(Told::of).collect() })),
     ]
 }
