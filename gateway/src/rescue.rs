@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use tokenward::AccessError;
 use tokenward::step_up::HoldView;
 
@@ -15,6 +15,7 @@ use crate::forward::{ReplyBody, UpstreamFault};
 use crate::path::PathFault;
 use crate::problem::Problem;
 use crate::route::Astray;
+use crate::sign_in::QUERY_VALUE;
 use crate::step_up;
 
 /// Why a request is not answered by its upstream.
@@ -80,10 +81,6 @@ pub(crate) struct Asked<'a> {
 
 /// How long a caller is sent away where nobody knows better: long enough for a restart.
 const RETRY_LATER: Duration = Duration::from_secs(1);
-
-/// The characters that may stand unescaped in the value of a query parameter.
-const QUERY_VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
 
 /// Makes the reply to a request that failed.
 pub(crate) fn rescue(refusal: Refusal, asked: Asked<'_>) -> Response<ReplyBody> {
@@ -305,14 +302,10 @@ fn held(Held { view, link }: Held, asked: Asked<'_>) -> Problem {
         format!("{}{page}", asked.origin.unwrap_or_default())
     });
     let detail = format!("Another factor is required for {}.", view.audience);
-    let told = serde_json::to_value(&view).unwrap_or_default();
-    let members = told.as_object().into_iter().flatten();
-    members
-        .fold(
-            Problem::new(StatusCode::FORBIDDEN, "mfa_required", FACTOR_REQUIRED, detail),
-            |problem, (name, value)| problem.with(name, value.clone()),
-        )
-        .with("step_up_uri", place.into())
+    let problem = Problem::new(StatusCode::FORBIDDEN, "mfa_required", FACTOR_REQUIRED, detail);
+    step_up::members(&view, &place)
+        .into_iter()
+        .fold(problem, |problem, (name, value)| problem.with(&name, value))
         .header(header::WWW_AUTHENTICATE, factor_challenge(&view))
 }
 

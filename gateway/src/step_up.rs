@@ -10,9 +10,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, Uri};
-use axum::response::{IntoResponse, Redirect, Response};
-use serde_json::json;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
 use tokenward::core::name::SessionKey;
 use tokenward::core::step_up::{Factor, Fields};
 use tokenward::step_up::{
@@ -21,7 +21,7 @@ use tokenward::step_up::{
 
 use crate::front::Front;
 use crate::pages::{Trouble, wants_page};
-use crate::sign_in::known;
+use crate::sign_in::{known, moved};
 
 mod about;
 mod ask;
@@ -50,7 +50,7 @@ pub(crate) async fn page(
     };
     let Some(visit) = Visit::of(&front, &uri, &headers) else {
         if wants_page(&headers) && !visit::is_by_link(&uri) {
-            return Redirect::to(&About::new(&front, &place).sign_in()).into_response();
+            return moved(StatusCode::SEE_OTHER, &About::new(&front, &place).sign_in());
         }
         return visit::nobody(&front, &uri).reply(&headers);
     };
@@ -336,7 +336,7 @@ fn done(headers: &HeaderMap, about: About, verified: &Verified) -> Response {
     if wants_page(headers) {
         return match recovery_code {
             Some(code) => Screen::done(about, code).reply(),
-            None => Redirect::to(&about.return_to).into_response(),
+            None => moved(StatusCode::SEE_OTHER, &about.return_to),
         };
     }
     let mut told = json!({
@@ -357,9 +357,17 @@ pub(crate) fn address(prefix: &str, view: &HoldView, return_to: Option<&str>) ->
 
 /// Adds what a program needs to go on to a trouble that is a hold.
 pub(crate) fn with_hold(trouble: Trouble, view: &HoldView, step_up_uri: &str) -> Trouble {
-    let told = serde_json::to_value(view).unwrap_or_default();
-    let told = told.as_object().cloned().unwrap_or_default();
-    told.into_iter()
-        .fold(trouble, |trouble, (name, value)| trouble.with(name, value))
-        .with("step_up_uri".to_owned(), step_up_uri.into())
+    let told = members(view, step_up_uri);
+    told.into_iter().fold(trouble, |trouble, (name, value)| trouble.with(name, value))
+}
+
+/// Returns all that a program needs to go on with a hold: what is held, and where a person meets it.
+pub(crate) fn members(view: &HoldView, step_up_uri: &str) -> Map<String, Value> {
+    let mut told = match serde_json::to_value(view) {
+        Ok(Value::Object(told)) => told,
+        // A view is an object of texts and numbers, which is written without fail.
+        Ok(_) | Err(_) => Map::new(),
+    };
+    told.insert("step_up_uri".to_owned(), step_up_uri.into());
+    told
 }

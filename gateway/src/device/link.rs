@@ -21,6 +21,7 @@ use crate::front::Front;
 use crate::pages::Trouble;
 use crate::session::store_trouble;
 use crate::sign_in::{QUERY_VALUE, failure, moved};
+use crate::step_up;
 
 /// Returns the short path for a hold of a display; `None` where the session is no display's.
 pub(crate) async fn link_of(front: &Front, key: &SessionKey, view: &HoldView) -> Option<String> {
@@ -38,10 +39,8 @@ pub(crate) fn with_link(
     view: &HoldView,
 ) -> Value {
     let link = is_display.then(|| path_of(front, key, view)).flatten();
-    let path = link.unwrap_or_else(|| crate::step_up::address(&front.config().prefix, view, None));
-    let mut told = serde_json::to_value(view).unwrap_or_default();
-    told["step_up_uri"] = format!("{origin}{path}").into();
-    told
+    let path = link.unwrap_or_else(|| step_up::address(&front.config().prefix, view, None));
+    step_up::members(view, &format!("{origin}{path}")).into()
 }
 
 /// Opens a link: gives the browser what opens the pages of this one hold.

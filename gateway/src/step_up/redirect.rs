@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::session::Need;
 use tokenward::core::sign_in::Pending;
@@ -37,7 +37,7 @@ pub(crate) async fn leave(
     let Some(visit) = Visit::of(&front, &uri, &headers) else {
         return match visit::is_by_link(&uri) {
             true => visit::nobody(&front, &uri).reply(&headers),
-            false => Redirect::to(&About::new(&front, &place).sign_in()).into_response(),
+            false => moved(StatusCode::SEE_OTHER, &About::new(&front, &place).sign_in()),
         };
     };
     let place = visit.place(place);

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokenward::store::seal::Purpose;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
@@ -128,4 +129,47 @@ async fn l9_the_provider_s_own_demand_stays_and_a_code_with_the_tick_is_remember
     assert_eq!((reply.status, reply.set_cookies(KNOWN).len()), (200, 1), "{reply:?}");
     assert_ne!(later.cookies[KNOWN], known);
     assert_eq!(opened(&desk, &later.cookies[KNOWN])["methods"], json!(["mfa", "otp"]));
+}
+
+/// Answers one request at `listener`; returns its head.
+async fn seen(listener: tokio::net::TcpListener) -> String {
+    let (mut caller, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(caller.read_u8().await.unwrap());
+    }
+    caller.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l13_an_upstream_sees_neither_the_session_nor_the_remembered_browser() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let desk = Desk::with(|text| {
+        let accounts = "audience = \"https://accounts.sandbox.example\"\n";
+        let mfa = "mfa = { session = true, remember = \"30d\" }\n";
+        let text = text.replace(accounts, &format!("{accounts}{mfa}"));
+        format!(
+            "{text}[[route]]\npath = \"/api/own/\"\nupstream = \"http://{upstream}\"\n\
+             audience = \"https://quotes.sandbox.example\"\nscopes = \"read:quotes\"\n"
+        )
+    })
+    .await;
+    put_ada(&desk, json!([{"kind": "otp"}]));
+    let mut browser = desk.signed_in("ada").await;
+    confirm(&desk, &mut browser, "Continue, and remember").await;
+    browser.cookies.insert("theirs".to_owned(), "kept".to_owned());
+    let ours: Vec<_> = browser.cookies.iter().filter(|(name, _)| *name != "theirs").collect();
+    let (names, values): (Vec<_>, Vec<_>) =
+        ours.into_iter().map(|(name, value)| (name.clone(), value.clone())).unzip();
+    assert!(names.iter().any(|name| name == KNOWN) && names.len() >= 2, "{names:?}");
+
+    let seeing = tokio::spawn(seen(listener));
+    assert_eq!(browser.get("/api/own/").await.status, 200);
+    let head = seeing.await.unwrap();
+    assert!(head.contains("theirs=kept"), "{head}");
+    for ours in names.iter().map(|name| format!("{name}=")).chain(values) {
+        assert!(!head.contains(&ours), "{ours} is in {head}");
+    }
 }
