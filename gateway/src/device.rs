@@ -33,6 +33,8 @@ mod approve;
 mod authorize;
 mod door;
 mod form;
+#[cfg(test)]
+mod hostile;
 mod link;
 mod page;
 mod pass;

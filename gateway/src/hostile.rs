@@ -4,19 +4,29 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
 use axum::extract::Query;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
-use tokenward::SessionHandle;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use tokenward::clock::Clock;
 use tokenward::core::name::{Audience, Epoch, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::sign_in::{Callback, Pending, judge};
+use tokenward::store::Memory;
+use tokenward::store::seal::KeyRing;
+use tokenward::{SessionHandle, Tokenward, Vault};
 use tokenward_fuzz::fuzz;
+use tokio::runtime::Runtime;
+use tower_service::Service as _;
 use url::Url;
 
+use crate::assemble;
 use crate::config::Config;
+use crate::control::Visitor;
 use crate::forward::Upstream;
+use crate::front::Front;
 use crate::identify::{Caller, identify, pairs};
 use crate::inject::{Statement, inject};
 use crate::path::{resembles, settle};
@@ -26,10 +36,105 @@ use crate::sign_in::{Returned, moved, own_path};
 use crate::tokens::Ticket;
 use crate::{judge as head, origin};
 
-const COOKIE: &str = "tokenward";
+pub(crate) const COOKIE: &str = "tokenward";
 
 /// What every secret of the corpora holds, and no text for people may.
-const MARK: &str = "s3cret";
+pub(crate) const MARK: &str = "s3cret";
+
+/// The endpoints of a gateway that knows no session.
+pub(crate) struct Endpoints {
+    pub(crate) front: Arc<Front>,
+    router: Router,
+    runtime: Runtime,
+}
+
+/// What an endpoint answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Endpoints {
+    pub(crate) fn open() -> &'static Self {
+        static OPEN: OnceLock<Endpoints> = OnceLock::new();
+        OPEN.get_or_init(|| {
+            let route = "upstream = \"http://localhost\"\naudience = \"https://api.example\"\n\
+                         scopes = \"read:api\"\nmfa = { session = true, remember = \"30d\" }\n";
+            let text = format!(
+                "listen = \"127.0.0.1:0\"\nstate_dir = \"/nonexistent\"\n[provider]\n\
+                 issuer = \"http://localhost:9/\"\nclient_id = \"c\"\nauth = \"none\"\n\
+                 [device]\n[[route]]\npath = \"/api/\"\n{route}"
+            );
+            let config = Config::parse(Path::new("t.toml"), &text).unwrap();
+            let clock = Clock::system();
+            let provider = assemble::provider(&config, &clock, None).unwrap();
+            let ring = Arc::new(KeyRing::ephemeral().unwrap());
+            let vault = Vault::new(Arc::new(Memory::new(clock.clone())), ring, clock);
+            let builder = Tokenward::builder().provider(provider).vault(vault);
+            let runtime = Runtime::new().unwrap();
+            let tokenward = runtime.block_on(builder.policies(config.policies()).build()).unwrap();
+            let front = runtime.block_on(async { Front::new(Arc::new(config), tokenward) });
+            let router = front.router();
+            Self { front, router, runtime }
+        })
+    }
+
+    /// Asks the endpoint at `path`, as a page of ours would.
+    pub(crate) fn ask(&self, mut request: Request<Body>) -> Answer {
+        let (origin, peer) = ("http://localhost".to_owned(), [192, 0, 2, 1].into());
+        request.extensions_mut().insert(Visitor { peer, origin, https: false });
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+        self.wait(async {
+            let Ok(reply) = self.router.clone().call(request).await;
+            let (head, body) = reply.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).expect("what we write is text");
+            Answer { status: head.status, headers: head.headers, body }
+        })
+    }
+
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+}
+
+impl Answer {
+    /// Checks that no secret is repeated: programs are told nothing of what they sent, and pages
+    /// have it at most in the fields that go with the next form and in addresses, which are ours.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.headers[header::CACHE_CONTROL], "no-store");
+        let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_page = kind.is_some_and(|kind| kind.starts_with(b"text/html"));
+        if !is_page {
+            let known = matches!(kind, Some(b"application/json" | b"application/problem+json"));
+            assert!(known || self.body.is_empty(), "{self:?}");
+            assert!(!self.body.contains(MARK), "{self:?}");
+            return;
+        }
+        let mut before = "";
+        for piece in self.body.split("=\"") {
+            let (value, rest) = match piece.split_once('"') {
+                Some(parted) if !before.is_empty() => parted,
+                Some(_) | None => ("", piece),
+            };
+            assert!(!rest.contains(MARK), "{self:?}");
+            assert!(
+                before.ends_with(" value") || before.ends_with(" href") || !value.contains(MARK)
+            );
+            if before.ends_with(" href") {
+                let place = value.replace("&#38;", "&").replace("&amp;", "&");
+                let home = Url::parse("https://app.example/auth/mfa").unwrap();
+                let landed = home.join(&place).expect("an address");
+                assert_eq!(landed.origin(), home.origin(), "{place}");
+            }
+            before = piece;
+        }
+    }
+}
 
 fn table() -> &'static RouteTable {
     static TABLE: OnceLock<RouteTable> = OnceLock::new();

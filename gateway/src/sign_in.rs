@@ -31,6 +31,8 @@ use crate::step_up;
 
 mod display;
 pub(crate) mod failure;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod jar;
 pub(crate) mod known;
 pub(crate) mod pending;
@@ -379,7 +381,8 @@ pub(crate) fn moved(status: StatusCode, place: &str) -> Response {
 pub(crate) const QUERY_VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/');
 
-fn bad_query(rejection: &QueryRejection) -> Trouble {
+/// Says that the query of an address is none of ours.
+pub(crate) fn bad_query(rejection: &QueryRejection) -> Trouble {
     Trouble::new(
         StatusCode::BAD_REQUEST,
         "invalid_request",

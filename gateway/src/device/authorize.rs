@@ -82,7 +82,7 @@ fn opened(front: &Front, head: &Parts, form: &Form) -> Result<Told, No> {
 }
 
 /// Reads what a device asks for: nothing that its kind of devices may not have.
-fn wish(front: &Front, allowed: &[Audience], form: &Form) -> Result<Wish, No> {
+pub(super) fn wish(front: &Front, allowed: &[Audience], form: &Form) -> Result<Wish, No> {
     let kind = kind(form)?;
     let mut audiences: Vec<Audience> = Vec::new();
     for named in form.all("audience").chain(form.all("resource")) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use askama::Template as _;
 use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -30,7 +31,7 @@ use super::{Astray, Found, ROOT, link, place_of};
 use crate::front::Front;
 use crate::pages::{Allowed, Trouble};
 use crate::sign_in::pending::cookies;
-use crate::sign_in::{self, failure, jar, moved};
+use crate::sign_in::{self, bad_query, failure, jar, moved};
 use crate::step_up;
 
 /// How long a browser may think about a code: as long as the longest code lives.
@@ -68,11 +69,15 @@ pub(crate) fn signed_in_page() -> String {
 async fn typing(
     State(front): State<Arc<Front>>,
     headers: HeaderMap,
-    Query(typed): Query<Typed>,
+    typed: Result<Query<Typed>, QueryRejection>,
 ) -> Response {
     if front.config().device.is_none() {
         return switched_off().reply(&headers);
     }
+    let typed = match typed {
+        Ok(Query(typed)) => typed,
+        Err(rejection) => return bad_query(&rejection).reply(&headers),
+    };
     let typed = typed.code.filter(|code| !code.trim().is_empty());
     let trouble = match typed.map(|code| UserCode::parse(&code)) {
         Some(Ok(code)) => return moved(StatusCode::SEE_OTHER, &format!("{ROOT}/{code}")),
@@ -85,11 +90,11 @@ async fn typing(
 /// GET /d/{code}: shows what a code asks for.
 async fn asking(
     State(front): State<Arc<Front>>,
-    Path(code): Path<String>,
+    code: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let (head, _) = request.into_parts();
-    let known = known(&front, &head, &code).and_then(|(code, place)| {
+    let known = known(&front, &head, &written(code)).and_then(|(code, place)| {
         let now = front.tokenward().clock().now();
         Ok((code, front.displays().look(place, code, now).map_err(trouble)?))
     });
@@ -126,7 +131,7 @@ fn ask(
 /// POST /d/{code}: takes a person's yes or no.
 async fn answered(
     State(front): State<Arc<Front>>,
-    Path(code): Path<String>,
+    code: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -134,7 +139,7 @@ async fn answered(
         Ok(said) => said,
         Err(no) => return no.reply(&head.headers),
     };
-    match taken(&front, &head, &code, &said).await {
+    match taken(&front, &head, &written(code), &said).await {
         Ok(reply) => reply,
         Err(trouble) => trouble.reply(&head.headers),
     }
@@ -180,6 +185,11 @@ async fn taken(front: &Front, head: &Parts, code: &str, said: &Said) -> Result<R
     let detail = "Nobody was signed in. The display says so, too. If you did not expect this \
                   question, it is good that you said no.";
     Ok(done(false, "The display stays signed out", detail))
+}
+
+/// Returns what stands in an address where a code belongs; nothing for what is no text.
+fn written(code: Result<Path<String>, PathRejection>) -> String {
+    code.map(|Path(code)| code).unwrap_or_default()
 }
 
 /// Reads the code of an address, where devices may sign in at all.

@@ -18,6 +18,9 @@ use crate::front::Front;
 use crate::identify::{self, Caller};
 use crate::pages::Trouble;
 
+#[cfg(test)]
+mod hostile;
+
 /// What is meant: an API and its scopes, and where to go afterwards.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Place {
