@@ -9,13 +9,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
+use futures_util::future::join_all;
 use futures_util::stream;
+use reqwest::ClientBuilder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::gateway::{Gateway, Place, Registration};
-use super::program::{PATIENCE, eventually, http};
+use super::program::{PATIENCE, eventually, http, http_with};
 use super::upstream::serve;
 
 /// The files that the gateway may have open: half of them are kept for the rest, and a quarter
@@ -23,6 +25,8 @@ use super::upstream::serve;
 const OPEN_FILES: u32 = 256;
 /// The callers that fit.
 const CALLERS: usize = 64;
+/// The connections to upstreams that fit.
+const UPSTREAMS: usize = 64;
 /// One piece of a body without end.
 static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 /// What an endless body may get ahead of a caller who does not read: the buffers of four sockets,
@@ -181,26 +185,22 @@ async fn l14_callers_who_do_not_read_hold_up_nobody_and_fill_no_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn l14_requests_for_which_no_file_is_left_are_told_to_come_back() {
     let scene = Scene::start().await;
-    // Each of these holds a connection of a caller and one to the upstream; a thread may have 32
-    // of the latter, and the kernel gives some thread more than its half.
-    let mut crowd = Vec::new();
-    for _ in 0..CALLERS - 2 {
-        let mut socket = scene.connect().await;
-        socket.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        crowd.push(socket);
+    // One connection of a caller carries many requests, of which each holds one to the upstream.
+    let many = || http_with(ClientBuilder::http2_prior_knowledge);
+    let (callers, url) = ([(); 4].map(|()| many()), scene.gateway.url("/endless"));
+    let asked = callers.iter().flat_map(|caller| (0..CALLERS).map(|_| caller.get(&url).send()));
+    let answers = tokio::time::timeout(PATIENCE, join_all(asked)).await.unwrap();
+    let mut served = Vec::new();
+    for answer in answers.into_iter().map(Result::unwrap) {
+        let busy = answer.status() == 503 && answer.headers().contains_key("retry-after");
+        assert!(busy || answer.status() == 200, "{answer:?}");
+        if !busy {
+            served.push(answer);
+        }
     }
-    let mut answers = Vec::new();
-    for socket in &mut crowd {
-        let mut head = [0; 256];
-        let read = tokio::time::timeout(PATIENCE, socket.read(&mut head)).await.unwrap().unwrap();
-        answers.push(String::from_utf8_lossy(&head[..read]).to_ascii_lowercase());
-    }
-    for answer in &answers {
-        let busy = answer.starts_with("http/1.1 503") && answer.contains("retry-after: ");
-        assert!(busy || answer.starts_with("http/1.1 200"), "{answer}");
-    }
+    assert!((1..=UPSTREAMS).contains(&served.len()), "{}", served.len());
     assert!(scene.open_files() < OPEN_FILES as usize, "{}", scene.open_files());
-    drop(crowd);
+    drop(served);
     let (http, url) = (http(), scene.gateway.url("/quick"));
     eventually("a new caller is served", PATIENCE, async || {
         let answer = http.get(&url).send().await.ok()?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use reqwest::ClientBuilder;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -138,8 +139,13 @@ pub(super) async fn eventually<T>(
 
 /// Returns an HTTP client that follows no redirect and uses no proxy.
 pub(super) fn http() -> reqwest::Client {
+    http_with(|builder| builder)
+}
+
+/// Returns such a client, of which `more` is asked.
+pub(super) fn http_with(more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Client {
     // A second start in one process finds it installed; that is what is wanted.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
-    builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    more(builder.redirect(reqwest::redirect::Policy::none())).build().unwrap()
 }
