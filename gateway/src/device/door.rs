@@ -26,7 +26,7 @@ use tokenward::store::seal::Purpose;
 use super::authorize::visitor;
 use super::form::{Form, No, switched_off};
 use super::page::{AskPage, TypePage, done, in_words, shown, trouble};
-use super::pass::CONFIRMED;
+use super::pass::{CONFIRMED, LATER};
 use super::{Astray, Found, ROOT, link, place_of};
 use crate::front::Front;
 use crate::pages::{Allowed, Trouble};
@@ -52,6 +52,7 @@ pub(crate) fn pages() -> Router<Arc<Front>> {
         .route(&at("/"), get(typing))
         .route(&at("/signed-in"), get(signed_in))
         .route(CONFIRMED, get(confirmed))
+        .route(LATER, get(later))
         .route(&at("/mfa"), get(step_up::page))
         .route(&at("/mfa/redirect"), get(step_up::leave))
         .route(&at("/mfa/authenticators"), get(step_up::authenticators))
@@ -155,6 +156,13 @@ async fn signed_in() -> Response {
 async fn confirmed() -> Response {
     let detail = "The display goes on by itself in a few seconds. You can close this page.";
     done(true, "Confirmed", detail)
+}
+
+/// GET /d/later: where a person ends who has opened a display's link and thought better of it.
+async fn later() -> Response {
+    let detail = "The display goes on asking. Scan what it shows once more when you want to \
+                  confirm.";
+    done(false, "Nothing was confirmed", detail)
 }
 
 /// A person's answer.

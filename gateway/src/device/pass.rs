@@ -24,6 +24,9 @@ use crate::sign_in::pending::cookies;
 /// Where a person ends who has shown a factor for a display.
 pub(crate) const CONFIRMED: &str = "/d/confirmed";
 
+/// Where a person ends who has opened a display's link and confirmed nothing.
+pub(crate) const LATER: &str = "/d/later";
+
 /// How long a browser may take: as long as a sign-in, because it may lead to the provider.
 const TTL: Duration = Duration::from_secs(15 * 60);
 

@@ -8,7 +8,7 @@ use tokenward::step_up::{HoldView, MfaFault};
 use super::ask::Place;
 use super::visit::Visit;
 use super::{fault, with_hold};
-use crate::device::{self, ROOT};
+use crate::device::{self, LATER, ROOT};
 use crate::front::Front;
 use crate::pages::Trouble;
 use crate::sign_in::{QUERY_VALUE, own_path};
@@ -95,6 +95,11 @@ impl About {
         address(&self.prefix, &self.audience, &self.scope, Some(&self.return_to))
     }
 
+    /// Returns the address where a person goes who confirms nothing.
+    pub(super) fn later(&self) -> &str {
+        if self.by_link { LATER } else { &self.return_to }
+    }
+
     /// Returns the address that leads to the provider.
     pub(super) fn provider(&self) -> String {
         let page = format!("{}/mfa", self.prefix);
@@ -131,7 +136,7 @@ impl About {
                 with_hold(trouble, &view, &self.again()).way_out("Go on", self.again())
             }
             MfaFault::OperatorFault { .. } | MfaFault::WrongPerson => {
-                trouble.way_out("Back", self.return_to.clone())
+                trouble.way_out("Back", self.later())
             }
             MfaFault::RedirectOnly => trouble.way_out("Continue at your provider", self.provider()),
             MfaFault::Authenticators(_)

@@ -67,6 +67,8 @@ async fn l8_a_held_display_is_released_by_its_link_and_the_link_opens_nothing_el
 
     let page = phone.get(&place).await;
     assert!(page.body.contains("action=\"/d/mfa/challenge\""), "{page:?}");
+    let later = phone.get("/d/later").await;
+    assert!(page.body.contains("href=\"/d/later\"") && later.body.contains("goes on asking"));
     assert!(!page.body.contains("1234"), "numbers of the person's are not shown");
     let listed = phone.get("/d/mfa/authenticators").await;
     assert!(listed.status == 200 && !listed.body.contains("1234"), "{listed:?}");
@@ -80,6 +82,8 @@ async fn l8_a_held_display_is_released_by_its_link_and_the_link_opens_nothing_el
     let reply = send(&mut phone, "/d/mfa/verify", right).await;
     assert_eq!(reply.json()["return_to"], "/d/confirmed", "{reply:?}");
     assert!(phone.get("/d/confirmed").await.body.contains("Confirmed"));
+    let over = phone.get(&place).await.body;
+    assert!(over.contains("does not wait for anybody any more"), "{over}");
     assert_eq!(call(&desk, &handle, "/api/accounts/accounts").await.status, 200);
     assert_eq!(desk.browser().get(&path).await.problem(), (410, "nothing_held".to_owned()));
     assert!(!phone.cookies.contains_key("tokenward"), "no session came of it");
