@@ -6,6 +6,7 @@ mod e2e {
     mod browser;
     mod clients;
     mod console;
+    mod device;
     mod exits;
     mod floods;
     mod gateway;

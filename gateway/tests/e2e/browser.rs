@@ -35,6 +35,8 @@ pub(super) const LOOKS: [Look; 4] = [
 /// A browser with a profile of its own.
 pub(super) struct Browser {
     pub(super) client: Client,
+    /// What it looks like while nobody takes pictures.
+    usual: Look,
     _driver: Program,
     _profile: TempDir,
 }
@@ -97,7 +99,14 @@ impl Browser {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(wanted.as_object().unwrap().clone());
         let client = builder.connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
-        Self { client, _driver: driver, _profile: profile }
+        Self { client, usual: LOOKS[0], _driver: driver, _profile: profile }
+    }
+
+    /// Opens one on a telephone.
+    pub(super) async fn on_phone() -> Self {
+        let browser = Self { usual: LOOKS[2], ..Self::open().await };
+        browser.put_on(browser.usual).await;
+        browser
     }
 
     /// Presses what a selector finds, once it is there.
@@ -140,7 +149,7 @@ impl Browser {
             let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
             std::fs::write(folder().join(format!("{name}-{}.png", look.name)), bytes).unwrap();
         }
-        self.put_on(LOOKS[0]).await;
+        self.put_on(self.usual).await;
     }
 
     /// Returns what the console was told since it was asked last, as errors.

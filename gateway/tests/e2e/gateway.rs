@@ -167,14 +167,19 @@ impl Gateway {
         format!("http://127.0.0.1:{}{path}", self.place.port)
     }
 
+    /// Learns what nobody may find in its log and its files.
+    pub(super) fn keep_secret(&self, kind: Kind, text: &str) {
+        self.watch.secrets().learn(kind, text);
+    }
+
     /// Makes a session of a refresh token by `tokenward adopt`; returns its handle.
     pub(super) async fn adopt(&self, audience: &str, subject: &str, refresh_token: &str) -> String {
         let arguments = ["adopt", "--audience", audience, "--subject", subject];
         let output = self.place.run(&arguments, refresh_token).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let handle = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        self.watch.secrets().learn(Kind::RefreshToken, refresh_token);
-        self.watch.secrets().learn(Kind::SessionHandle, &handle);
+        self.keep_secret(Kind::RefreshToken, refresh_token);
+        self.keep_secret(Kind::SessionHandle, &handle);
         handle
     }
 

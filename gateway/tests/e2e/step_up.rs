@@ -144,7 +144,7 @@ async fn sign_in(browser: &Browser, gateway: &Gateway) {
     browser.arrives(&gateway.url(quotes)).await;
 }
 
-fn have(sandbox: &Sandbox, kinds: &[&str]) {
+pub(super) fn have(sandbox: &Sandbox, kinds: &[&str]) {
     let factors: Vec<Value> =
         kinds.iter().map(|kind| json!({"kind": kind, "name": "+49 171 1234"})).collect();
     let ada = json!({
@@ -160,14 +160,14 @@ fn recovery_code(sandbox: &Sandbox) -> String {
 }
 
 /// From now on the accounts want a factor, once.
-fn demand(sandbox: &Sandbox) {
+pub(super) fn demand(sandbox: &Sandbox) {
     let done = json!({"when": {"mfa_done": true}, "then": "return"});
     let asks = json!({"when": {"audiences": [ACCOUNTS_AUDIENCE]}, "then": "challenge"});
     let mfa = json!({"rules": [done, asks], "push_interval_s": 1, "otp_single_use": false});
     sandbox.tenant(&json!({"mfa": mfa})).unwrap();
 }
 
-async fn heading(browser: &Browser, text: &str) {
+pub(super) async fn heading(browser: &Browser, text: &str) {
     eventually(&format!("the page is headed {text:?}"), PATIENCE, async || {
         let found = browser.client.find(Locator::Css("h1")).await.ok()?;
         (found.text().await.ok()? == text).then_some(())
@@ -175,14 +175,14 @@ async fn heading(browser: &Browser, text: &str) {
     .await;
 }
 
-async fn choose(browser: &Browser, way: &str) {
+pub(super) async fn choose(browser: &Browser, way: &str) {
     let button = format!("//button[b[text()='{way}']]");
     let waiting = browser.client.wait().at_most(PATIENCE);
     let found = waiting.for_element(Locator::XPath(&button)).await.unwrap();
     found.click().await.unwrap();
 }
 
-async fn type_code(browser: &Browser, code: &str) {
+pub(super) async fn type_code(browser: &Browser, code: &str) {
     let field = browser.client.find(Locator::Id("code")).await.unwrap();
     field.send_keys(code).await.unwrap();
     browser.press("button.go").await;
@@ -193,7 +193,7 @@ async fn focus_is_on(browser: &Browser, id: &str) {
     assert_eq!(focus, id, "a person can type at once");
 }
 
-fn routes(sandbox: &Sandbox) -> String {
+pub(super) fn routes(sandbox: &Sandbox) -> String {
     let addresses = sandbox.addresses();
     let api = |name: &str, audience: &str, scopes: &str| {
         format!(
