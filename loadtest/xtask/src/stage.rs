@@ -21,7 +21,7 @@ const STARTS: u32 = 3;
 /// A session's credential, as its holder sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Who {
-    /// The session's public id; nothing for a browser, which does not know it.
+    /// The session's public id; nothing for browsers and displays, which do not know it.
     pub(crate) id: Option<String>,
     header: &'static str,
     value: String,
@@ -31,6 +31,11 @@ impl Who {
     /// Returns a browser's credential.
     pub(crate) fn with(visitor: &Visitor) -> Self {
         Self { id: None, header: "cookie", value: visitor.cookie() }
+    }
+
+    /// Returns the credential of a program or a display that has this session handle.
+    pub(crate) fn holding(handle: &str) -> Self {
+        Self { id: None, header: "authorization", value: format!("Bearer {handle}") }
     }
 
     /// Returns the header that carries the credential.

@@ -106,14 +106,19 @@ impl Stage {
 
     /// Gives Ada factors and signs her in with a browser.
     pub(super) fn person(&self, factors: Value) -> Result<Visitor, Failure> {
+        self.ada(factors)?;
+        let mut visitor = Visitor::new(&self.world.origin());
+        visitor.sign_in("ada").map_err(Failure::Ours)?;
+        Ok(visitor)
+    }
+
+    /// Gives Ada factors.
+    pub(super) fn ada(&self, factors: Value) -> Result<(), Failure> {
         let ada = json!({
             "name": "ada", "display_name": "Ada Lovelace", "email": "ada@sandbox.example",
             "factors": factors,
         });
-        self.control.post("users", &ada)?;
-        let mut visitor = Visitor::new(&self.world.origin());
-        visitor.sign_in("ada").map_err(Failure::Ours)?;
-        Ok(visitor)
+        self.control.post("users", &ada).map(drop)
     }
 
     /// Returns the one-time password that Ada's authenticator shows.
@@ -139,6 +144,14 @@ impl Stage {
         let url = format!("{}{path}", self.world.origin());
         let headers = [who.header(), ("accept", JSON), SAME_ORIGIN];
         heard(Caller::new().post_json(&url, &headers, body))
+    }
+
+    /// Posts a form to a path of the gateway, as a device without a credential does.
+    pub(super) fn send(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let url = format!("{}{path}", self.world.origin());
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let fields: Vec<(String, String)> = fields.iter().map(owned).collect();
+        heard(Caller::new().post_form(&url, &[("accept", JSON)], &fields))
     }
 
     /// Lets the operator try at once what a session waits for.
