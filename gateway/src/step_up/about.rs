@@ -75,7 +75,7 @@ impl About {
         self.audience.clone_from(&view.audience);
         self.scope.clone_from(&view.scope);
         self.remember = remember(front, &view.audience).filter(|_| !self.by_link);
-        self.why = match view.by {
+        let why = match view.by {
             "policy" => {
                 "The operator of this service wants a recent confirmation before this API \
                          is used."
@@ -85,8 +85,9 @@ impl About {
                            this call."
             }
             _ => "Your provider wants another factor before it lets you use this API.",
-        }
-        .to_owned();
+        };
+        let whose = if self.by_link { "A display waits for you. " } else { "" };
+        self.why = format!("{whose}{why}");
         self
     }
 

@@ -181,6 +181,7 @@ async fn by_code(phone: &Browser, link: &str, sandbox: &Sandbox) {
     heading(phone, "Confirm that it is you").await;
     let place = phone.client.current_url().await.unwrap();
     assert!(place.path() == "/d/mfa" && !place.as_str().contains("mfa_token"), "{place}");
+    assert!(phone.text("main").await.contains("A display waits for you"));
     phone.show("device-mfa-choose").await;
     phone.press("a.quiet").await;
     heading(phone, "Nothing was confirmed").await;

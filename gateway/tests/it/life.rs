@@ -58,6 +58,8 @@ async fn what_a_caller_must_not_say_never_reaches_an_upstream() {
         (&["X_Forwarded_For: 6.6.6.6"], "x_forwarded_for", None),
         (&["X-Real-IP: 6.6.6.6"], "x-real-ip", None),
         (&["X-Original-URL: /admin"], "x-original-url", None),
+        (&["Tokenward-Device: state=online", "Tokenward-Device: up"], "tokenward-device", None),
+        (&["Tokenward_Device: up"], "tokenward_device", None),
         (&["Expect: nothing"], "expect", None),
     ] {
         let headers = seen_with(&gateway, &upstream, sent).await;
