@@ -42,6 +42,9 @@ async fn a_phone_signs_a_display_in_and_releases_it_by_its_link() {
     by_push(&phone, &link, &sandbox).await;
     display.goes_on(QUOTES).await;
 
+    display.tells("v=\"0.1.0\", panel=\"ssd1306-128x64\", up=?0, state=online, stale=90").await;
+    on_the_console(&phone, &gateway).await;
+
     let cookies = phone.client.get_all_cookies().await.unwrap();
     let own = cookies.iter().find(|cookie| cookie.name() == "tokenward");
     assert!(own.is_none(), "the phone has a session of its own from all that");
@@ -135,6 +138,13 @@ impl Display<'_> {
         link.to_owned()
     }
 
+    /// Tells of itself, as it does on each of its requests.
+    async fn tells(&self, report: &str) {
+        let call = http().get(self.gateway.url("/auth/session")).bearer_auth(&self.handle);
+        let answer = call.header("tokenward-device", report).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
     async fn goes_on(&self, path: &str) {
         let (status, told) = self.call(path).await;
         assert_eq!(status, 200, "{}", told["error"]);
@@ -206,6 +216,21 @@ async fn by_push(phone: &Browser, link: &str, sandbox: &Sandbox) {
         serde_json::from_value(json!({"push": true, "user": "ada"})).unwrap();
     sandbox.authenticate(&approve).unwrap();
     heading(phone, "Confirmed").await;
+}
+
+/// An operator sees which display somebody must walk to.
+async fn on_the_console(browser: &Browser, gateway: &Gateway) {
+    let board = gateway.place.admin("/");
+    eventually("the console lists the display", PATIENCE, async || {
+        browser.client.goto(&board).await.unwrap();
+        let text = browser.text("#displays").await;
+        ["wall", "online", "ssd1306-128x64", "does not answer", "1 min"]
+            .iter()
+            .all(|word| text.contains(word))
+            .then_some(())
+    })
+    .await;
+    browser.show("console-displays").await;
 }
 
 async fn post(gateway: &Gateway, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
