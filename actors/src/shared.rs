@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
 use crate::away::Away;
@@ -13,6 +14,7 @@ use crate::core::name::{Owner, SessionKey, WaiterId};
 use crate::core::policy::Policies;
 use crate::directory::Directory;
 use crate::events::Events;
+use crate::exchanges::{BACKLOG, ExchangeTold};
 use crate::mail::Post;
 use crate::metrics::{Metrics, label};
 use crate::provider::Provider;
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) endings: Endings,
     pub(crate) events: Events,
+    /// Tells exchanges that are over.
+    pub(crate) exchanges: broadcast::Sender<ExchangeTold>,
     /// Work that must not be cut short: exchanges and endings.
     pub(crate) flights: TaskTracker,
     pub(crate) metrics: Arc<Metrics>,
@@ -69,6 +73,7 @@ impl Shared {
             directory: Directory::default(),
             endings: Endings::default(),
             events: Events::new(clock.clone()),
+            exchanges: broadcast::Sender::new(BACKLOG),
             flights: TaskTracker::new(),
             owner,
             alone,

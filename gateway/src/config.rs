@@ -21,6 +21,7 @@ pub use fault::{Fault, Faults};
 pub use provider::{AudienceParameter, ClientAuth, ProviderConfig};
 pub use routes::{HostPattern, RouteConfig, StepUp, Timeouts};
 pub use secret::Secret;
+pub use trace::TraceConfig;
 pub use upstream::UpstreamConfig;
 pub use webhook::{SigningKey, WebhookConfig, WebhookEvent};
 
@@ -32,6 +33,7 @@ mod mfa;
 mod provider;
 mod routes;
 mod secret;
+mod trace;
 mod units;
 mod upstream;
 mod webhook;
@@ -68,6 +70,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How demands for another factor are treated.
     pub mfa: MfaConfig,
+    /// Where traces go; `None` where nobody wants them.
+    pub trace: Option<TraceConfig>,
     /// Who is told what happens to sessions.
     pub webhooks: Vec<WebhookConfig>,
     /// How devices sign in; `None` where they may not.

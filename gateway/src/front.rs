@@ -21,7 +21,7 @@ use crate::events::{self, Hub};
 use crate::identify::{self, Caller, OwnOrigin};
 use crate::pages::Trouble;
 use crate::webhook::Webhooks;
-use crate::{logout, origin, session, sign_in, step_up};
+use crate::{logout, origin, session, sign_in, step_up, trace};
 
 /// What the endpoints share.
 pub struct Front {
@@ -38,6 +38,7 @@ impl Front {
     pub fn new(config: Arc<Config>, tokenward: Tokenward) -> Arc<Self> {
         let hub = Hub::start(&tokenward);
         let draining = watch::Sender::new(false);
+        trace::follow_exchanges(&tokenward, &config);
         let webhooks = Webhooks::start(&tokenward, &config);
         let (config, displays) = (ArcSwap::new(config), Displays::default());
         Arc::new(Self { config, tokenward, hub, displays, webhooks, draining })

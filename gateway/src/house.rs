@@ -15,6 +15,7 @@ use crate::reload::{self, LoadFault};
 use crate::route::RouteTable;
 use crate::streams::Streams;
 use crate::tokens::Tokens;
+use crate::trace::Tracer;
 
 /// What other rooms bring to the data plane.
 pub struct Rooms {
@@ -37,6 +38,8 @@ pub(crate) struct House {
     pub(crate) observe: Arc<dyn Observe>,
     pub(crate) clock: Clock,
     pub(crate) streams: Arc<Streams>,
+    /// Absent where nobody wants traces.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     pub(crate) public: axum::Router,
     /// The runtime of the actors, where control requests run: none of them may stall a thread of
     /// the data plane, and none ends because its caller went away (law L4).
@@ -68,7 +71,9 @@ impl House {
         let name = format!("tokenward-{:08x}", u32::from_be_bytes(salt));
         let via = HeaderValue::try_from(format!("1.1 {name}"))
             .map_err(|error| LoadFault::new(error.to_string()))?;
+        let tracer = Tracer::start(&live.config);
         let house = Self {
+            tracer,
             live: ArcSwap::from_pointee(live),
             tokens: Arc::clone(&rooms.tokens),
             observe: Arc::clone(&rooms.observe),

@@ -13,6 +13,7 @@
 //! - `control`: the door to the endpoints of the gateway's own prefix.
 //! - [`front`]: these endpoints: `sign_in`, `device`, `logout`, `session`, [`events`]; `pages` for
 //!   people.
+//! - `trace`: which way a request took, for a collector.
 //! - `webhook`: the operator's receivers of events.
 //! - [`admin`]: the operator's endpoints, and the console. [`cli`]: the commands. [`assemble`]: puts it together.
 
@@ -53,6 +54,7 @@ mod sign_in;
 mod step_up;
 mod streams;
 mod tls;
+mod trace;
 mod trip;
 mod webhook;
 

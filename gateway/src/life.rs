@@ -38,7 +38,8 @@ use crate::trip::Trip;
 
 /// Answers one request.
 pub(crate) async fn serve(line: Arc<Line>, request: Request<Incoming>) -> Response<ReplyBody> {
-    let flight = Flight::begin(line, request.method().clone());
+    let mut flight = Flight::begin(line, request.method().clone());
+    flight.traces(request.headers());
     let live = flight.line().house.live_for_long();
     let (mut head, body) = request.into_parts();
     if head.headers.contains_key(device::HEADER) {
@@ -233,6 +234,9 @@ async fn ticket(
             let before = flight.age();
             let obtained = tokens.obtain(want, None).await;
             flight.waited(flight.age().saturating_sub(before));
+            if let (Ok(ticket), Some(trace)) = (&obtained, flight.trace()) {
+                trace.waited_for(session, ticket.serial);
+            }
             obtained.map(Some).map_err(Refusal::Access)
         }
     }

@@ -63,7 +63,10 @@ impl Trip<'_> {
         &mut self,
         caller: hyper::upgrade::OnUpgrade,
     ) -> Result<forward::Opened, Refusal> {
-        let outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
+        let mut outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
+        if let Some(trace) = self.flight.trace() {
+            trace.goes_along(outgoing.request.headers_mut());
+        }
         let timeouts = &self.route.config.timeouts;
         forward::tunnel(&self.route.upstream, timeouts, outgoing, caller)
             .await
@@ -130,12 +133,22 @@ impl Trip<'_> {
         self.send(outgoing, Choice::Any).await.map_err(|failure| self.failed(&failure))
     }
 
-    async fn send(&self, outgoing: Outgoing, choice: Choice) -> Result<Response<Relayed>, Failure> {
+    async fn send(
+        &self,
+        mut outgoing: Outgoing,
+        choice: Choice,
+    ) -> Result<Response<Relayed>, Failure> {
         let before = self.flight.age();
+        let trace = self.flight.trace();
+        let sending = trace.and_then(|trace| trace.sends(before, outgoing.request.headers_mut()));
         let timeouts = &self.route.config.timeouts;
         let sent = forward::send(&self.route.upstream, timeouts, outgoing, choice).await;
         let took = self.flight.age().saturating_sub(before);
         self.flight.waited(took);
+        if let (Some(trace), Some(sending)) = (trace, &sending) {
+            let status = sent.as_ref().ok().map(Response::status);
+            trace.sent(sending, (&self.head.method, self.flight.age()), status);
+        }
         if sent.is_ok() {
             self.flight.line().house.observe.upstream_answered(self.route.number, took);
         }

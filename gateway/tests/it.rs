@@ -22,6 +22,7 @@ mod it {
     mod step_up;
     mod streams;
     mod streams_ended;
+    mod traces;
     mod upstreams;
     mod vectors;
     mod webhooks;

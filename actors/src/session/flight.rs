@@ -12,6 +12,7 @@ use crate::core::session::due_at;
 use crate::core::session::exchange::{Flight, Landing, Reading, Step, TokenRequest};
 use crate::core::snapshot::Snapshot;
 use crate::core::step_up::Errand;
+use crate::exchanges::ExchangeTold;
 use crate::mail::Address;
 use crate::provider::{RefreshRequest, VerifyRequest};
 use crate::router::RouterMessage;
@@ -96,7 +97,20 @@ impl Pilot {
                     self.revoke(&refresh_token).await;
                     flight.revoked();
                 }
-                Step::Land(landing) => return landing,
+                Step::Land(landing) => {
+                    self.tell(&flight, &landing);
+                    return landing;
+                }
+            }
+        }
+    }
+
+    /// Tells whoever draws exchanges; nobody may listen.
+    fn tell(&self, flight: &Flight, landing: &Landing) {
+        if self.shared.exchanges.receiver_count() != 0 {
+            let now = self.shared.clock.now();
+            if let Some(told) = ExchangeTold::of(self.key, flight, landing, now) {
+                drop(self.shared.exchanges.send(told));
             }
         }
     }

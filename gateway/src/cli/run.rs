@@ -89,6 +89,11 @@ fn reload(started: &Config, running: &Running, front: &Front) {
             if asks_otherwise(started, &config) {
                 tracing::warn!("[provider] has changed: it is read at the start only; restart");
             }
+            let collector =
+                |config: &Config| config.trace.as_ref().map(|trace| trace.place.clone());
+            if collector(started) != collector(&config) {
+                tracing::warn!("[trace] has changed: it is read at the start only; restart");
+            }
             tokenward.reload(config.policies());
             warn(&config);
             front.replace(Arc::new(config));

@@ -11,7 +11,7 @@ use url::Url;
 use super::units::{OneOrMany, Size, Span};
 use super::{
     AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, device, file,
-    mfa, provider, routes, webhook,
+    mfa, provider, routes, trace, webhook,
 };
 
 /// Where metrics and the console are looked for: beside Prometheus' own range.
@@ -65,6 +65,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
     let session = check_session(path, raw.session, https, &mut faults);
     let state_dir = check_state_dir(path, base, raw.state_dir, &mut faults);
     let mfa = mfa::check(path, &raw.mfa, &mut faults);
+    let trace = trace::check(path, raw.trace, &mut faults);
     let webhooks = webhook::check(path, raw.webhooks, &mut faults);
     let device = device::check(path, raw.device, &routes, &mut faults);
 
@@ -83,6 +84,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
         trusted_proxies,
         session,
         mfa,
+        trace,
         webhooks,
         device,
         log: LogConfig {

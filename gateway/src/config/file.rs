@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) mfa: MfaSettings,
+    pub(super) trace: Option<Trace>,
     #[serde(default, rename = "webhook")]
     pub(super) webhooks: Vec<Webhook>,
     pub(super) device: Option<Device>,
@@ -44,6 +45,17 @@ pub(super) struct Device {
     pub(super) code_lifetime: Option<Span>,
     pub(super) interval: Option<Span>,
     pub(super) max_codes: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trace {
+    pub(super) otlp: String,
+    pub(super) sample: Option<f64>,
+    #[serde(default)]
+    pub(super) trust_sampling: bool,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, SecretSource>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokenward::core::time::Instant;
 
 use super::connection::Line;
@@ -13,6 +13,7 @@ use super::pulse;
 use crate::forward::Tape;
 use crate::observe::{Answered, AnsweredBy, CloseCause};
 use crate::streams::{Leash, Side};
+use crate::trace::{Ended, RequestTrace};
 
 /// One request in flight. When dropped, whoever observes is told how it ended.
 pub(crate) struct Flight {
@@ -25,6 +26,8 @@ pub(crate) struct Flight {
     tape: Option<Arc<Tape>>,
     /// Where the exchange can outlive its session.
     leash: Option<Arc<Leash>>,
+    /// Where the operator wants traces.
+    trace: Option<Box<RequestTrace>>,
     status: StatusCode,
     by: AnsweredBy,
     complete: bool,
@@ -46,6 +49,7 @@ impl Flight {
             route: None,
             tape: None,
             leash: None,
+            trace: None,
             status: StatusCode::from_u16(CALLER_GONE).unwrap_or(StatusCode::BAD_REQUEST),
             by: AnsweredBy::Gateway,
             complete: false,
@@ -59,6 +63,17 @@ impl Flight {
 
     pub(crate) fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// Continues the caller's trace, or begins one, where the operator wants traces.
+    pub(crate) fn traces(&mut self, headers: &HeaderMap) {
+        if let Some(tracer) = &self.line.house.tracer {
+            self.trace = tracer.begin(headers);
+        }
+    }
+
+    pub(crate) fn trace(&self) -> Option<&RequestTrace> {
+        self.trace.as_deref()
     }
 
     /// Notes the route.
@@ -109,6 +124,25 @@ impl Flight {
         self.complete = true;
     }
 
+    /// Writes the one line that a request has in the log: codes, names and numbers, and never what
+    /// a caller sent.
+    fn log(&self, answered: &Answered, route: Option<&str>) {
+        let waited = Duration::from_nanos(self.waited.load(Ordering::Relaxed));
+        tracing::info!(
+            method = %answered.method,
+            route,
+            status = answered.status.as_u16(),
+            by_upstream = answered.by == AnsweredBy::Upstream,
+            took_us = micros(answered.took),
+            waited_us = micros(waited),
+            bytes_in = answered.bytes_in,
+            bytes_out = answered.bytes_out,
+            complete = answered.complete,
+            trace = self.trace.as_ref().and_then(|trace| trace.id()),
+            "request"
+        );
+    }
+
     /// Returns the time since the head.
     pub(crate) fn age(&self) -> Duration {
         self.line.house.clock.now().since(self.began)
@@ -132,17 +166,30 @@ impl Drop for Flight {
         if !answered.complete && answered.by == AnsweredBy::Upstream && pulse::is_cutting() {
             self.line.house.observe.stream_closed(CloseCause::Drain);
         }
-        if self.line.house.live().config.log.requests {
-            tracing::info!(
-                method = %answered.method,
-                status = answered.status.as_u16(),
-                route = answered.route,
-                took_us = u64::try_from(answered.took.as_micros()).unwrap_or(u64::MAX),
-                bytes_in = answered.bytes_in,
-                bytes_out = answered.bytes_out,
-                complete = answered.complete,
-                "request"
-            );
+        let live = self.line.house.live();
+        if self.trace.is_none() && !live.config.log.requests {
+            return;
+        }
+        // A request may end after a reload that took its route away.
+        let route = answered.route.and_then(|route| live.table.routes().get(route));
+        let route = route.map(|route| &*route.config.name);
+        if let Some(trace) = &self.trace {
+            trace.end(&Ended {
+                method: &answered.method,
+                route,
+                status: answered.status,
+                took: answered.took,
+                complete: answered.complete,
+                by_upstream: answered.by == AnsweredBy::Upstream,
+            });
+        }
+        if live.config.log.requests {
+            self.log(&answered, route);
         }
     }
+}
+
+/// The microseconds of a span, for a log.
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -322,7 +322,13 @@ impl Flight {
         land(Landing::StoreDown { doubt })
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
+    /// Returns when the request was last sent; `None` where it never was.
+    pub const fn sent_at(&self) -> Option<Instant> {
+        self.sent_at
+    }
+
+    /// Returns the number of the lease under which it flies.
+    pub const fn epoch(&self) -> Epoch {
         self.before.head.epoch
     }
 
