@@ -14,7 +14,7 @@ use tokenward_sandbox::secrecy::Kind;
 use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, QUOTES_AUDIENCE, Sandbox};
 
 use super::browser::Browser;
-use super::gateway::{Gateway, Place};
+use super::gateway::{Gateway, Place, routes};
 use super::program::{PATIENCE, eventually, free_port, http};
 use super::provider::sandbox;
 
@@ -200,21 +200,4 @@ fn key(number: u32) -> SessionKey {
     key[..8].copy_from_slice(&spread);
     key[8..12].copy_from_slice(&number.to_be_bytes());
     SessionKey(key)
-}
-
-fn routes(sandbox: &Sandbox) -> String {
-    let addresses = sandbox.addresses();
-    let api = |name: &str, audience: &str, scopes: &str| {
-        format!(
-            "[[route]]\npath = \"/api/{name}/\"\nstrip_prefix = true\nupstream = \"{}\"\n\
-             audience = \"{audience}\"\nscopes = \"{scopes}\"\n",
-            addresses.apis[name]
-        )
-    };
-    format!(
-        "{}{}[[route]]\npath = \"/\"\nupstream = \"{}\"\n",
-        api("quotes", QUOTES_AUDIENCE, "read:quotes"),
-        api("accounts", ACCOUNTS_AUDIENCE, "read:accounts"),
-        addresses.app
-    )
 }

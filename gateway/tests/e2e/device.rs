@@ -5,10 +5,10 @@ use tokenward_sandbox::secrecy::Kind;
 use tokenward_sandbox::{Authenticate, Sandbox};
 
 use super::browser::Browser;
-use super::gateway::{Gateway, Place};
+use super::gateway::{Gateway, Place, routes};
 use super::program::{PATIENCE, eventually, free_port, http};
 use super::provider::sandbox;
-use super::step_up::{choose, demand, have, heading, routes, type_code};
+use super::step_up::{choose, demand, have, heading, type_code};
 
 /// Devices may sign in, and ask as often as the standard lets them.
 const DEVICE: &str = "[device]\ninterval = \"1s\"\n";

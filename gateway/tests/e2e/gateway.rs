@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokenward_sandbox::secrecy::{Kind, Secrets, Watch};
+use tokenward_sandbox::{ACCOUNTS_AUDIENCE, QUOTES_AUDIENCE, Sandbox};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -197,4 +198,22 @@ fn launch(place: &Place) -> Program {
     Program::start(Path::new(TOKENWARD), |command| {
         command.args(["serve", "--config"]).arg(place.file());
     })
+}
+
+/// The routes to a sandbox: its two APIs, and its page for everything else.
+pub(super) fn routes(sandbox: &Sandbox) -> String {
+    let addresses = sandbox.addresses();
+    let api = |name: &str, audience: &str, scopes: &str| {
+        format!(
+            "[[route]]\npath = \"/api/{name}/\"\nstrip_prefix = true\nupstream = \"{}\"\n\
+             audience = \"{audience}\"\nscopes = \"{scopes}\"\n",
+            addresses.apis[name]
+        )
+    };
+    format!(
+        "{}{}[[route]]\npath = \"/\"\nupstream = \"{}\"\n",
+        api("quotes", QUOTES_AUDIENCE, "read:quotes"),
+        api("accounts", ACCOUNTS_AUDIENCE, "read:accounts"),
+        addresses.app
+    )
 }

@@ -1,10 +1,10 @@
 //! The demo page in a browser, while the gateway is killed and brought back under it.
 
 use serde_json::Value;
-use tokenward_sandbox::{ACCOUNTS_AUDIENCE, QUOTES_AUDIENCE, Sandbox};
+use tokenward_sandbox::Sandbox;
 
 use super::browser::{Browser, Complaint};
-use super::gateway::{Gateway, Place};
+use super::gateway::{Gateway, Place, routes};
 use super::program::{PATIENCE, eventually, free_port, http};
 use super::provider::sandbox;
 
@@ -67,23 +67,6 @@ async fn the_demo_page_survives_a_kill_without_reload_or_sign_in() {
     look_at_overview(&browser, &gateway).await;
     sign_out(&browser, &gateway, &sandbox, &cookie).await;
     browser.close().await;
-}
-
-fn routes(sandbox: &Sandbox) -> String {
-    let addresses = sandbox.addresses();
-    let api = |name: &str, audience: &str, scopes: &str| {
-        format!(
-            "[[route]]\npath = \"/api/{name}/\"\nstrip_prefix = true\nupstream = \"{}\"\n\
-             audience = \"{audience}\"\nscopes = \"{scopes}\"\n",
-            addresses.apis[name]
-        )
-    };
-    format!(
-        "{}{}[[route]]\npath = \"/\"\nupstream = \"{}\"\n",
-        api("quotes", QUOTES_AUDIENCE, "read:quotes"),
-        api("accounts", ACCOUNTS_AUDIENCE, "read:accounts"),
-        addresses.app
-    )
 }
 
 /// Looks at what an operator sees of the session, and comes back.

@@ -2,10 +2,10 @@
 
 use fantoccini::Locator;
 use serde_json::{Value, json};
-use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, FactorKind, QUOTES_AUDIENCE, Sandbox};
+use tokenward_sandbox::{ACCOUNTS_AUDIENCE, Authenticate, FactorKind, Sandbox};
 
 use super::browser::Browser;
-use super::gateway::{Gateway, Place};
+use super::gateway::{Gateway, Place, routes};
 use super::program::{PATIENCE, eventually, free_port};
 use super::provider::sandbox;
 
@@ -191,21 +191,4 @@ pub(super) async fn type_code(browser: &Browser, code: &str) {
 async fn focus_is_on(browser: &Browser, id: &str) {
     let focus = browser.client.execute("return document.activeElement.id", vec![]).await.unwrap();
     assert_eq!(focus, id, "a person can type at once");
-}
-
-pub(super) fn routes(sandbox: &Sandbox) -> String {
-    let addresses = sandbox.addresses();
-    let api = |name: &str, audience: &str, scopes: &str| {
-        format!(
-            "[[route]]\npath = \"/api/{name}/\"\nstrip_prefix = true\nupstream = \"{}\"\n\
-             audience = \"{audience}\"\nscopes = \"{scopes}\"\n",
-            addresses.apis[name]
-        )
-    };
-    format!(
-        "{}{}[[route]]\npath = \"/\"\nupstream = \"{}\"\n",
-        api("quotes", QUOTES_AUDIENCE, "read:quotes"),
-        api("accounts", ACCOUNTS_AUDIENCE, "read:accounts"),
-        addresses.app
-    )
 }
