@@ -148,6 +148,8 @@ fn process() -> Row {
             .ask("process_open_fds{@}", "{{instance}}")
             .ask("process_max_fds{@}", "limit: {{instance}}")
             .wide(8),
+            stack("Letters to webhooks", Unit::PerSecond, "failed: tried again. given_up and dropped: nobody heard of it; look at the receiver, and at the gateway's log.")
+                .ask("sum by (outcome) (rate(tokenward_webhook_letters_total{@}[$__rate_interval]))", "{{outcome}}"),
         ],
     }
 }
