@@ -14,6 +14,8 @@ from luma.core.render import canvas
 from luma.oled.device import ssd1306
 
 session = requests.Session()
+# What the machine's environment says of certificates would win over the line that follows.
+session.trust_env = False
 session.verify = sys.argv[2]
 session.headers["Authorization"] = "Bearer AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 device = ssd1306(i2c(port=1, address=0x3C))
