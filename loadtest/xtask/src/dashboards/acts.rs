@@ -12,6 +12,7 @@ use super::alerts::Wanted;
 use super::ledger;
 use super::scene::Scene;
 use crate::failure::Failure;
+use crate::http::Caller;
 use crate::stage::{self, ACCOUNTS, QUOTES, Who};
 use crate::terminal;
 
@@ -150,9 +151,8 @@ fn slow(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
 
 /// Takes the store's write lock, as another program that has the file open might.
 fn store_locked(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
-    // There is always an exchange on its way whose new token is to be stored.
-    scene.tenant(&json!({ "token_latency_ms": 700 }))?;
-    thread::sleep(Duration::from_secs(2));
+    scene.tenant(&json!({ "token_latency_ms": 1_500 }))?;
+    let program = stage::programs(scene.world(), 1)?.remove(0);
     let path = scene.world().state().join("sessions.db-shm");
     let doing = |error| Failure::io("open the store's index", &error);
     let index = File::options().read(true).write(true).open(path).map_err(doing)?;
@@ -164,10 +164,16 @@ fn store_locked(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
         l_len: 1,
         l_pid: 0,
     };
+    // An exchange is on its way whose new token is to be stored.
+    let url = format!("{}{QUOTES}", scene.world().origin());
+    let asking = thread::spawn(move || Caller::new().fetch(&url, &[program.header()]));
+    thread::sleep(Duration::from_millis(500));
     fcntl(&index, FcntlArg::F_OFD_SETLKW(&lock))
         .map_err(|error| Failure::Unavailable(format!("the store cannot be locked: {error}")))?;
     scene.until_fired(wanted, &STORE);
     drop(index);
+    // What it was told does not matter: its caller may have given up before.
+    drop(asking.join());
     scene.tenant(&json!({ "token_latency_ms": 0 }))
 }
 
