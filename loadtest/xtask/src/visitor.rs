@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::http::{Answer, Caller};
+use crate::stage::SAME_ORIGIN;
 
 /// How many redirects and pages a sign-in may take: the longest seen takes seven.
 const STEPS_MAX: usize = 16;
@@ -90,7 +91,7 @@ impl Visitor {
         let answer = match form {
             None => self.caller.fetch(url, &headers)?,
             Some(fields) => {
-                headers.extend([("origin", origin), ("sec-fetch-site", "same-origin")]);
+                headers.extend([("origin", origin), SAME_ORIGIN]);
                 self.caller.post_form(url, &headers, &fields)?
             }
         };
