@@ -1,0 +1,239 @@
+//! Plays what goes wrong at its time, and watches the programs meanwhile: their processor time and
+//! memory, and the provider's ledger.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::board::Ends;
+use crate::clock::Watch;
+use crate::exchanges::Exchanges;
+use crate::failure::Failure;
+use crate::fleet::{Fleet, Session};
+use crate::http::Caller;
+use crate::plan::{Api, Plan};
+
+use self::meter::Meter;
+use self::script::{Cue, Step};
+
+pub use self::meter::Sample;
+
+mod meter;
+mod script;
+
+/// How often the director looks whether something is to be done.
+const BEAT: Duration = Duration::from_millis(50);
+/// How often the ledger is read: it keeps 200,000 events, far more than a second brings.
+const READING_GAP: Duration = Duration::from_secs(1);
+/// Events handed out by one reading of the ledger.
+const PAGE: usize = 10_000;
+
+/// What director and senders tell each other.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// The load is over.
+    pub over: AtomicBool,
+    /// What is being played, for the line of progress.
+    now: Mutex<Vec<String>>,
+}
+
+/// What the director found.
+#[derive(Debug)]
+pub struct Notes {
+    /// The programs, to be asked and stopped.
+    pub fleet: Fleet,
+    /// The exchanges.
+    pub exchanges: Exchanges,
+    /// What the gateways used, from the start of the load on.
+    pub samples: Vec<Sample>,
+    /// When what was played, from the start of the load on.
+    pub played: Vec<Played>,
+}
+
+/// Something that was played.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Played {
+    /// When it began and ended.
+    pub at: [Duration; 2],
+    /// What it was.
+    pub words: String,
+}
+
+/// The director at work.
+pub struct Director {
+    fleet: Fleet,
+    sessions: Vec<Session>,
+    ends: Arc<Ends>,
+    signals: Arc<Signals>,
+    watch: Watch,
+    exchanges: Exchanges,
+    meter: Meter,
+    read_at: Duration,
+}
+
+impl Signals {
+    /// Returns what is being played.
+    #[must_use]
+    pub fn now(&self) -> String {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).join(", ")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<String>)) {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Reads the ledger to its end.
+///
+/// # Errors
+/// `Ours` when it cannot be read.
+pub fn catch_up(fleet: &Fleet, exchanges: &mut Exchanges) -> Result<(), Failure> {
+    let control = fleet.control();
+    loop {
+        let events = control.events(exchanges.last_seq())?;
+        let count = events.len();
+        exchanges.hear(events);
+        if count < PAGE {
+            return Ok(());
+        }
+    }
+}
+
+impl Director {
+    /// Takes over the programs.
+    #[must_use]
+    pub fn new(
+        fleet: Fleet,
+        sessions: Vec<Session>,
+        exchanges: Exchanges,
+        ends: Arc<Ends>,
+        signals: Arc<Signals>,
+    ) -> Self {
+        let meter = Meter::new(&fleet.processes());
+        let (watch, read_at) = (Watch::start(), Duration::ZERO);
+        Self { fleet, sessions, ends, signals, watch, exchanges, meter, read_at }
+    }
+
+    /// Returns how it is told that the load is over, and tells what it plays.
+    #[must_use]
+    pub fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&self.signals)
+    }
+
+    /// Plays the acts of a plan until the load is over; what was broken is mended at the end.
+    ///
+    /// # Errors
+    /// The first step that did not work.
+    pub fn direct(mut self, plan: &Plan, watch: Watch) -> Result<Notes, Failure> {
+        self.watch = watch;
+        let mut played = Vec::new();
+        let mut cues = script::of(plan).into_iter().peekable();
+        self.meter.read(&self.fleet.processes(), self.watch.elapsed());
+        while !self.signals.over.load(Ordering::Relaxed) {
+            while let Some(cue) = cues.next_if(|cue| cue.at <= self.watch.elapsed()) {
+                self.play(&cue, &mut played)?;
+            }
+            self.look()?;
+            thread::sleep(BEAT);
+        }
+        self.meter.read(&self.fleet.processes(), self.watch.elapsed());
+        for cue in cues.filter(|cue| cue.step.mends()) {
+            // What had not begun need not be mended either; doing so changes nothing.
+            self.play(&cue, &mut played)?;
+        }
+        catch_up(&self.fleet, &mut self.exchanges)?;
+        let Self { fleet, exchanges, meter, .. } = self;
+        Ok(Notes { fleet, exchanges, samples: meter.samples(), played })
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        let elapsed = self.watch.elapsed();
+        if elapsed < self.read_at {
+            return Ok(());
+        }
+        self.read_at = elapsed + READING_GAP;
+        self.meter.read(&self.fleet.processes(), elapsed);
+        catch_up(&self.fleet, &mut self.exchanges)
+    }
+
+    fn play(&mut self, cue: &Cue, played: &mut Vec<Played>) -> Result<(), Failure> {
+        let began = self.watch.elapsed();
+        self.take(cue.step)?;
+        let ended = self.watch.elapsed();
+        let open = played.iter_mut().rev().find(|act: &&mut Played| act.words == cue.words);
+        match (cue.step.mends(), open) {
+            (true, Some(act)) => act.at[1] = ended,
+            (true, None) => {}
+            (false, _) => played.push(Played { at: [began, ended], words: cue.words.clone() }),
+        }
+        self.signals.change(|now| match cue.step.mends() {
+            true => now.retain(|words| *words != cue.words),
+            false if cue.lasts => now.push(cue.words.clone()),
+            false => {}
+        });
+        Ok(())
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), Failure> {
+        let control = self.fleet.control();
+        match step {
+            Step::Slow(ms) | Step::Usual(ms) => control.tenant(&json!({ "token_latency_ms": ms })),
+            Step::Network(up) => control.network(up),
+            Step::Limit(share) => {
+                let fault = json!({
+                    "endpoint": "token", "kind": "rate_limited", "only": "refresh_token",
+                    "rate": share, "reset_s": 1,
+                });
+                control.post("faults", &fault).map(drop)
+            }
+            Step::Disarm => control.disarm(),
+            Step::Demand(api) => control.tenant(&demand(api)),
+            Step::Lift => control.tenant(&json!({ "mfa": { "rules": [] } })),
+            Step::Kill(gateway) => {
+                self.meter.read(&self.fleet.processes(), self.watch.elapsed());
+                self.fleet.kill(gateway);
+                catch_up(&self.fleet, &mut self.exchanges)?;
+                self.exchanges.gateway_died();
+                Ok(())
+            }
+            Step::Restart(gateway) => {
+                self.fleet.restart(gateway)?;
+                self.meter.reborn(&self.fleet.processes());
+                Ok(())
+            }
+            Step::SignOut(share) => self.sign_out(share),
+        }
+    }
+
+    /// Signs a share of the sessions out, as their people would.
+    fn sign_out(&self, share: f64) -> Result<(), Failure> {
+        let caller = Caller::new();
+        let ports = self.fleet.ports();
+        let every = (1.0 / share.max(f64::MIN_POSITIVE)).round().max(1.0) as usize;
+        for (seat, session) in self.sessions.iter().enumerate().step_by(every) {
+            let port = ports.get(seat % ports.len().max(1)).copied().unwrap_or_default();
+            let url = format!("http://127.0.0.1:{port}/auth/logout");
+            self.ends.begin(seat, self.watch.elapsed());
+            let headers = [(session.header, session.credential.as_str())];
+            let answer = caller.post(&url, &headers, &json!({}))?;
+            if answer.status != 200 {
+                let status = answer.status;
+                return Err(Failure::Ours(format!("signing out was answered with {status}")));
+            }
+            self.ends.confirm(seat, self.watch.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// A rule that demands another factor of every refresh for one API.
+fn demand(api: Api) -> serde_json::Value {
+    let rule = json!({
+        "when": { "protocol": "refresh", "audiences": [api.audience()] },
+        "then": "challenge",
+    });
+    json!({ "mfa": { "rules": [rule], "policy_applies_to_refresh": true } })
+}

@@ -1,0 +1,31 @@
+//! Ports on which a gateway can come back.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::failure::Failure;
+
+/// The ports below those that Linux gives out by itself (32768 and up, ip-sysctl.txt).
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// Returns a free port of 127.0.0.1 that the kernel gives to nobody who asks for any: whoever stops
+/// listening there for a moment finds it free again.
+///
+/// # Errors
+/// `Unavailable` when none of them is free.
+pub(super) fn steady() -> Result<u16, Failure> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Two programs of ours side by side begin at places of their own.
+    let start = u16::try_from(process::id() % u32::from(COUNT)).unwrap_or(0);
+    let candidates = (0..COUNT).map(|_| {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST + start.wrapping_add(offset) % COUNT
+    });
+    let mut free =
+        candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.next().ok_or_else(|| {
+        Failure::Unavailable("no port of 127.0.0.1 below the kernel's own range is free".to_owned())
+    })
+}

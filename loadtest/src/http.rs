@@ -1,0 +1,124 @@
+//! Blocking HTTP for set-up and for reading what happened; what is measured goes through
+//! [`crate::worker`].
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+use crate::failure::Failure;
+
+/// How long any single answer may take: the gateway's own soft deadline is 8 s.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// The longest body that is read into memory: ten thousand events of the ledger take three
+/// megabytes, a hundred thousand minted sessions some twenty.
+const BODY_LIMIT_BYTES: u64 = 64 << 20;
+
+/// One caller with its own connections.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    agent: Agent,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// Returns a header's text, or nothing when it is absent or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Reads the body of a success as JSON.
+    ///
+    /// # Errors
+    /// `Ours` that says what `doing` was answered with.
+    pub fn json(&self, doing: &str) -> Result<Value, Failure> {
+        match self.status {
+            204 => Ok(Value::Null),
+            200..=299 => serde_json::from_str(&self.body)
+                .map_err(|error| Failure::Ours(format!("{doing}: {error}"))),
+            status => Err(Failure::Ours(format!("{doing} was answered with {status}"))),
+        }
+    }
+}
+
+impl Caller {
+    /// Makes a caller that follows nothing and reads no proxy settings: all traffic is local.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(ANSWER_LIMIT))
+            .build();
+        Self { agent: config.new_agent() }
+    }
+
+    /// Sends a GET.
+    ///
+    /// # Errors
+    /// `Ours` with the transport's words when no answer came.
+    pub fn fetch(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.call())
+    }
+
+    /// Sends a POST of JSON.
+    ///
+    /// # Errors
+    /// As [`Caller::fetch`].
+    pub fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer, Failure> {
+        let mut request = self.agent.post(url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send(body.to_string()))
+    }
+
+    /// Sends a DELETE.
+    ///
+    /// # Errors
+    /// As [`Caller::fetch`].
+    pub fn delete(&self, url: &str) -> Result<Answer, Failure> {
+        read(self.agent.delete(url).call())
+    }
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn read(response: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
+    // The transport's words name an address at most: credentials travel in headers and bodies.
+    let ours = |error: ureq::Error| Failure::Ours(format!("no answer: {error}"));
+    let mut response = response.map_err(ours)?;
+    let body =
+        response.body_mut().with_config().limit(BODY_LIMIT_BYTES).lossy_utf8(true).read_to_string();
+    Ok(Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: body.map_err(ours)?,
+    })
+}

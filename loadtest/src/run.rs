@@ -1,0 +1,327 @@
+//! One run from the first program that starts to the verdict.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::board::{Board, Ends};
+use crate::clock::{self, Watch};
+use crate::director::{self, Director, Notes, Signals};
+use crate::exchanges::{Counts, Exchanges, Sums};
+use crate::failure::Failure;
+use crate::fleet::{self, Fleet, Programs, Session};
+use crate::machine::Environment;
+use crate::pacer::Schedule;
+use crate::pacer::keeper::Keeper;
+use crate::plan::{Api, Deed, Plan, SignIn};
+use crate::progress::Progress;
+use crate::record::{Cause, Record, part};
+use crate::verdict::{self, Facts, Latency, Picture, Requests, Sessions, Totals, Verdict};
+use crate::worker::{Crowd, QUEUE_MAX};
+
+/// How long sessions get to be served once before the load: an exchange each for every API.
+const PRIME_LIMIT: Duration = Duration::from_secs(60);
+/// How long they get to recover after it: longer than a lease, and than the wait after a 429.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// How often the end of the load is looked for.
+const BEAT: Duration = Duration::from_millis(20);
+/// How long ledger and metrics may differ after the load: an exchange that is on its way.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+const SETTLE_GAP: Duration = Duration::from_millis(100);
+
+/// What is run.
+#[derive(Debug)]
+pub struct Wish {
+    /// The plan's name.
+    pub name: String,
+    /// The plan.
+    pub plan: Plan,
+    /// The seed of its schedule.
+    pub seed: u64,
+    /// The programs.
+    pub programs: Programs,
+}
+
+/// What the load left behind.
+struct Load {
+    crowd: Rc<Crowd>,
+    notes: Notes,
+    lateness: Latency,
+    shed: u64,
+    lasted: Duration,
+    interrupted: bool,
+}
+
+/// What the provider had seen when the load began.
+struct Before {
+    counts: Counts,
+    sums: Sums,
+}
+
+/// Runs a plan; `stop` ends it early, with a verdict on what was measured.
+///
+/// # Errors
+/// `Unavailable` when a program does not come up, `Ours` when one does not do as it is told.
+pub fn run(wish: &Wish, stop: &Arc<AtomicBool>) -> Result<(Verdict, Picture), Failure> {
+    let plan = &wish.plan;
+    let started = clock::utc();
+    let mut progress = Progress::begin(&wish.name, plan);
+    progress.say("starting the programs");
+    let fleet = Fleet::start(plan, &wish.programs)?;
+    progress.say(&format!("signing {} sessions in", plan.sessions.count));
+    let sessions = fleet::sign_in(plan, &fleet)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("start the runtime", &error))?;
+    let local = LocalSet::new();
+    let ends = Arc::new(Ends::new(sessions.len()));
+    let crowd = Rc::new(gather(plan, &fleet, &sessions, Arc::clone(&ends))?);
+    if plan.sessions.primed {
+        progress.say("letting every session call every API once");
+        local.block_on(&runtime, crowd.call_roll(PRIME_LIMIT));
+        let missing = crowd.board.borrow().missing(&plan.load.apis).len();
+        if missing > 0 {
+            return Err(Failure::Ours(format!(
+                "{missing} first calls were not answered as they should be: the programs do not \
+                 work together, and there is nothing to measure"
+            )));
+        }
+    }
+    let mut exchanges = Exchanges::new(plan.provider.access_token_life.millis());
+    director::catch_up(&fleet, &mut exchanges)?;
+    let before = Before { counts: exchanges.counts(), sums: fleet.control().sums()? };
+    let director = Director::new(fleet, sessions, exchanges, ends, Arc::new(Signals::default()));
+    let load = send(wish, stop, (&runtime, &local), crowd, director, &mut progress)?;
+    progress.say("calling the roll: who is still served?");
+    local.block_on(&runtime, load.crowd.call_roll(RECOVERY_LIMIT));
+    load.crowd.close_roll();
+    conclude(wish, load, &before, started)
+}
+
+fn gather(
+    plan: &Plan,
+    fleet: &Fleet,
+    sessions: &[Session],
+    ends: Arc<Ends>,
+) -> Result<Crowd, Failure> {
+    let wave = plan.acts.iter().find(|act| act.does == Deed::MfaWave).and_then(|act| act.api);
+    let subjects: Vec<String> = sessions.iter().map(|session| session.subject.clone()).collect();
+    let board = Board::new(Record::new(plan.duration()), &subjects, ends, wave);
+    Crowd::new(plan, &fleet.ports(), sessions, board)
+}
+
+/// Sends the load, and plays what goes wrong meanwhile.
+fn send(
+    wish: &Wish,
+    stop: &Arc<AtomicBool>,
+    (runtime, local): (&Runtime, &LocalSet),
+    crowd: Rc<Crowd>,
+    director: Director,
+    progress: &mut Progress,
+) -> Result<Load, Failure> {
+    let signals = director.signals();
+    let (queue, due) = mpsc::channel(QUEUE_MAX);
+    let watch = Watch::start();
+    crowd.begin(watch);
+    let plan = wish.plan.clone();
+    let directing = thread::Builder::new()
+        .name("director".to_owned())
+        .spawn(move || director.direct(&plan, watch))
+        .map_err(|error| Failure::io("start the director's thread", &error))?;
+    let schedule = Schedule::new(&wish.plan, wish.seed);
+    let keeper = Keeper::start(schedule, watch, queue, Arc::clone(stop))?;
+    let kept = Arc::clone(&keeper.kept);
+    local.block_on(runtime, async {
+        let sending = tokio::task::spawn_local({
+            let crowd = Rc::clone(&crowd);
+            async move { crowd.drive(due).await }
+        });
+        while !sending.is_finished() {
+            progress.show(watch.elapsed(), &crowd.board.borrow(), &kept, &signals);
+            tokio::time::sleep(BEAT).await;
+        }
+    });
+    let interrupted = stop.load(Ordering::Relaxed);
+    let lasted = if interrupted { watch.elapsed() } else { wish.plan.duration() };
+    signals.over.store(true, Ordering::Relaxed);
+    let notes = directing.join();
+    let notes = notes.map_err(|_| Failure::Ours("the director panicked".to_owned()))??;
+    let lasted = lasted.min(wish.plan.duration());
+    let shed = kept.shed.load(Ordering::Relaxed);
+    let lateness = Latency::of(&keeper.lateness());
+    Ok(Load { crowd, notes, lateness, shed, lasted, interrupted })
+}
+
+fn conclude(
+    wish: &Wish,
+    load: Load,
+    before: &Before,
+    started: String,
+) -> Result<(Verdict, Picture), Failure> {
+    let Load { crowd, mut notes, lateness, shed, lasted, interrupted } = load;
+    let plan = &wish.plan;
+    let board = crowd.board.borrow();
+    let (totals, sums) = settled(plan, &notes.fleet, board.answers())?;
+    director::catch_up(&notes.fleet, &mut notes.exchanges)?;
+    notes.fleet.stop()?;
+    let picture = picture(wish, &board.record, &notes, lasted);
+    let mut verdict = Verdict {
+        plan: wish.name.clone(),
+        started,
+        requests: requests(&board.record, shed),
+        ..Verdict::default()
+    };
+    verdict.detail.about.clone_from(&plan.about);
+    verdict.detail.seed = wish.seed;
+    verdict.detail.load = described(plan);
+    verdict.detail.interrupted = interrupted;
+    verdict.detail.environment = Environment::here(&wish.programs);
+    verdict.detail.lateness_us = lateness;
+    verdict.time(&board.record, &notes.samples, lasted);
+    if shed > 0 {
+        *verdict.detail.failures.entry(Cause::Waited.words().to_owned()).or_default() += shed;
+    }
+    let rates: Vec<_> = plan.load.stage.iter().map(|stage| (stage.rate, stage.lasting.0)).collect();
+    verdict.climb(&rates, &picture);
+    let counts = notes.exchanges.counts().since(before.counts);
+    verdict.exchanges = verdict::Exchanged {
+        token_requests: sums.token_requests - before.sums.token_requests,
+        expiries: counts.needed,
+        reuse_detected: sums.reuse_detected,
+        families_revoked: sums.families_revoked,
+    };
+    let tally = board.tally();
+    verdict.sessions =
+        Sessions { total: tally.total, lost: tally.lost, zombie: tally.zombie, held: tally.held };
+    let facts = Facts {
+        counts: notes.exchanges.counts(),
+        needless: notes.exchanges.told().to_vec(),
+        missed_events: notes.exchanges.missed(),
+        may_repeat: plan.loses_answers(),
+        sums,
+        breaches: board.breaches.clone(),
+        tally,
+        failed: (verdict.requests.failed, verdict.requests.sent, plan.expect.failed_at_most),
+        totals,
+        answers: board.answers(),
+        demands: demands(plan, &notes.exchanges),
+        growth: plan
+            .expect
+            .growth_at_most
+            .map(|most| (verdict::growth(&verdict.detail.fifths), most)),
+    };
+    verdict.judge(verdict::judge(&facts));
+    Ok((verdict, picture))
+}
+
+fn requests(record: &Record, shed: u64) -> Requests {
+    let (ok, failed) = (record.ok(), record.failures() + shed);
+    Requests { sent: ok + failed, ok, failed }
+}
+
+/// Each session meets one demand: the policy stays for the rest of the run, as far as the gateway
+/// knows, which asks again only after hours.
+fn demands(plan: &Plan, exchanges: &Exchanges) -> Option<(u32, u32)> {
+    let waves = plan.acts.iter().filter(|act| act.does == Deed::MfaWave).count();
+    (waves > 0).then(|| (exchanges.most_demands(), u32::try_from(waves).unwrap_or(u32::MAX)))
+}
+
+/// Waits until ledger and metrics agree, and returns both as they are then.
+fn settled(
+    plan: &Plan,
+    fleet: &Fleet,
+    (answers, unanswered): (u64, u64),
+) -> Result<(Option<Totals>, Sums), Failure> {
+    let read = || -> Result<(Totals, Sums), Failure> {
+        // The metrics last: what comes in between is then on their side too.
+        let sums = fleet.control().sums()?;
+        Ok((totals(&fleet.metrics()?), sums))
+    };
+    let mut last = read();
+    clock::poll(SETTLE_LIMIT, SETTLE_GAP, || {
+        last = read();
+        let agree = |(totals, sums): &(Totals, Sums)| {
+            totals.token_requests == sums.token_requests
+                && (answers..=answers + unanswered).contains(&totals.answered)
+        };
+        (plan.kills() || last.as_ref().is_ok_and(agree)).then_some(())
+    });
+    let (totals, sums) = last?;
+    Ok(((!plan.kills()).then_some(totals), sums))
+}
+
+fn totals(expositions: &[String]) -> Totals {
+    let sum = |metric: &str, labels: &[&str]| -> u64 {
+        let lines = expositions.iter().flat_map(|text| text.lines());
+        let ours = lines.filter(|line| {
+            let rest = line.strip_prefix(metric);
+            rest.is_some_and(|rest| rest.starts_with('{'))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        ours.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let provider = "tokenward_provider_requests_total";
+    let token = "endpoint=\"token\"";
+    let answered =
+        |api: Api| sum("tokenward_http_requests_total", &[&format!("route=\"/{}/\"", api.name())]);
+    Totals {
+        token_requests: sum(provider, &[token]),
+        without_answer: sum(provider, &[token, "outcome=\"network\""])
+            + sum(provider, &[token, "outcome=\"timeout\""]),
+        answered: Api::all().into_iter().map(answered).sum(),
+    }
+}
+
+fn picture(wish: &Wish, record: &Record, notes: &Notes, lasted: Duration) -> Picture {
+    let mut offered = vec![0; record.slots.len()];
+    let whole = wish.plan.duration();
+    for due in Schedule::new(&wish.plan, wish.seed).take_while(|due| due.at <= lasted) {
+        offered[part(due.at, whole, record.slots.len())] += 1;
+    }
+    let played = notes.played.clone();
+    Picture { slots: record.slots.clone(), offered, slot: record.slot, played }
+}
+
+fn described(plan: &Plan) -> String {
+    let load = &plan.load;
+    let by = match plan.sessions.by {
+        SignIn::Browser => "signed in as browsers do",
+        SignIn::Adoption => "adopted",
+    };
+    let streams = match load.http {
+        crate::plan::Http::One => String::new(),
+        crate::plan::Http::Two => format!(" of {} streams", load.streams),
+    };
+    format!(
+        "{} sessions {by}, {} APIs, {} over {} connections{streams}; access tokens live {}, the \
+         provider takes {}",
+        plan.sessions.count,
+        load.apis.len(),
+        load.http,
+        load.connections,
+        plan.provider.access_token_life,
+        plan.provider.latency,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_summed_over_labels_and_gateways() {
+        let text = "# HELP tokenward_provider_requests_total x\n\
+            tokenward_provider_requests_total{endpoint=\"token\",outcome=\"ok\"} 5\n\
+            tokenward_provider_requests_total{endpoint=\"token\",outcome=\"network\"} 2\n\
+            tokenward_provider_requests_total{endpoint=\"jwks\",outcome=\"ok\"} 9\n\
+            tokenward_http_requests_total{route=\"/echo/\",code=\"200\"} 7\n\
+            tokenward_http_requests_total{route=\"none\",code=\"404\"} 1\n";
+        let found = totals(&[text.to_owned(), text.to_owned()]);
+        assert_eq!(found, Totals { token_requests: 14, without_answer: 4, answered: 14 });
+    }
+}
