@@ -135,14 +135,15 @@ mod tests {
         let plan = plan("poisson", &[(1_000.0, 20), (0.0, 10), (100.0, 20)]);
         let all = moments(&plan, 3);
         assert!(all.is_sorted());
-        let (early, late): (Vec<_>, Vec<_>) = all.iter().partition(|at| at.as_secs() < 25);
+        let (early, late): (Vec<Duration>, Vec<Duration>) =
+            all.into_iter().partition(|at| at.as_secs() < 25);
         assert!(early.iter().all(|at| at.as_secs() < 20));
         assert!(late.iter().all(|at| (30..50).contains(&at.as_secs())));
         // Four standard deviations of a Poisson count: the square root of its mean.
         assert!(early.len().abs_diff(20_000) < 4 * 141, "{}", early.len());
         assert!(late.len().abs_diff(2_000) < 4 * 45, "{}", late.len());
         let gaps: Vec<f64> =
-            early.windows(2).map(|pair| (*pair[1] - *pair[0]).as_secs_f64() * 1e3).collect();
+            early.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // The gaps of a Poisson process scatter as widely as they are long.

@@ -159,57 +159,39 @@ fn send(
 
 fn conclude(
     wish: &Wish,
-    load: Load,
+    mut load: Load,
     before: &Before,
     started: String,
 ) -> Result<(Verdict, Picture), Failure> {
-    let Load { crowd, mut notes, lateness, shed, lasted, interrupted } = load;
     let plan = &wish.plan;
-    let board = crowd.board.borrow();
-    let (totals, sums) = settled(plan, &notes.fleet, board.answers())?;
-    director::catch_up(&notes.fleet, &mut notes.exchanges)?;
-    notes.fleet.stop()?;
-    let picture = picture(wish, &board.record, &notes, lasted);
-    let mut verdict = Verdict {
-        plan: wish.name.clone(),
-        started,
-        requests: requests(&board.record, shed),
-        ..Verdict::default()
-    };
-    verdict.detail.about.clone_from(&plan.about);
-    verdict.detail.seed = wish.seed;
-    verdict.detail.load = described(plan);
-    verdict.detail.interrupted = interrupted;
-    verdict.detail.environment = Environment::here(&wish.programs);
-    verdict.detail.lateness_us = lateness;
-    verdict.time(&board.record, &notes.samples, lasted);
-    if shed > 0 {
-        *verdict.detail.failures.entry(Cause::Waited.words().to_owned()).or_default() += shed;
-    }
+    let answers = load.crowd.board.borrow().answers();
+    let (totals, sums) = settled(plan, &load.notes.fleet, answers)?;
+    director::catch_up(&load.notes.fleet, &mut load.notes.exchanges)?;
+    load.notes.fleet.stop()?;
+    let board = load.crowd.board.borrow();
+    let picture = picture(wish, &board.record, &load.notes, load.lasted);
+    let mut verdict = measured(wish, &load, &board, started);
     let rates: Vec<_> = plan.load.stage.iter().map(|stage| (stage.rate, stage.lasting.0)).collect();
     verdict.climb(&rates, &picture);
-    let counts = notes.exchanges.counts().since(before.counts);
+    let exchanges = &load.notes.exchanges;
     verdict.exchanges = verdict::Exchanged {
         token_requests: sums.token_requests - before.sums.token_requests,
-        expiries: counts.needed,
+        expiries: exchanges.counts().since(before.counts).needed,
         reuse_detected: sums.reuse_detected,
         families_revoked: sums.families_revoked,
     };
-    let tally = board.tally();
-    verdict.sessions =
-        Sessions { total: tally.total, lost: tally.lost, zombie: tally.zombie, held: tally.held };
     let facts = Facts {
-        counts: notes.exchanges.counts(),
-        needless: notes.exchanges.told().to_vec(),
-        missed_events: notes.exchanges.missed(),
+        counts: exchanges.counts(),
+        needless: exchanges.told().to_vec(),
+        missed_events: exchanges.missed(),
         may_repeat: plan.loses_answers(),
         sums,
         breaches: board.breaches.clone(),
-        tally,
+        tally: board.tally(),
         failed: (verdict.requests.failed, verdict.requests.sent, plan.expect.failed_at_most),
         totals,
-        answers: board.answers(),
-        demands: demands(plan, &notes.exchanges),
+        answers,
+        demands: demands(plan, exchanges),
         growth: plan
             .expect
             .growth_at_most
@@ -217,6 +199,35 @@ fn conclude(
     };
     verdict.judge(verdict::judge(&facts));
     Ok((verdict, picture))
+}
+
+/// Puts down what was measured, before anything is judged.
+fn measured(wish: &Wish, load: &Load, board: &Board, started: String) -> Verdict {
+    let tally = board.tally();
+    let mut verdict = Verdict {
+        plan: wish.name.clone(),
+        started,
+        requests: requests(&board.record, load.shed),
+        sessions: Sessions {
+            total: tally.total,
+            lost: tally.lost,
+            zombie: tally.zombie,
+            held: tally.held,
+        },
+        ..Verdict::default()
+    };
+    verdict.time(&board.record, &load.notes.samples, load.lasted);
+    let detail = &mut verdict.detail;
+    detail.about.clone_from(&wish.plan.about);
+    detail.seed = wish.seed;
+    detail.load = described(&wish.plan);
+    detail.interrupted = load.interrupted;
+    detail.environment = Environment::here(&wish.programs);
+    detail.lateness_us = load.lateness;
+    if load.shed > 0 {
+        *detail.failures.entry(Cause::Waited.words().to_owned()).or_default() += load.shed;
+    }
+    verdict
 }
 
 fn requests(record: &Record, shed: u64) -> Requests {

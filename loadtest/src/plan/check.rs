@@ -136,7 +136,7 @@ mod tests {
             ("about = \"x\"\n".to_owned(), "missing field `load`"),
             (format!("abuot = 1\n{GOOD}"), "line 1: the key `abuot` is not known; write `about`"),
             (format!("{GOOD}ratee = 3"), "line 5: the key `ratee` is not known; write `rate`"),
-            (format!("{GOOD}[load]"), "line 5: "),
+            (format!("{GOOD}[load"), "line 5: "),
             (format!("{GOOD}[zzz]"), "use one of about, load, sessions"),
             (GOOD.replace("2s", "2"), "`lasting` cannot be read: \"2\" is no time"),
             (GOOD.replace('5', "-5"), "load.stage.rate must lie"),

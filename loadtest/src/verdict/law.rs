@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::{Breaches, Tally};
 use crate::exchanges::{Counts, Sums};
+use crate::report::count;
 
 /// One law and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -114,7 +115,7 @@ fn one_exchange(facts: &Facts) -> Law {
     let each = if needs > 0 { refreshed as f64 / needs as f64 } else { 1.0 };
     Law {
         words: "A token that comes to its end costs one exchange, however many ask for it".into(),
-        figure: format!("{each:.2} for each of {needs} ends"),
+        figure: format!("{each:.2} for each of {} ends", count(needs)),
         state,
     }
 }
@@ -209,10 +210,13 @@ fn answered(facts: &Facts) -> Law {
     };
     Law {
         words,
-        figure: format!("{failed} of {sent} failed"),
+        figure: format!("{} of {} failed", count(failed), count(sent)),
         state: kept_if(sent > 0 && share <= at_most, || match sent {
             0 => "no request was sent".to_owned(),
-            _ => format!("{failed} of {sent} requests failed ({:.2} %)", percent(share)),
+            _ => {
+                let (failed, sent) = (count(failed), count(sent));
+                format!("{failed} of {sent} requests failed ({:.2} %)", percent(share))
+            }
         }),
     }
 }
@@ -230,7 +234,7 @@ fn honest_metrics(facts: &Facts) -> Law {
     let requests_agree = (answers..=answers + unanswered).contains(&totals.answered);
     Law {
         words,
-        figure: format!("{ours} token requests, {} calls", totals.answered),
+        figure: format!("{} token requests, {} calls", count(ours), count(totals.answered)),
         state: kept_if(exchanges_agree && requests_agree, || match exchanges_agree {
             false => format!("the ledger has {ledger} token requests, the metrics say {ours}"),
             true => format!("{answers} answers arrived, the metrics say {}", totals.answered),
@@ -287,7 +291,7 @@ mod tests {
             (|f| f.sums.reuse_detected = 1, "1 spent refresh tokens"),
             (|f| f.sums.families_revoked = 1, "1 families of tokens"),
             (|f| f.tally.lost = 2, "2 sessions were lost"),
-            (|f| f.failed.0 = 5, "5 of 1000 requests failed (0.50 %)"),
+            (|f| f.failed.0 = 5, "5 of 1,000 requests failed (0.50 %)"),
             (|f| f.failed = (0, 0, 1.0), "no request was sent"),
             (|f| f.sums.token_requests = 81, "the ledger has 81 token requests"),
             (|f| f.answers.0 = 1_061, "1061 answers arrived"),
