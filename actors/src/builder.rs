@@ -12,6 +12,7 @@ use crate::provider::Provider;
 use crate::resume;
 use crate::router::Router;
 use crate::shared::{Parts, Shared};
+use crate::sharing;
 use crate::store::Vault;
 
 /// Collects what a [`Tokenward`] is made of. A provider and a vault are needed; the rest has good
@@ -74,7 +75,7 @@ impl Builder {
     }
 
     /// Says that other machines use the same store, so that an exchange found unfinished may still
-    /// be under way on one of them.
+    /// be under way on one of them. A store that is made for that says so itself.
     #[must_use]
     pub fn shared_store(mut self) -> Self {
         self.shared_store = true;
@@ -95,7 +96,7 @@ impl Builder {
         });
         let clock = self.clock.unwrap_or_else(|| vault.clock().clone());
         let vault = vault.metered(&metrics);
-        let alone = !self.shared_store;
+        let alone = !self.shared_store && !vault.is_shared();
         let parts = Parts { alone, clock, metrics, policies: self.policies, provider, vault };
         let shared = Arc::new(Shared::new(parts, random_owner()));
 
@@ -106,6 +107,7 @@ impl Builder {
         }
         shared.staff(routers);
         resume::start(&shared);
+        sharing::start(&shared);
         numbers::start(&shared);
         Ok(Tokenward::new(shared))
     }

@@ -89,6 +89,12 @@ impl Clock {
         self.0.boot
     }
 
+    /// Reports whether a test's hand moves this clock: machines that share it have it in common.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.0.moved.is_some()
+    }
+
     /// Waits until `until` has come.
     ///
     /// # Cancel safety

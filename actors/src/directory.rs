@@ -96,6 +96,11 @@ impl Directory {
         }
     }
 
+    /// Returns the sessions in memory at present.
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        self.0.pin().keys().copied().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

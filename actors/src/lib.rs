@@ -65,6 +65,7 @@ mod resume;
 mod router;
 mod session;
 mod shared;
+mod sharing;
 mod sign_in;
 pub mod step_up;
 mod waiting;

@@ -185,7 +185,7 @@ fn revive(shared: &Shared, key: &SessionKey, snapshot: Snapshot, now: Instant) -
         shared.provider.inherit_settle(intent.settle);
         return session.orphaned(now);
     }
-    session
+    if shared.alone { session } else { session.among_others() }
 }
 
 // === impl SessionState ===

@@ -19,12 +19,15 @@ use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 
+pub use self::common_time::CommonTime;
 pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;
 pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
+pub use self::news::{News, Tiding};
 pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 
+mod common_time;
 mod due;
 pub mod embedded;
 mod fault;
@@ -32,7 +35,10 @@ mod fault;
 mod hostile;
 mod memory;
 mod metered;
+mod news;
 pub mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod seal;
 mod vault;
 
@@ -117,6 +123,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Proves that the store can still write, by one durable write.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Returns the time that all machines on this store have in common; `None` where it belongs to
+    /// one machine, or has not been heard from.
+    fn common_time(&self) -> Option<CommonTime> {
+        None
+    }
+
+    /// Listens to what other machines change in this store; `None` where it belongs to one machine.
+    fn news(&self) -> Option<News> {
+        None
+    }
 }
 
 /// One living session, as stores keep it.

@@ -22,6 +22,9 @@ mod metrics_ledger;
 mod provider;
 #[path = "it/provider_reply.rs"]
 mod provider_reply;
+#[cfg(feature = "redis")]
+#[path = "it/redis_server.rs"]
+mod redis_server;
 #[path = "it/secrecy.rs"]
 mod secrecy;
 #[path = "it/step_up.rs"]
@@ -42,6 +45,9 @@ mod stores_full;
 mod stores_harm;
 #[path = "it/stores_listings.rs"]
 mod stores_listings;
+#[cfg(feature = "redis")]
+#[path = "it/stores_redis.rs"]
+mod stores_redis;
 #[path = "it/stores_torn.rs"]
 mod stores_torn;
 #[path = "it/vectors.rs"]

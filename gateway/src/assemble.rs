@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokenward::clock::Clock;
+use tokenward::metrics::label::Backend;
 use tokenward::metrics::{Labels, Metrics, ProviderMeter};
 use tokenward::provider::{
     AudienceParameter, ClientSecret, Credentials, PrivateKey, Provider, ProviderSettings,
@@ -13,7 +14,7 @@ use tokenward::store::StoreError;
 use tokenward::{BuildError, Tokenward, Vault};
 
 use crate::admin;
-use crate::config::{self, ClientAuth, Config};
+use crate::config::{self, ClientAuth, Config, StoreConfig};
 use crate::front::Front;
 use crate::house::Rooms;
 use crate::meter::Meter;
@@ -53,7 +54,7 @@ pub async fn assemble(config: &Config) -> Result<Tokenward, AssembleFault> {
     let clock = Clock::system();
     let metrics = Metrics::new(labels(config));
     let provider = provider(config, &clock, Some(&metrics))?;
-    let vault = Vault::embedded(&config.state_dir, clock.clone()).map_err(AssembleFault::Store)?;
+    let vault = vault(config, &clock).await.map_err(AssembleFault::Store)?;
     Tokenward::builder()
         .provider(provider)
         .vault(vault)
@@ -63,6 +64,19 @@ pub async fn assemble(config: &Config) -> Result<Tokenward, AssembleFault> {
         .build()
         .await
         .map_err(AssembleFault::Build)
+}
+
+/// Opens the store that a configuration names.
+///
+/// # Errors
+/// Says who must act.
+pub(crate) async fn vault(config: &Config, clock: &Clock) -> Result<Vault, StoreError> {
+    match &config.store {
+        StoreConfig::Embedded => Vault::embedded(&config.state_dir, clock.clone()),
+        StoreConfig::Redis(settings) => {
+            Vault::redis(settings, &config.state_dir, clock.clone()).await
+        }
+    }
 }
 
 /// Returns what a framework brings to the data plane, and the endpoints that callers meet.
@@ -172,8 +186,11 @@ fn labels(config: &Config) -> Labels {
         routes: config.routes.iter().map(|route| route.name.to_string()).collect(),
         providers: vec![PROVIDER.to_owned()],
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: match config.store {
+            StoreConfig::Embedded => Backend::Embedded,
+            StoreConfig::Redis(_) => Backend::Redis,
+        },
         // Set by whoever builds a release; a build from a work tree has no name.
         commit: option_env!("TOKENWARD_COMMIT").unwrap_or("unknown").to_owned(),
-        ..Labels::default()
     }
 }

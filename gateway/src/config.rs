@@ -21,6 +21,7 @@ pub use fault::{Fault, Faults};
 pub use provider::{AudienceParameter, ClientAuth, ProviderConfig};
 pub use routes::{HostPattern, RouteConfig, StepUp, Timeouts};
 pub use secret::Secret;
+pub use store::StoreConfig;
 pub use trace::TraceConfig;
 pub use upstream::UpstreamConfig;
 pub use webhook::{SigningKey, WebhookConfig, WebhookEvent};
@@ -33,6 +34,7 @@ mod mfa;
 mod provider;
 mod routes;
 mod secret;
+mod store;
 mod trace;
 mod units;
 mod upstream;
@@ -76,6 +78,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// How devices sign in; `None` where they may not.
     pub device: Option<DeviceConfig>,
+    /// Where sessions are kept.
+    pub store: StoreConfig,
 }
 
 /// Where the certificate chain and its key are.

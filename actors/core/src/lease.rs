@@ -168,6 +168,8 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
         after.generation = head.generation.next();
         after.parent = Some(commit.consumed);
         after.born_in = commit.epoch;
+        // A store that lost its last writes may have forgotten that it gave this epoch.
+        after.epoch = head.epoch.max(commit.epoch);
     }
     Verdict::Accept(after)
 }
@@ -246,6 +248,13 @@ mod tests {
         let head = accepted(&head, rotated(1, second.epoch));
         assert_eq!(commit(&head, &rotated(0, Epoch(9))), Verdict::Superseded);
         assert_eq!(begin(&head, &ask(1), NOW), Begun::Moved);
+    }
+
+    #[test]
+    fn l11_an_epoch_that_the_store_has_forgotten_is_not_given_again() {
+        let mut head = Head::new();
+        head = accepted(&head, rotated(0, Epoch(7)));
+        assert_eq!((head.epoch, leased(&mut head, ask(1)).epoch), (Epoch(7), Epoch(8)));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct Session {
     ahead: VecDeque<Need>,
     forced: BTreeMap<Audience, Instant>,
     doubted: Option<Doubted>,
+    /// The intent that another machine may be about to resolve.
+    elsewhere: Option<Epoch>,
     failures: u32,
     /// Until when the provider has asked to be left alone.
     spared_until: Option<Instant>,
@@ -226,6 +228,7 @@ impl Session {
             ahead: VecDeque::new(),
             forced: BTreeMap::new(),
             doubted: None,
+            elsewhere: None,
             failures: 0,
             spared_until: None,
             flights: 0,
@@ -239,17 +242,6 @@ impl Session {
         }
         session.publish();
         session
-    }
-
-    /// Tells the session that whoever wrote its unresolved intent is dead and its connection with
-    /// it: the provider needs no more than its settling time.
-    pub fn orphaned(mut self, now: Instant) -> Self {
-        if let (State::InDoubt { retry_at, .. }, Some(intent)) =
-            (&mut self.state, self.snapshot.head.intent)
-        {
-            *retry_at = (*retry_at).min(now + intent.settle);
-        }
-        self
     }
 
     /// Tells the session when the longest time that the provider allows is over.

@@ -85,6 +85,17 @@ pub enum StoreError {
         /// The file or directory.
         place: Arc<str>,
     },
+    /// The server does not let us do what we must.
+    #[error(
+        "{place} refuses tokenward ({detail}): check the user, its password and its access list \
+         under [store]"
+    )]
+    Refused {
+        /// The server.
+        place: Arc<str>,
+        /// What it says.
+        detail: Arc<str>,
+    },
     /// One session's record cannot be read or written.
     #[error("the record of session {session}: {fault}")]
     Record {
@@ -117,6 +128,14 @@ pub enum StoreError {
         /// The newest version this program reads.
         known: i64,
     },
+    /// The server cannot be reached, or cannot do anything at present.
+    #[error("{place} does not answer ({detail}): it is asked again until it does")]
+    Unreachable {
+        /// The server.
+        place: Arc<str>,
+        /// How that shows.
+        detail: Arc<str>,
+    },
 }
 
 /// Who can do something about an error.
@@ -134,7 +153,7 @@ impl StoreError {
     /// Returns who must act.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Busy { .. } => Remedy::Again,
+            Self::Busy { .. } | Self::Unreachable { .. } => Remedy::Again,
             Self::Closed | Self::Exists { .. } => Remedy::Program,
             Self::Corrupt { .. }
             | Self::Full { .. }
@@ -142,6 +161,7 @@ impl StoreError {
             | Self::Locked { .. }
             | Self::LogDamaged { .. }
             | Self::ReadOnly { .. }
+            | Self::Refused { .. }
             | Self::Record { .. }
             | Self::Ring(_)
             | Self::Seal { .. }
@@ -162,9 +182,11 @@ impl StoreError {
             Self::LogDamaged { .. } => "log_damaged",
             Self::ReadOnly { .. } => "read_only",
             Self::Record { .. } => "record",
+            Self::Refused { .. } => "refused",
             Self::Ring(_) => "key_ring",
             Self::Seal { .. } => "seal",
             Self::TooNew { .. } => "too_new",
+            Self::Unreachable { .. } => "unreachable",
         }
     }
 
@@ -192,6 +214,12 @@ impl StoreError {
         } else {
             Self::Io { place, detail: error.to_string().into() }
         }
+    }
+
+    /// Says that the server at `place` does not answer.
+    #[cfg(feature = "redis")]
+    pub(super) fn unreachable(place: &Arc<str>, detail: impl Into<Arc<str>>) -> Self {
+        Self::Unreachable { place: Arc::clone(place), detail: detail.into() }
     }
 
     pub(super) fn record(key: &SessionKey, fault: RecordFault) -> Self {

@@ -24,13 +24,14 @@ fuzz!(records, |bytes| {
     if let Some(boot) = bytes.get_mut(1..17) {
         boot.copy_from_slice(&clock.boot().0);
     }
-    match record::decode(&bytes, Head::new(), clock) {
+    match record::decode(&bytes, Head::new(), clock, None) {
         Ok(snapshot) => {
-            let written = record::encode(&snapshot, clock).expect("what was read fits");
+            let written = record::encode(&snapshot, clock, None).expect("what was read fits");
             assert!(written.len() <= RECORD_BYTES_MAX);
-            let again = record::decode(&written, Head::new(), clock).expect("what was written");
+            let again =
+                record::decode(&written, Head::new(), clock, None).expect("what was written");
             assert_eq!(format!("{snapshot:?}"), format!("{again:?}"));
-            let rewritten = record::encode(&again, clock).expect("as before");
+            let rewritten = record::encode(&again, clock, None).expect("as before");
             assert!(*rewritten == *written, "the second writing differs from the first");
         }
         Err(fault) => assert!(!fault.to_string().contains(MARK)),

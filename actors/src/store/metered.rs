@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Body, DuePage, IndexKey, Loaded, Mark, Remedy, Row, Store, StoreError, Tombstone,
+    Answer, Body, CommonTime, DuePage, IndexKey, Loaded, Mark, News, Remedy, Row, Store,
+    StoreError, Tombstone,
 };
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -118,6 +119,14 @@ impl Store for Metered {
 
     fn ping(&self) -> Answer<'_, ()> {
         self.counted(StoreOp::Put, self.store.ping(), good)
+    }
+
+    fn common_time(&self) -> Option<CommonTime> {
+        self.store.common_time()
+    }
+
+    fn news(&self) -> Option<News> {
+        self.store.news()
     }
 }
 

@@ -4,8 +4,9 @@
 //! the form is a new version with a reader of its own, and the old one's vector stays in the tests.
 //! The [`Head`] is not in here, because the store must understand it.
 //!
-//! Moments are nanoseconds of one boot, which the record names. What is read on another boot, or
-//! lies in the future, has an unknown age: an access token is dropped then, a hold counts anew, its
+//! Moments are nanoseconds of one boot, which the record names. Where several machines share a store
+//! it says too when it was written by the time they have in common, so that another machine can
+//! place them. What cannot be placed, or lies in the future, has an unknown age: an access token is dropped then, a hold counts anew, its
 //! context is over, and nobody knows when a person authenticated (law L12). What opens a demand,
 //! the `mfa_token`, is stored here and nowhere else, for as long as its context lasts (law L9).
 
@@ -23,7 +24,8 @@ use crate::core::lease::Head;
 use crate::core::name::Epoch;
 use crate::core::secret::{AccessToken, IdToken, RefreshToken};
 use crate::core::snapshot::{Authentication, Device, Entry, Hold, Snapshot};
-use crate::core::time::UnixSeconds;
+use crate::core::time::{Instant, UnixSeconds};
+use crate::store::CommonTime;
 
 mod bytes;
 mod holds;
@@ -37,6 +39,7 @@ const VERSION_1: u8 = 1;
 const VERSION_2: u8 = 2;
 const VERSION_3: u8 = 3;
 const VERSION_4: u8 = 4;
+const VERSION_5: u8 = 5;
 
 /// Why bytes are no record, or a session does not fit into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -55,15 +58,24 @@ pub enum RecordFault {
     UnknownVersion(u8),
 }
 
-/// Writes a session as bytes.
+/// Writes a session as bytes; `common` is the time of the store where machines share one.
 ///
 /// # Errors
 /// [`RecordFault::TooLarge`] beyond [`RECORD_BYTES_MAX`].
-pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
+pub fn encode(
+    snapshot: &Snapshot,
+    clock: &Clock,
+    common: Option<&CommonTime>,
+) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
     let mut to = Writer::new();
     let now = clock.now();
-    to.byte(VERSION_4);
+    to.byte(VERSION_5);
     to.raw(&clock.boot().0);
+    to.maybe(common, |to, common| {
+        to.raw(&common.id.0);
+        to.number(common.stamp(now).unsigned_abs());
+        to.instant(now);
+    });
     to.text(&snapshot.provider);
     to.text(&snapshot.subject);
     to.maybe(snapshot.provider_session.as_deref(), Writer::text);
@@ -89,14 +101,20 @@ pub fn encode(snapshot: &Snapshot, clock: &Clock) -> Result<Zeroizing<Vec<u8>>, 
 ///
 /// # Errors
 /// Says why the bytes are no record; any bytes may be passed.
-pub fn decode(bytes: &[u8], head: Head, clock: &Clock) -> Result<Snapshot, RecordFault> {
+pub fn decode(
+    bytes: &[u8],
+    head: Head,
+    clock: &Clock,
+    common: Option<&CommonTime>,
+) -> Result<Snapshot, RecordFault> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(RecordFault::TooLarge { bytes: bytes.len() });
     }
     let mut from = Reader::new(bytes);
     match from.byte()? {
-        version @ (VERSION_1 | VERSION_2 | VERSION_3 | VERSION_4) => {
-            decode_known(version, from, head, clock)
+        version @ (VERSION_1 | VERSION_2 | VERSION_3 | VERSION_4 | VERSION_5) => {
+            let shift = read_shift(version, &mut from, clock, common)?;
+            decode_known(version, from, head, (clock.now(), shift))
         }
         version => Err(RecordFault::UnknownVersion(version)),
     }
@@ -106,10 +124,10 @@ fn decode_known(
     version: u8,
     mut from: Reader<'_>,
     head: Head,
-    clock: &Clock,
+    (now, shift): (Instant, Option<i128>),
 ) -> Result<Snapshot, RecordFault> {
-    let same_boot = BootId(from.array()?) == clock.boot();
-    let now = clock.now();
+    let placed = shift.is_some();
+    from.shift_moments(shift.unwrap_or(0));
     let read_hold = if version == VERSION_1 { read_hold_1 } else { read_hold_2 };
     let snapshot = Snapshot {
         provider: from.text()?.into(),
@@ -126,12 +144,12 @@ fn decode_known(
         ceiling: from.maybe(|from| from.number().map(UnixSeconds))?,
         entries: {
             let mut entries = from.list(read_entry)?;
-            entries.retain(|entry| same_boot && entry.received_at <= now);
+            entries.retain(|entry| placed && entry.received_at <= now);
             entries
         },
         holds: {
             let mut holds = from.list(read_hold)?;
-            let unknown = |hold: &&mut Hold| !same_boot || hold.since > now;
+            let unknown = |hold: &&mut Hold| !placed || hold.since > now;
             holds.iter_mut().filter(unknown).for_each(|hold| count_anew(hold, now));
             holds
         },
@@ -140,7 +158,7 @@ fn decode_known(
         } else {
             let mut proofs = from.list(read_proof)?;
             for proof in &mut proofs {
-                proof.at = proof.at.filter(|at| same_boot && *at <= now);
+                proof.at = proof.at.filter(|at| placed && *at <= now);
             }
             proofs
         },
@@ -150,6 +168,31 @@ fn decode_known(
     };
     from.finish()?;
     Ok(snapshot)
+}
+
+/// Reads whose moments the record has: how many nanoseconds to add to one, so that it is no later
+/// than it was on this machine; `None` where nobody knows.
+fn read_shift(
+    version: u8,
+    from: &mut Reader<'_>,
+    clock: &Clock,
+    common: Option<&CommonTime>,
+) -> Result<Option<i128>, RecordFault> {
+    let boot = BootId(from.array()?);
+    let stamp = if version < VERSION_5 { None } else { from.maybe(read_stamp)? };
+    if boot == clock.boot() {
+        return Ok(Some(0));
+    }
+    let Some(((id, stamp, written_at), common)) = stamp.zip(common) else { return Ok(None) };
+    let here = common.earliest(stamp).filter(|_| common.id == id);
+    Ok(here.map(|here| i128::from(here.as_nanos()) - i128::from(written_at.as_nanos())))
+}
+
+fn read_stamp(from: &mut Reader<'_>) -> Result<(BootId, i64, Instant), RecordFault> {
+    let id = BootId(from.array()?);
+    let stamp = i64::try_from(from.number()?)
+        .map_err(|_| RecordFault::Malformed("it was written at no moment"))?;
+    Ok((id, stamp, from.instant()?))
 }
 
 fn write_device(to: &mut Writer, device: &Device) {

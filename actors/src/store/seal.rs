@@ -86,6 +86,12 @@ pub enum RingFault {
     /// Anybody on the machine may read it.
     #[error("the key ring {0} may be read by every user of this machine: chmod 600 it")]
     Exposed(Arc<str>),
+    /// The sessions of a store that machines share were sealed with another ring.
+    #[error(
+        "the key ring {0} is not that of the gateways which share this store: copy the key ring of \
+         one of them there, so that each opens what the others have sealed"
+    )]
+    Foreign(Arc<str>),
     /// It holds as many keys as it may.
     #[error("the key ring {0} holds {RING_KEYS_MAX} keys: remove the oldest from the file")]
     Full(Arc<str>),
@@ -175,6 +181,12 @@ impl KeyRing {
     /// Returns the key that seals.
     pub fn newest(&self) -> Option<KeyId> {
         self.keys.load().last().map(|key| key.id)
+    }
+
+    /// Returns what tells each key from all others and gives none away, the oldest first.
+    #[cfg(feature = "redis")]
+    pub(super) fn marks(&self) -> Vec<Vec<u8>> {
+        self.keys.load().iter().map(RingKey::mark).collect()
     }
 
     /// Seals `plain` for `purpose`, bound to `bound_to`: it opens only with the same.
@@ -298,6 +310,18 @@ impl RingKey {
         let record = derive(&secret, b"tokenward 1 record");
         let step_up = derive(&secret, b"tokenward 1 step-up");
         Self { id, secret, cookie, epitaph, known, record, step_up }
+    }
+
+    #[cfg(feature = "redis")]
+    #[expect(
+        clippy::expect_used,
+        reason = "HKDF-SHA256 gives up to 8160 bytes, and this asks for 16"
+    )]
+    fn mark(&self) -> Vec<u8> {
+        let mut mark = [0; 16];
+        let derived = Hkdf::<Sha256>::new(None, &self.secret[..]);
+        derived.expand(b"tokenward 1 mark", &mut mark).expect("16 bytes fit");
+        [&self.id.0[..], &mark].concat()
     }
 
     fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::metered::Metered;
 use super::record::{self, RecordFault};
 use super::seal::{KeyRing, Purpose, RingFault};
-use super::{Body, DuePage, Embedded, IndexKey, Loaded, Mark, Row, Store, StoreError, Tombstone};
+use super::{
+    Body, DuePage, Embedded, IndexKey, Loaded, Mark, News, Row, Store, StoreError, Tombstone,
+};
 use crate::clock::Clock;
 use crate::core::event::EndReason;
 use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
@@ -17,7 +19,7 @@ use crate::events::LifecycleEvent;
 use crate::metrics::Metrics;
 
 /// The key ring's file in the state directory.
-const RING_FILE: &str = "keys.json";
+pub(super) const RING_FILE: &str = "keys.json";
 
 /// A store with the keys that open it; a clone is another door to the same one.
 #[derive(Clone)]
@@ -89,6 +91,16 @@ impl Vault {
     pub fn metered(mut self, metrics: &Arc<Metrics>) -> Self {
         self.store = Arc::new(Metered::new(self.store, Arc::clone(metrics), self.clock.clone()));
         self
+    }
+
+    /// Reports whether other machines may use the store too.
+    pub fn is_shared(&self) -> bool {
+        self.store.common_time().is_some()
+    }
+
+    /// Listens to what other machines change: see [`Store::news`].
+    pub fn news(&self) -> Option<News> {
+        self.store.news()
     }
 
     /// Returns the ring, which also seals what browsers carry.
@@ -309,7 +321,7 @@ impl Vault {
         snapshot: &Snapshot,
         due: Option<Instant>,
     ) -> Result<Body, StoreError> {
-        let plain = record::encode(snapshot, &self.clock)
+        let plain = record::encode(snapshot, &self.clock, self.store.common_time().as_ref())
             .map_err(|fault| StoreError::record(key, fault))?;
         let sealed = self
             .ring
@@ -332,7 +344,8 @@ impl Vault {
             .ring
             .open_sealed(Purpose::Record, &key.0, &row.body.sealed)
             .map_err(|fault| StoreError::seal(key, fault))?;
-        record::decode(&plain, head_at(row.head, &self.clock), &self.clock)
+        let head = head_at(row.head, &self.clock);
+        record::decode(&plain, head, &self.clock, self.store.common_time().as_ref())
             .map_err(|fault| StoreError::record(key, fault))
     }
 }

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::Config;
-use tokenward::clock::Clock;
-use tokenward::core::lease::{Begin, Commit};
-use tokenward::core::name::Epoch;
+use tokenward::clock::{Clock, ManualHand};
+use tokenward::core::lease::{Begin, Commit, Head, Intent};
+use tokenward::core::name::{Epoch, Generation, Owner};
 use tokenward::core::time::Instant;
-use tokenward::store::{Body, Embedded, Memory, Store};
+#[cfg(feature = "redis")]
+use tokenward::store::redis::{Redis, RedisSettings};
+use tokenward::store::{Body, Embedded, Memory, Row, Store};
 
+#[cfg(feature = "redis")]
+use crate::redis_server::RedisServer;
 use crate::stores_bench::{ENDED, ask, body, key, rotated, row};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Create(u64),
+    Create(u64, Head),
     Begin(u64, Begin),
     Commit(u64, Commit, Option<u64>),
     End(u64),
@@ -32,7 +36,7 @@ fn steps() -> impl Strategy<Value = Step> {
         Commit { rotated: rotates, ..rotated(consumed, Epoch(epoch)) }
     });
     prop_oneof![
-        2 => session().prop_map(Step::Create),
+        2 => (session(), head()).prop_map(|(key, head)| Step::Create(key, head)),
         6 => (session(), begin).prop_map(|(key, ask)| Step::Begin(key, ask)),
         6 => (session(), commit, proptest::option::of(0..90_u64))
             .prop_map(|(key, commit, due)| Step::Commit(key, commit, due)),
@@ -42,14 +46,44 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Any head, those too that no rule leads to.
+fn head() -> impl Strategy<Value = Head> {
+    let small = || 0..4_u64;
+    let intent = (small(), small(), any::<bool>()).prop_map(|(epoch, consumes, again)| Intent {
+        epoch: Epoch(epoch),
+        owner: Owner(9),
+        consumes: Generation(consumes),
+        since: None,
+        until: None,
+        settle: Duration::from_secs(1),
+        again,
+    });
+    let numbers = (small(), proptest::option::of(small()), small(), small());
+    (numbers, proptest::option::of(intent)).prop_map(|((now, parent, born_in, epoch), intent)| {
+        Head {
+            generation: Generation(now),
+            parent: parent.map(Generation),
+            born_in: Epoch(born_in),
+            epoch: Epoch(epoch),
+            intent,
+            tombstone: false,
+        }
+    })
+}
+
 /// Does one step and tells everything that can be seen afterwards.
-async fn told(store: &dyn Store, clock: &Clock, step: &Step) -> String {
+async fn told(store: &dyn Store, clock: &Clock, (number, step): (usize, &Step)) -> String {
+    // No two records are sealed alike.
+    let text = format!("{number}: {step:?}");
     let answer = match step {
-        Step::Create(number) => format!("{:?}", store.create(key(*number), row("r")).await),
+        Step::Create(number, head) => {
+            let row = Row { head: *head, ..row(&text) };
+            format!("{:?}", store.create(key(*number), row).await)
+        }
         Step::Begin(number, ask) => format!("{:?}", store.begin(key(*number), *ask).await),
         Step::Commit(number, commit, due) => {
             let due = due.map(|seconds| clock.now() + Duration::from_secs(seconds));
-            let body = Body { due, ..body(&format!("{commit:?}")) };
+            let body = Body { due, ..body(&text) };
             format!("{:?}", store.commit(key(*number), *commit, body).await)
         }
         Step::End(number) => format!("{:?}", store.end(key(*number), ENDED).await),
@@ -77,14 +111,36 @@ proptest! {
             let (clock, hand) = Clock::manual();
             let dir = tempfile::tempdir().expect("a directory");
             let embedded = Embedded::open(dir.path(), clock.clone()).expect("opens");
-            let memory = Memory::new(clock.clone());
-            for step in &steps {
-                if let Step::Wait(seconds) = step {
-                    hand.advance(Duration::from_secs(*seconds));
-                }
-                let expected = told(&memory, &clock, step).await;
-                assert_eq!(told(&embedded, &clock, step).await, expected, "{step:?}");
-            }
+            alike(&embedded, &steps, &(clock, hand)).await;
         });
+    }
+}
+
+#[cfg(feature = "redis")]
+proptest! {
+    #![proptest_config(Config { cases: 96, ..Config::default() })]
+    #[test]
+    fn l11_the_scripts_of_redis_follow_the_rules(steps in proptest::collection::vec(steps(), 1..60)) {
+        static SERVER: std::sync::OnceLock<RedisServer> = std::sync::OnceLock::new();
+        let server = SERVER.get_or_init(RedisServer::start);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let (clock, hand) = Clock::manual();
+            server.empty();
+            let settings = RedisSettings { buckets: 2, ..server.settings() };
+            let redis = Redis::connect(&settings, clock.clone()).await.expect("connects");
+            alike(&redis, &steps, &(clock, hand)).await;
+        });
+    }
+}
+
+async fn alike(store: &dyn Store, steps: &[Step], (clock, hand): &(Clock, ManualHand)) {
+    let memory = Memory::new(clock.clone());
+    for (number, step) in steps.iter().enumerate() {
+        if let Step::Wait(seconds) = step {
+            hand.advance(Duration::from_secs(*seconds));
+        }
+        let expected = told(&memory, clock, (number, step)).await;
+        assert_eq!(told(store, clock, (number, step)).await, expected, "{step:?}");
     }
 }

@@ -9,7 +9,12 @@ use tokenward::clock::{Clock, ManualHand};
 use tokenward::core::event::{EndReason, LogoutKind};
 use tokenward::core::lease::{Begin, Begun, Commit, Head, Intent};
 use tokenward::core::name::{Epoch, Generation, Owner, SessionKey};
+#[cfg(feature = "redis")]
+use tokenward::store::redis::{Redis, RedisSettings};
 use tokenward::store::{Body, Embedded, IndexKey, Loaded, Memory, Row, Store};
+
+#[cfg(feature = "redis")]
+use crate::redis_server::RedisServer;
 
 /// A store with the clock it counts by.
 pub(crate) struct Bench {
@@ -17,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) clock: Clock,
     pub(crate) hand: ManualHand,
     _dir: Option<TempDir>,
+    #[cfg(feature = "redis")]
+    pub(crate) server: Option<RedisServer>,
 }
 
 pub(crate) const ENDED: EndReason = EndReason::LoggedOut(LogoutKind::User);
@@ -71,14 +78,36 @@ pub(crate) async fn leased(store: &dyn Store, key: SessionKey, ask: Begin) -> In
 
 pub(crate) fn memory() -> Bench {
     let (clock, hand) = Clock::manual();
-    Bench { store: Arc::new(Memory::new(clock.clone())), clock, hand, _dir: None }
+    bench(Arc::new(Memory::new(clock.clone())), (clock, hand), None)
 }
 
 pub(crate) fn embedded() -> Bench {
     let (clock, hand) = Clock::manual();
     let dir = tempfile::tempdir().expect("a directory");
     let store = Embedded::open(dir.path(), clock.clone()).expect("opens");
-    Bench { store: Arc::new(store), clock, hand, _dir: Some(dir) }
+    bench(Arc::new(store), (clock, hand), Some(dir))
+}
+
+/// A Redis whose scripts go by the test's hand.
+#[cfg(feature = "redis")]
+pub(crate) async fn redis() -> Bench {
+    let (clock, hand) = Clock::manual();
+    let server = RedisServer::start();
+    // So few that each bucket of a listing can hold something.
+    let settings = RedisSettings { buckets: 4, ..server.settings() };
+    let store = Redis::connect(&settings, clock.clone()).await.expect("connects");
+    Bench { server: Some(server), ..bench(Arc::new(store), (clock, hand), None) }
+}
+
+fn bench(store: Arc<dyn Store>, (clock, hand): (Clock, ManualHand), dir: Option<TempDir>) -> Bench {
+    Bench {
+        store,
+        clock,
+        hand,
+        _dir: dir,
+        #[cfg(feature = "redis")]
+        server: None,
+    }
 }
 
 /// Makes a test of each story for each store.
@@ -91,6 +120,11 @@ macro_rules! every_store {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() { super::$story(crate::stores_bench::embedded()).await; })*
+        }
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(crate::stores_bench::redis().await).await; })*
         }
     };
 }

@@ -11,7 +11,7 @@ use url::Url;
 use super::units::{OneOrMany, Size, Span};
 use super::{
     AdminConfig, Config, Fault, Faults, Limits, LogConfig, SessionConfig, TlsFiles, device, file,
-    mfa, provider, routes, trace, webhook,
+    mfa, provider, routes, store, trace, webhook,
 };
 
 /// Where metrics and the console are looked for: beside Prometheus' own range.
@@ -68,6 +68,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
     let trace = trace::check(path, raw.trace, &mut faults);
     let webhooks = webhook::check(path, raw.webhooks, &mut faults);
     let device = device::check(path, raw.device, &routes, &mut faults);
+    let store = store::check(path, raw.store, &mut faults);
 
     Faults::check(faults)?;
     Ok(Config {
@@ -87,6 +88,7 @@ pub(super) fn check(path: &Path, raw: file::File) -> Result<Config, Faults> {
         trace,
         webhooks,
         device,
+        store,
         log: LogConfig {
             filter: raw.log.filter.unwrap_or_else(|| "info".to_owned()),
             json: raw.log.json,

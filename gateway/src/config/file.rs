@@ -36,6 +36,19 @@ pub(super) struct File {
     #[serde(default, rename = "webhook")]
     pub(super) webhooks: Vec<Webhook>,
     pub(super) device: Option<Device>,
+    pub(super) store: Option<Store>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub(super) redis: String,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<SecretSource>,
+    pub(super) sentinel_password: Option<SecretSource>,
+    pub(super) ca: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) buckets: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]

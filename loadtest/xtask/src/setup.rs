@@ -36,10 +36,14 @@ pub(crate) enum Program {
     Prometheus,
     /// Checks rules and plays their unit tests.
     Promtool,
+    /// Keeps the sessions of several gateways.
+    Redis,
+    /// Watches over several of them, and says which is the master.
+    RedisSentinel,
 }
 
 impl Program {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Alertmanager,
         Self::Chromium,
         Self::ChromeDriver,
@@ -48,6 +52,8 @@ impl Program {
         Self::Nginx,
         Self::Prometheus,
         Self::Promtool,
+        Self::Redis,
+        Self::RedisSentinel,
     ];
 
     /// The environment variable by which tests find it, and by which a person may choose another.
@@ -62,6 +68,8 @@ impl Program {
             Self::Nginx => "NGINX",
             Self::Prometheus => "PROMETHEUS",
             Self::Promtool => "PROMTOOL",
+            Self::Redis => "REDIS_SERVER",
+            Self::RedisSentinel => "REDIS_SENTINEL",
         }
     }
 
@@ -77,6 +85,8 @@ impl Program {
             Self::Nginx => &["nginx"],
             Self::Prometheus => &["prometheus"],
             Self::Promtool => &["promtool"],
+            Self::Redis => &["redis-server"],
+            Self::RedisSentinel => &["redis-sentinel"],
         }
     }
 
@@ -90,6 +100,8 @@ impl Program {
             Self::Lintian => "lintian",
             Self::Nginx => "nginx",
             Self::Prometheus | Self::Promtool => "prometheus",
+            Self::Redis => "redis-server",
+            Self::RedisSentinel => "redis-sentinel",
         }
     }
 

@@ -142,6 +142,8 @@ impl Session {
                 return Some(Answer::OperatorFault(fault));
             }
             State::Backoff { until } => (until, "backoff"),
+            // Word of its end may come at any moment.
+            State::InDoubt { epoch, .. } if self.elsewhere == Some(epoch) => return None,
             State::InDoubt { retry_at, .. } => (retry_at, "in_doubt"),
             State::Ended(_)
             | State::Exchanging { .. }

@@ -21,6 +21,26 @@ use crate::time::Instant;
 pub(super) struct Doubted(Vec<Need>);
 
 impl Session {
+    /// Tells the session that whoever wrote its unresolved intent is dead and its connection with
+    /// it: the provider needs no more than its settling time.
+    pub fn orphaned(mut self, now: Instant) -> Self {
+        if let (State::InDoubt { retry_at, .. }, Some(intent)) =
+            (&mut self.state, self.snapshot.head.intent)
+        {
+            *retry_at = (*retry_at).min(now + intent.settle);
+        }
+        self
+    }
+
+    /// Tells the session that other machines exchange its refresh token too: whoever wrote its
+    /// unresolved intent may be about to resolve it, and callers wait for word of that.
+    pub fn among_others(mut self) -> Self {
+        if let State::InDoubt { epoch, .. } = self.state {
+            self.elsewhere = Some(epoch);
+        }
+        self
+    }
+
     pub(super) fn fall_in_doubt(
         &mut self,
         epoch: Epoch,

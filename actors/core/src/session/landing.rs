@@ -75,6 +75,7 @@ impl Session {
     fn landed_busy(&mut self, need: Need, intent: Intent, now: Instant) {
         self.emit(Event::ReusePrevented { audience: need.audience });
         let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
+        self.elsewhere = Some(intent.epoch);
         self.fall_in_doubt(intent.epoch, None, until, now);
     }
 
@@ -201,6 +202,7 @@ impl Session {
         self.publish();
         if let Some(intent) = intent {
             let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
+            self.elsewhere = Some(intent.epoch);
             self.fall_in_doubt(intent.epoch, None, until, now);
         }
     }

@@ -77,21 +77,36 @@ impl Writer {
 }
 
 /// Reads a record from bytes that may be anything.
-pub(super) struct Reader<'b>(&'b [u8]);
+pub(super) struct Reader<'b> {
+    bytes: &'b [u8],
+    /// How many nanoseconds to add to a moment, so that it is one of this machine.
+    shift: i128,
+}
 
 impl<'b> Reader<'b> {
     pub(super) fn new(bytes: &'b [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, shift: 0 }
+    }
+
+    /// Moves each moment that is read from here on.
+    pub(super) fn shift_moments(&mut self, by: i128) {
+        self.shift = by;
     }
 
     pub(super) fn finish(self) -> Result<(), RecordFault> {
-        if self.0.is_empty() { Ok(()) } else { Err(RecordFault::Malformed("bytes after its end")) }
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(RecordFault::Malformed("bytes after its end"))
+        }
     }
 
     pub(super) fn raw(&mut self, count: usize) -> Result<&'b [u8], RecordFault> {
-        let (taken, rest) =
-            self.0.split_at_checked(count).ok_or(RecordFault::Malformed("it ends too early"))?;
-        self.0 = rest;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(count)
+            .ok_or(RecordFault::Malformed("it ends too early"))?;
+        self.bytes = rest;
         Ok(taken)
     }
 
@@ -161,7 +176,9 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn instant(&mut self) -> Result<Instant, RecordFault> {
-        self.number().map(Instant::from_nanos)
+        let nanos = i128::from(self.number()?).saturating_add(self.shift);
+        // What would be before boot was long ago.
+        Ok(Instant::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)))
     }
 
     pub(super) fn span(&mut self) -> Result<Duration, RecordFault> {

@@ -110,8 +110,11 @@ const VECTOR_2: &str = include_str!("vector_2.hex");
 /// The same as version 3 wrote it. For ever.
 const VECTOR_3: &str = include_str!("vector_3.hex");
 
-/// The same as version 4 writes it. For ever.
+/// The same as version 4 wrote it. For ever.
 const VECTOR_4: &str = include_str!("vector_4.hex");
+
+/// The same as version 5 writes it where no machine shares the store. For ever.
+const VECTOR_5: &str = include_str!("vector_5.hex");
 
 /// The specimen as far as version 3 knew it.
 fn specimen_3(now: Instant) -> Snapshot {
@@ -144,12 +147,12 @@ fn vector(hex: &str) -> Vec<u8> {
 #[test]
 fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
     let (clock, _hand) = Clock::manual();
-    let mut written = encode(&specimen(clock.now()), &clock).expect("fits").to_vec();
+    let mut written = encode(&specimen(clock.now()), &clock, None).expect("fits").to_vec();
     written[1..17].fill(0xb0);
     let hex = written.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     assert_eq!(
         hex,
-        vector(VECTOR_4).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        vector(VECTOR_5).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     );
 
     for (hex, expected) in [
@@ -157,10 +160,11 @@ fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
         (VECTOR_2, specimen_2(clock.now())),
         (VECTOR_3, specimen_3(clock.now())),
         (VECTOR_4, specimen(clock.now())),
+        (VECTOR_5, specimen(clock.now())),
     ] {
         let mut read = vector(hex);
         read[1..17].copy_from_slice(&clock.boot().0);
-        let snapshot = decode(&read, Head::new(), &clock).expect("it is readable");
+        let snapshot = decode(&read, Head::new(), &clock, None).expect("it is readable");
         assert_eq!(shown(&snapshot), shown(&expected));
     }
 }
@@ -168,11 +172,11 @@ fn versions_are_readable_for_ever_and_the_newest_is_what_is_written() {
 #[test]
 fn l12_another_boot_drops_access_tokens_and_counts_holds_anew() {
     let (before, _hand) = Clock::manual();
-    let bytes = encode(&specimen(before.now()), &before).expect("fits");
+    let bytes = encode(&specimen(before.now()), &before, None).expect("fits");
     let (after, hand) = Clock::manual();
     hand.advance(Duration::from_secs(5));
 
-    let snapshot = decode(&bytes, Head::new(), &after).expect("readable");
+    let snapshot = decode(&bytes, Head::new(), &after, None).expect("readable");
     assert!(snapshot.entries.is_empty(), "their age is unknown");
     assert_eq!(snapshot.holds[0].since, after.now());
     assert_eq!(snapshot.holds[0].probe_at, Some(after.now() + Duration::from_secs(21_600)));
@@ -182,10 +186,41 @@ fn l12_another_boot_drops_access_tokens_and_counts_holds_anew() {
 }
 
 #[test]
+fn l12_another_machine_on_the_same_store_knows_how_old_everything_is() {
+    let (there, _hand) = Clock::manual();
+    let (here, hand) = Clock::manual();
+    hand.advance(Duration::from_secs(70));
+    // The common time is 5 s ahead there; here, known within 3 ms, it is 61 s behind.
+    let known = |ahead_min, ahead_max| CommonTime {
+        id: BootId([9; 16]),
+        ahead_min,
+        ahead_max,
+        known_from: 0,
+    };
+    let (theirs, ours) = (known(5_000_000, 5_000_000), known(-61_001_000, -60_998_000));
+    let bytes = encode(&specimen(there.now()), &there, Some(&theirs)).expect("fits");
+
+    let snapshot = decode(&bytes, Head::new(), &here, Some(&ours)).expect("readable");
+    let written_at = Duration::from_millis(10_005_000 + 60_998);
+    let written_at = Instant::ZERO + written_at;
+    assert_eq!(snapshot.entries[0].received_at, written_at, "no later than it was");
+    assert_eq!(snapshot.holds[0].since, written_at);
+    assert_eq!(snapshot.proofs[0].at, Some(written_at));
+    assert!(snapshot.holds[0].context.is_some());
+
+    let other = CommonTime { id: BootId([8; 16]), ..ours };
+    for unknown in [None, Some(&other)] {
+        let snapshot = decode(&bytes, Head::new(), &here, unknown).expect("readable");
+        assert!(snapshot.entries.is_empty() && snapshot.proofs[0].at.is_none());
+    }
+}
+
+#[test]
 fn l12_a_token_from_the_future_has_no_age() {
     let (clock, _hand) = Clock::manual();
-    let bytes = encode(&specimen(clock.now() + Duration::from_nanos(1)), &clock).expect("fits");
-    assert!(decode(&bytes, Head::new(), &clock).expect("readable").entries.is_empty());
+    let bytes =
+        encode(&specimen(clock.now() + Duration::from_nanos(1)), &clock, None).expect("fits");
+    assert!(decode(&bytes, Head::new(), &clock, None).expect("readable").entries.is_empty());
 }
 
 #[test]
@@ -193,7 +228,7 @@ fn l9_an_mfa_token_is_stored_for_as_long_as_its_context_lasts() {
     let (clock, hand) = Clock::manual();
     let snapshot = specimen(clock.now());
     let holds_it = || {
-        let bytes = encode(&snapshot, &clock).expect("fits");
+        let bytes = encode(&snapshot, &clock, None).expect("fits");
         bytes.windows(11).any(|part| part == b"Fe26.secret")
     };
     assert!(holds_it());
@@ -207,22 +242,22 @@ fn l14_a_session_that_outgrows_its_record_is_refused() {
     let mut snapshot = specimen(clock.now());
     let wide = RefreshToken::new(&"x".repeat(RECORD_BYTES_MAX));
     snapshot.refresh_token = Some(wide);
-    let refused = encode(&snapshot, &clock).expect_err("too large");
+    let refused = encode(&snapshot, &clock, None).expect_err("too large");
     assert!(matches!(refused, RecordFault::TooLarge { bytes } if bytes > RECORD_BYTES_MAX));
 }
 
 #[test]
 fn a_cut_or_lengthened_record_is_refused() {
     let (clock, _hand) = Clock::manual();
-    let bytes = vector(VECTOR_4);
+    let bytes = vector(VECTOR_5);
     for end in 0..bytes.len() {
-        assert!(decode(&bytes[..end], Head::new(), &clock).is_err(), "cut at {end}");
+        assert!(decode(&bytes[..end], Head::new(), &clock, None).is_err(), "cut at {end}");
     }
     let longer = [&bytes[..], &[0]].concat();
-    assert!(decode(&longer, Head::new(), &clock).is_err());
-    let newer = [&[5], &bytes[1..]].concat();
-    let refused = decode(&newer, Head::new(), &clock).expect_err("unknown");
-    assert_eq!(refused, RecordFault::UnknownVersion(5));
+    assert!(decode(&longer, Head::new(), &clock, None).is_err());
+    let newer = [&[6], &bytes[1..]].concat();
+    let refused = decode(&newer, Head::new(), &clock, None).expect_err("unknown");
+    assert_eq!(refused, RecordFault::UnknownVersion(6));
 }
 
 /// Nanoseconds at which a manual clock starts: what was received later has no age.
@@ -303,20 +338,20 @@ proptest! {
     #[test]
     fn every_session_survives_its_record(snapshot in snapshots()) {
         let (clock, _hand) = Clock::manual();
-        let bytes = encode(&snapshot, &clock).expect("fits");
-        let read = decode(&bytes, snapshot.head, &clock).expect("readable");
+        let bytes = encode(&snapshot, &clock, None).expect("fits");
+        let read = decode(&bytes, snapshot.head, &clock, None).expect("readable");
         assert_eq!(shown(&read), shown(&snapshot));
     }
 
     #[test]
     fn no_bytes_make_a_reader_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let (clock, _hand) = Clock::manual();
-        let _ = decode(&bytes, Head::new(), &clock);
+        let _ = decode(&bytes, Head::new(), &clock, None);
         for known in [VERSION_1, VERSION_2] {
             if let Some(version) = bytes.first_mut() {
                 *version = known;
             }
-            let _ = decode(&bytes, Head::new(), &clock);
+            let _ = decode(&bytes, Head::new(), &clock, None);
         }
     }
 
@@ -326,6 +361,6 @@ proptest! {
         let mut bytes = vector(VECTOR_2);
         let at = at % bytes.len();
         bytes[at] ^= flip;
-        let _ = decode(&bytes, Head::new(), &clock);
+        let _ = decode(&bytes, Head::new(), &clock, None);
     }
 }

@@ -38,7 +38,14 @@ pub(super) fn install(lacking: &[Program]) -> Result<(), Failure> {
     let mut arguments = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
     arguments.extend(&packages);
     run(&arguments, &by_hand)?;
-    for program in [Program::Alertmanager, Program::Nginx, Program::Prometheus] {
+    let daemons = [
+        Program::Alertmanager,
+        Program::Nginx,
+        Program::Prometheus,
+        Program::Redis,
+        Program::RedisSentinel,
+    ];
+    for program in daemons {
         if lacking.contains(&program) {
             // The package's name is the unit's, too.
             quieten(program.debian_package());

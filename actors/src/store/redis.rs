@@ -1,0 +1,303 @@
+//! The store that machines share: a Redis that the operator runs already.
+//!
+//! A session is two keys: a small hash with its head, and its sealed record. Sessions lie in buckets,
+//! each with its indexes, and all keys of a bucket are in one slot of a cluster; so each step of the
+//! contract is one script, which runs alone and as a whole, and reads the server's clock. The scripts
+//! follow [`crate::core::lease`] line by line, and the tests hold them to it.
+//!
+//! An answer that does not come says nothing: of the errors of a killed server most have been done.
+//! So each write carries what tells it from all others, is sent once more on a new connection, and
+//! finds itself done or does itself. Nothing is ever done twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use redis::{Cmd, Value, cmd};
+
+use self::dial::Dial;
+use self::hub::Hub;
+use self::line::Line;
+use self::reply::{Reply, body_arguments, head_arguments, number, span};
+use self::script::{Index, Names, Request, Source};
+use self::server_time::ServerTime;
+use super::{
+    Answer, Body, CommonTime, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, Store,
+    StoreError, Tombstone,
+};
+use crate::clock::Clock;
+use crate::core::event::EndReason;
+use crate::core::lease::{Begin, Begun, Commit, Head, Intent, Verdict};
+use crate::core::name::{Epoch, SessionKey};
+use crate::core::time::Instant;
+
+mod dial;
+mod door;
+mod hub;
+mod line;
+mod listing;
+mod reply;
+mod script;
+mod server_time;
+mod settings;
+mod start;
+
+pub use self::settings::{Address, BUCKETS_DEFAULT, Password, Place, PlaceFault, RedisSettings};
+
+/// Keeps sessions in a Redis, for any number of machines at once.
+///
+/// Durable means what the server's own settings say: see [`crate::store`].
+pub struct Redis {
+    line: Line,
+    hub: Hub,
+    names: Names,
+    time: ServerTime,
+    clock: Clock,
+    place: Arc<str>,
+    /// Whose messages are our own: random for each start.
+    ourselves: [u8; 16],
+    /// The bucket whose turn it is to prove that it can be written.
+    pulse: AtomicU16,
+}
+
+impl Redis {
+    /// Connects on the current tokio runtime, and makes the store where there is none.
+    ///
+    /// # Errors
+    /// Says what the operator must do where the server cannot be reached, refuses us, or holds what
+    /// this version does not know.
+    pub async fn connect(settings: &RedisSettings, clock: Clock) -> Result<Self, StoreError> {
+        let place: Arc<str> = settings.name().into();
+        let dial = Dial::new(settings).map_err(|error| line::fault(&place, &error))?;
+        let dial = Arc::new(dial);
+        let line = Line::start(Arc::clone(&dial), Arc::clone(&place));
+        let prefix = settings.prefix.clone();
+        let mut names = Names { prefix, buckets: settings.buckets.max(1) };
+        let time = ServerTime::new(clock.clone());
+        names.buckets = start::lay_out(&line, &names, &time, (&clock, &place)).await?;
+        start::warn(&line, &place).await;
+        let ourselves = random();
+        let hub = Hub::start(dial, names.channel(), ourselves);
+        let pulse = AtomicU16::new(0);
+        Ok(Self { line, hub, names, time, clock, place, ourselves, pulse })
+    }
+
+    /// Asks a script about a session.
+    async fn run(
+        &self,
+        script: &'static Source,
+        key: &SessionKey,
+        own: Vec<Vec<u8>>,
+    ) -> Result<Reply<'_>, StoreError> {
+        let dictated = self.time.dictated().map(|now| now.to_string().into_bytes());
+        let mut arguments = vec![
+            key.0.to_vec(),
+            dictated.unwrap_or_default(),
+            self.ourselves.to_vec(),
+            self.names.channel().into_bytes(),
+        ];
+        arguments.extend(own);
+        let asked_at = self.clock.now();
+        let request = Request::Script { script, keys: self.names.of(key), arguments };
+        let value = self.line.ask(&request).await?;
+        let mut reply = Reply::of(value, &self.place)?;
+        let server = reply.stamp()?;
+        self.time.hear(asked_at, server);
+        Ok(reply.with(self.time.common()))
+    }
+
+    async fn plain(&self, command: Cmd) -> Result<Value, StoreError> {
+        self.line.ask(&Request::Plain(command)).await
+    }
+
+    async fn create_row(&self, key: &SessionKey, row: Row) -> Result<(), StoreError> {
+        let common = self.time.common();
+        let mut own = body_arguments(row.body, common.as_ref());
+        own.extend(head_arguments(&row.head, common.as_ref()));
+        let mut reply = self.run(&script::CREATE, key, own).await?;
+        match reply.word()?.as_str() {
+            "created" => Ok(()),
+            "exists" => Err(StoreError::exists(key)),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    async fn load_row(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        let mut reply = self.run(&script::LOAD, key, Vec::new()).await?;
+        match reply.word()?.as_str() {
+            "living" => reply.row().map(|row| Loaded::Living(Box::new(row))),
+            "ended" => reply.end_reason(key).map(Loaded::Ended),
+            "absent" => Ok(Loaded::Absent),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    async fn take_lease(&self, key: &SessionKey, ask: Begin) -> Result<Begun, StoreError> {
+        let own = vec![
+            ask.owner.0.to_be_bytes().to_vec(),
+            number(ask.consumes.0),
+            span(ask.lease),
+            span(ask.settle),
+            ask.takes_over.map(|Epoch(epoch)| number(epoch)).unwrap_or_default(),
+            random::<8>().to_vec(),
+        ];
+        let asked_at = self.clock.now();
+        let mut reply = self.run(&script::BEGIN, key, own).await?;
+        match reply.word()?.as_str() {
+            "leased" => {
+                // Our own lease is over no later than the server thinks: it began after we asked.
+                let (since, until) = (Some(asked_at), Some(asked_at + ask.lease));
+                Ok(Begun::Leased(Intent { since, until, ..reply.intent()? }))
+            }
+            "busy" => reply.intent().map(Begun::Busy),
+            "moved" => Ok(Begun::Moved),
+            "ended" => Ok(Begun::Ended),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    async fn write(
+        &self,
+        key: &SessionKey,
+        commit: Commit,
+        body: Body,
+    ) -> Result<Verdict, StoreError> {
+        let mut own = body_arguments(body, self.time.common().as_ref());
+        let rotated = number(u64::from(commit.rotated));
+        own.extend([number(commit.consumed.0), number(commit.epoch.0), rotated]);
+        let mut reply = self.run(&script::COMMIT, key, own).await?;
+        match reply.word()?.as_str() {
+            "accepted" => reply.head().map(Verdict::Accept),
+            "superseded" => Ok(Verdict::Superseded),
+            "ended" => Ok(Verdict::Ended),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    async fn bury(&self, key: &SessionKey, reason: EndReason) -> Result<Option<Row>, StoreError> {
+        // Where the answer is lost, the second asking finds a tombstone and not what it wiped.
+        let seen = match self.load_row(key).await {
+            Ok(Loaded::Living(row)) => Some(*row),
+            Ok(Loaded::Ended(_) | Loaded::Absent) => return Ok(None),
+            // Damage does not keep a session from ending.
+            Err(StoreError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let own = vec![reason.code().as_bytes().to_vec(), random::<8>().to_vec()];
+        let mut reply = self.run(&script::END, key, own).await?;
+        match reply.word()?.as_str() {
+            "wiped" => Ok(Some(reply.row().ok().or(seen).unwrap_or_else(unreadable))),
+            "wiped before" => Ok(Some(seen.unwrap_or_else(unreadable))),
+            "ended" => Ok(None),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    async fn engrave_words(&self, key: &SessionKey, words: Vec<u8>) -> Result<(), StoreError> {
+        self.run(&script::ENGRAVE, key, vec![words]).await.map(drop)
+    }
+
+    async fn read_tombstone(&self, key: SessionKey) -> Result<Option<Tombstone>, StoreError> {
+        let mut reply = self.run(&script::LOAD, &key, Vec::new()).await?;
+        if reply.word()? != "ended" {
+            return Ok(None);
+        }
+        let reason = reply.end_reason(&key)?;
+        let at = reply.earliest()?;
+        let words = reply.maybe_bytes()?.unwrap_or_default();
+        Ok(Some(Tombstone { key, reason, at, words }))
+    }
+
+    /// Removes a tombstone that is old enough; answers whether it was.
+    async fn sweep(&self, key: &SessionKey, until: i64) -> Result<bool, StoreError> {
+        let own = vec![number(until.unsigned_abs())];
+        let mut reply = self.run(&script::SWEEP, key, own).await?;
+        Ok(reply.word()? == "swept")
+    }
+
+    async fn beat(&self) -> Result<(), StoreError> {
+        let turn = self.pulse.fetch_add(1, Ordering::Relaxed);
+        let mut beat = cmd("INCR");
+        beat.arg(self.names.pulse(turn % self.names.buckets));
+        self.plain(beat).await.map(drop)
+    }
+}
+
+/// The row of a session that has ended and of which nothing could be read.
+fn unreadable() -> Row {
+    let by_subject = IndexKey([0; 32]);
+    let body = Body { sealed: Vec::new(), due: None, by_subject, by_provider_session: None };
+    Row { head: Head::new(), body }
+}
+
+#[expect(clippy::expect_used, reason = "without the kernel's randomness nothing here is safe")]
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
+    bytes
+}
+
+impl Store for Redis {
+    fn create(&self, key: SessionKey, row: Row) -> Answer<'_, ()> {
+        Box::pin(async move { self.create_row(&key, row).await })
+    }
+
+    fn load(&self, key: SessionKey) -> Answer<'_, Loaded> {
+        Box::pin(async move { self.load_row(&key).await })
+    }
+
+    fn begin(&self, key: SessionKey, ask: Begin) -> Answer<'_, Begun> {
+        Box::pin(async move { self.take_lease(&key, ask).await })
+    }
+
+    fn commit(&self, key: SessionKey, commit: Commit, body: Body) -> Answer<'_, Verdict> {
+        Box::pin(async move { self.write(&key, commit, body).await })
+    }
+
+    fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>> {
+        Box::pin(async move { self.bury(&key, reason).await })
+    }
+
+    fn engrave(&self, key: SessionKey, words: Vec<u8>) -> Answer<'_, ()> {
+        Box::pin(async move { self.engrave_words(&key, words).await })
+    }
+
+    fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>> {
+        Box::pin(async move { self.first_tombstone(&first, &last).await })
+    }
+
+    fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
+        Box::pin(self.due_page(until, after, limit.min(PAGE_MAX)))
+    }
+
+    fn in_doubt(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        Box::pin(self.keys_after(Index::Doubt, after, limit.min(PAGE_MAX)))
+    }
+
+    fn find(&self, by: IndexKey) -> Answer<'_, Vec<SessionKey>> {
+        Box::pin(self.named(by))
+    }
+
+    fn list(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        Box::pin(self.keys_after(Index::All, after, limit.min(PAGE_MAX)))
+    }
+
+    fn count(&self) -> Answer<'_, u64> {
+        Box::pin(self.count_all())
+    }
+
+    fn purge(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(self.sweep_old(limit.min(PAGE_MAX)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.beat())
+    }
+
+    fn common_time(&self) -> Option<CommonTime> {
+        self.time.common()
+    }
+
+    fn news(&self) -> Option<News> {
+        Some(self.hub.news())
+    }
+}

@@ -1,0 +1,99 @@
+//! Where sessions are kept.
+
+use std::path::Path;
+
+use tokenward::store::redis::{Password, PlaceFault, RedisSettings};
+
+use super::secret::SecretSource;
+use super::{Fault, file};
+
+/// The longest prefix of keys: each session has it twice.
+const PREFIX_MAX: usize = 32;
+
+/// Where sessions are kept.
+#[derive(Clone, Debug)]
+pub enum StoreConfig {
+    /// In the state directory.
+    Embedded,
+    /// In a Redis that other gateways may share.
+    Redis(Box<RedisSettings>),
+}
+
+/// Checks the `[store]` table.
+pub(super) fn check(path: &Path, raw: Option<file::Store>, faults: &mut Vec<Fault>) -> StoreConfig {
+    let Some(raw) = raw else { return StoreConfig::Embedded };
+    let base = path.parent().unwrap_or(Path::new("."));
+    let mut fault = |key: &str, wrong: String| {
+        faults.push(Fault::new(path, &format!("store.{key}"), wrong));
+    };
+    let mut secret = |key: &str, source: Option<&SecretSource>| {
+        let secret = source.map(|source| source.read(base));
+        let read = secret.transpose().map_err(|wrong| fault(key, wrong)).ok().flatten();
+        read.map(|secret| Password::new(secret.expose()))
+    };
+    let password = secret("password", raw.password.as_ref());
+    let sentinel_password = secret("sentinel_password", raw.sentinel_password.as_ref());
+    let mut settings = match RedisSettings::parse(&raw.redis) {
+        Ok(settings) => settings,
+        Err(wrong) => {
+            fault("redis", misplaced(wrong));
+            return StoreConfig::Embedded;
+        }
+    };
+    (settings.password, settings.sentinel_password) = (password, sentinel_password);
+    settings.username = raw.username;
+    if settings.username.is_some() && settings.password.is_none() {
+        fault(
+            "password",
+            "it is missing beside username; write password = { env = \"NAME\" }".into(),
+        );
+    }
+    if let Some(ca) = &raw.ca {
+        if !settings.tls {
+            fault("ca", "nobody is vouched for without TLS; write rediss:// in store.redis".into());
+        }
+        let file = base.join(ca);
+        match std::fs::read(&file) {
+            Ok(roots) => settings.roots = Some(roots),
+            Err(error) => {
+                let file = file.display();
+                fault("ca", format!("{file} cannot be read ({error}); name a PEM file"));
+            }
+        }
+    }
+    if let Some(prefix) = raw.prefix {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
+        if prefix.is_empty() || prefix.len() > PREFIX_MAX || !prefix.chars().all(plain) {
+            let wrong = format!(
+                "{prefix:?} is not 1 to {PREFIX_MAX} letters, digits or any of . _ - :; write one \
+                 such as \"tw\""
+            );
+            fault("prefix", wrong);
+        }
+        settings.prefix = prefix;
+    }
+    match raw.buckets {
+        Some(0) => fault("buckets", "0 hold nothing; write a number from 1 to 16384".into()),
+        Some(buckets) if buckets > 16_384 => {
+            fault("buckets", format!("{buckets} are more than a cluster has slots; write 16384"));
+        }
+        Some(buckets) => settings.buckets = buckets,
+        None => {}
+    }
+    StoreConfig::Redis(Box::new(settings))
+}
+
+/// Says what to write; the text is not repeated, because it may hold a password.
+fn misplaced(wrong: PlaceFault) -> String {
+    let remedy = match wrong {
+        PlaceFault::Secret => {
+            "write them as store.username and store.password = { env = \"NAME\" }, and replace the \
+             password that stood here"
+        }
+        PlaceFault::Master => "write one such as \"redis+sentinel://10.0.0.5,10.0.0.6/mymaster\"",
+        PlaceFault::Address | PlaceFault::Database | PlaceFault::Scheme | PlaceFault::TooMany => {
+            "write one such as \"redis://10.0.0.5:6379/\""
+        }
+    };
+    format!("{wrong}; {remedy}")
+}
