@@ -2,7 +2,7 @@
 //! memory, and the provider's ledger.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ const PAGE: usize = 10_000;
 pub struct Signals {
     /// The load is over.
     pub over: AtomicBool,
+    /// A step did not work: there is nothing more to measure.
+    pub failed: AtomicBool,
     /// What is being played, for the line of progress.
     now: Mutex<Vec<String>>,
 }
@@ -60,6 +62,20 @@ pub struct Played {
     pub at: [Duration; 2],
     /// What it was.
     pub words: String,
+}
+
+/// A director whose acts are over. The programs that it started live as long as this: a child dies
+/// with the thread that started it (PR_SET_PDEATHSIG of prctl(2)), so the thread must outlast them.
+#[derive(Debug)]
+pub struct Backstage {
+    _leave: mpsc::Sender<()>,
+}
+
+/// A director in a thread of its own.
+#[derive(Debug)]
+pub struct Directing {
+    notes: mpsc::Receiver<Result<Notes, Failure>>,
+    backstage: Backstage,
 }
 
 /// The director at work.
@@ -102,6 +118,18 @@ pub fn catch_up(fleet: &Fleet, exchanges: &mut Exchanges) -> Result<(), Failure>
     }
 }
 
+impl Directing {
+    /// Waits for the end, and returns what was found.
+    ///
+    /// # Errors
+    /// The first step that did not work.
+    pub fn end(self) -> Result<(Notes, Backstage), Failure> {
+        let notes = self.notes.recv();
+        let notes = notes.map_err(|_| Failure::Ours("the director panicked".to_owned()))??;
+        Ok((notes, self.backstage))
+    }
+}
+
 impl Director {
     /// Takes over the programs.
     #[must_use]
@@ -123,11 +151,32 @@ impl Director {
         Arc::clone(&self.signals)
     }
 
+    /// Plays the acts of a plan in a thread of its own, until the load is over.
+    ///
+    /// # Errors
+    /// `Unavailable` when the machine has no thread left.
+    pub fn start(self, plan: &Plan, watch: Watch) -> Result<Directing, Failure> {
+        let (leave, left) = mpsc::channel();
+        let (told, notes) = mpsc::channel();
+        let (plan, signals) = (plan.clone(), self.signals());
+        thread::Builder::new()
+            .name("director".to_owned())
+            .spawn(move || {
+                let outcome = self.direct(&plan, watch);
+                signals.failed.store(outcome.is_err(), Ordering::Relaxed);
+                // Nobody listens where the run has ended; the programs are gone with the notes then.
+                let _ = told.send(outcome);
+                let _ = left.recv();
+            })
+            .map_err(|error| Failure::io("start the director's thread", &error))?;
+        Ok(Directing { notes, backstage: Backstage { _leave: leave } })
+    }
+
     /// Plays the acts of a plan until the load is over; what was broken is mended at the end.
     ///
     /// # Errors
     /// The first step that did not work.
-    pub fn direct(mut self, plan: &Plan, watch: Watch) -> Result<Notes, Failure> {
+    fn direct(mut self, plan: &Plan, watch: Watch) -> Result<Notes, Failure> {
         self.watch = watch;
         let mut played = Vec::new();
         let mut cues = script::of(plan).into_iter().peekable();
@@ -232,7 +281,7 @@ impl Director {
 /// A rule that demands another factor of every refresh for one API.
 fn demand(api: Api) -> serde_json::Value {
     let rule = json!({
-        "when": { "protocol": "refresh", "audiences": [api.audience()] },
+        "when": { "protocol": "oauth2-refresh-token", "audiences": [api.audience()] },
         "then": "challenge",
     });
     json!({ "mfa": { "rules": [rule], "policy_applies_to_refresh": true } })

@@ -48,7 +48,12 @@ impl Answer {
             204 => Ok(Value::Null),
             200..=299 => serde_json::from_str(&self.body)
                 .map_err(|error| Failure::Ours(format!("{doing}: {error}"))),
-            status => Err(Failure::Ours(format!("{doing} was answered with {status}"))),
+            // What a control port complains of is no secret; an answer of another kind may be one.
+            status => {
+                let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
+                let why = body["error"].as_str().unwrap_or_default();
+                Err(Failure::Ours(format!("{doing} was answered with {status} {why}")))
+            }
         }
     }
 }

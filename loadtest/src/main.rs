@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokenward_loadtest::compare::{self, Bound};
 use tokenward_loadtest::dice::Dice;
 use tokenward_loadtest::failure::Failure;
@@ -61,6 +62,9 @@ struct Options {
     /// The seed of the schedule [default: a new one, which the verdict names]
     #[arg(long)]
     seed: Option<u64>,
+    /// Multiplies all rates of the plan
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    scale: f64,
     /// Keeps the gateways on one core, and everything else on the others
     #[arg(long)]
     apart: bool,
@@ -68,6 +72,9 @@ struct Options {
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 }
+
+/// What a shell reports of a program that Ctrl-C ended: 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -102,6 +109,7 @@ fn list() -> Result<(), Failure> {
 
 fn run_plan(options: &Options) -> Result<(), Failure> {
     let (name, plan) = Plan::read(&options.plan)?;
+    let plan = plan.scaled(options.scale)?;
     let bounds = options.fail_if.as_deref().map(Bound::parse_all).transpose()?.unwrap_or_default();
     let baseline = options.baseline.as_deref().map(read_verdict).transpose()?;
     if baseline.is_none() && bounds.iter().any(Bound::is_relative) {
@@ -114,7 +122,9 @@ fn run_plan(options: &Options) -> Result<(), Failure> {
     let programs = Programs::find(options.programs.as_deref(), options.apart)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
+        // The first ends the load, the second everything.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .map_err(|error| Failure::io("listen for Ctrl-C", &error))?;
     }
     let seed = options.seed.unwrap_or_else(Dice::random_seed);

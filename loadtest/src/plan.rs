@@ -209,6 +209,19 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Multiplies all rates, for a machine that is smaller or larger than the plan expects.
+    ///
+    /// # Errors
+    /// `Configuration` when the rates are then out of bounds.
+    pub fn scaled(mut self, factor: f64) -> Result<Self, Failure> {
+        for stage in &mut self.load.stage {
+            stage.rate *= factor;
+        }
+        check::check(&self)
+            .map_err(|wrong| Failure::Configuration(format!("--scale: {wrong}.")))?;
+        Ok(self)
+    }
+
     /// Returns how long requests are sent.
     #[must_use]
     pub fn duration(&self) -> Duration {

@@ -144,6 +144,9 @@ pub fn summary(verdict: &Verdict) -> String {
 
 fn lead(verdict: &Verdict) -> String {
     let Verdict { requests, latency_us, exchanges, .. } = verdict;
+    if requests.sent == 0 {
+        return "No request was sent: there is nothing to tell.".to_owned();
+    }
     let answered = match requests.failed {
         0 => "every one was answered as it should be".to_owned(),
         failed => format!("{} of them failed ({})", count(failed), percent(failed, requests.sent)),

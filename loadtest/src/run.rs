@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -12,7 +11,7 @@ use tokio::task::LocalSet;
 
 use crate::board::{Board, Ends};
 use crate::clock::{self, Watch};
-use crate::director::{self, Director, Notes, Signals};
+use crate::director::{self, Backstage, Director, Notes, Signals};
 use crate::exchanges::{Counts, Exchanges, Sums};
 use crate::failure::Failure;
 use crate::fleet::{self, Fleet, Programs, Session};
@@ -56,6 +55,8 @@ struct Load {
     shed: u64,
     lasted: Duration,
     interrupted: bool,
+    /// Keeps the programs that were started again alive.
+    _backstage: Backstage,
 }
 
 /// What the provider had seen when the load began.
@@ -100,6 +101,8 @@ pub fn run(wish: &Wish, stop: &Arc<AtomicBool>) -> Result<(Verdict, Picture), Fa
     progress.say("calling the roll: who is still served?");
     local.block_on(&runtime, load.crowd.call_roll(RECOVERY_LIMIT));
     load.crowd.close_roll();
+    // With its tasks all connections are gone, which a gateway that stops would wait for.
+    drop((local, runtime));
     conclude(wish, load, &before, started)
 }
 
@@ -128,11 +131,7 @@ fn send(
     let (queue, due) = mpsc::channel(QUEUE_MAX);
     let watch = Watch::start();
     crowd.begin(watch);
-    let plan = wish.plan.clone();
-    let directing = thread::Builder::new()
-        .name("director".to_owned())
-        .spawn(move || director.direct(&plan, watch))
-        .map_err(|error| Failure::io("start the director's thread", &error))?;
+    let directing = director.start(&wish.plan, watch)?;
     let schedule = Schedule::new(&wish.plan, wish.seed);
     let keeper = Keeper::start(schedule, watch, queue, Arc::clone(stop))?;
     let kept = Arc::clone(&keeper.kept);
@@ -141,7 +140,7 @@ fn send(
             let crowd = Rc::clone(&crowd);
             async move { crowd.drive(due).await }
         });
-        while !sending.is_finished() {
+        while !sending.is_finished() && !signals.failed.load(Ordering::Relaxed) {
             progress.show(watch.elapsed(), &crowd.board.borrow(), &kept, &signals);
             tokio::time::sleep(BEAT).await;
         }
@@ -149,12 +148,11 @@ fn send(
     let interrupted = stop.load(Ordering::Relaxed);
     let lasted = if interrupted { watch.elapsed() } else { wish.plan.duration() };
     signals.over.store(true, Ordering::Relaxed);
-    let notes = directing.join();
-    let notes = notes.map_err(|_| Failure::Ours("the director panicked".to_owned()))??;
+    let (notes, backstage) = directing.end()?;
     let lasted = lasted.min(wish.plan.duration());
     let shed = kept.shed.load(Ordering::Relaxed);
     let lateness = Latency::of(&keeper.lateness());
-    Ok(Load { crowd, notes, lateness, shed, lasted, interrupted })
+    Ok(Load { crowd, notes, lateness, shed, lasted, interrupted, _backstage: backstage })
 }
 
 fn conclude(

@@ -156,9 +156,9 @@ pub struct Detail {
     pub service_curve: Vec<(f64, u64)>,
     /// The run in five parts.
     pub fifths: Vec<Fifth>,
-    /// The rates of a run that has several.
+    /// The rates of a run that climbs.
     pub stages: Vec<StageFigures>,
-    /// The highest rate that was carried, where there are several.
+    /// The highest rate that was carried, where they climb.
     pub knee_rps: Option<f64>,
     /// Why requests failed.
     pub failures: BTreeMap<String, u64>,
@@ -259,7 +259,7 @@ impl Verdict {
         self.detail.laws = laws;
     }
 
-    /// Works out what each rate brought, where there are several.
+    /// Works out what each rate brought, where they climb.
     pub fn climb(&mut self, stages: &[(f64, Duration)], picture: &Picture) {
         self.detail.stages = sums::stages(stages, picture);
         self.detail.knee_rps = sums::knee(&self.detail.stages);

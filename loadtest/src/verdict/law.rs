@@ -80,8 +80,8 @@ pub fn judge(facts: &Facts) -> Vec<Law> {
     laws.extend(facts.demands.map(|(found, most)| Law {
         words:
             "A session that is held for another factor is asked about once, not in a loop".into(),
-        figure: format!("at most {found} demands to one session"),
-        state: kept_if(found <= most, || {
+        figure: format!("{} held, {found} demands to one at most", count(facts.tally.held)),
+        state: kept_if((1..=most).contains(&found), || {
             format!(
                 "one session met {found} demands for another factor; {most} were to be expected"
             )
@@ -225,7 +225,7 @@ fn honest_metrics(facts: &Facts) -> Law {
     let words = "The gateway's metrics are the truth".to_owned();
     let Some(totals) = facts.totals else {
         let why = "a gateway that is killed forgets its counters".to_owned();
-        return Law { words, figure: String::new(), state: State::NotJudged(why) };
+        return Law { words, figure: "not judged".to_owned(), state: State::NotJudged(why) };
     };
     let (ledger, ours) = (facts.sums.token_requests, totals.token_requests);
     let (answers, unanswered) = facts.answers;
@@ -284,7 +284,7 @@ mod tests {
             told: vec![told.to_owned()],
         };
         type Break = fn(&mut Facts);
-        let rows: [(Break, &str); 13] = [
+        let rows: [(Break, &str); 14] = [
             (|f| f.counts.needless = 3, "3 exchanges while the token at hand"),
             (|f| f.sums.max_concurrent_per_family = 2, "2 refreshes of one session"),
             (|f| f.counts.repeated = 4, "4 refresh tokens were sent twice"),
@@ -296,6 +296,7 @@ mod tests {
             (|f| f.sums.token_requests = 81, "the ledger has 81 token requests"),
             (|f| f.answers.0 = 1_061, "1061 answers arrived"),
             (|f| f.demands = Some((9, 1)), "one session met 9 demands"),
+            (|f| f.demands = Some((0, 1)), "one session met 0 demands"),
             (|f| f.growth = Some((0.2, 0.05)), "memory grew by 20.0 %"),
             (|f| f.breaches.wrong = 1, "1 answers with a wrong access token"),
         ];

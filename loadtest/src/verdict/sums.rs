@@ -75,7 +75,7 @@ fn cpu_until(samples: &[Sample], at: Duration) -> f64 {
     }
 }
 
-/// Returns what each of several rates brought; nothing where there is one.
+/// Returns what each rate brought where rates climb; nothing where they do not.
 pub(super) fn stages(stages: &[(f64, Duration)], picture: &Picture) -> Vec<StageFigures> {
     let mut begin = Duration::ZERO;
     let mut all = Vec::new();
@@ -103,7 +103,8 @@ pub(super) fn stages(stages: &[(f64, Duration)], picture: &Picture) -> Vec<Stage
         all.push(StageFigures { offered, answered: rounded(ratio(ok as f64, seconds), 1), p99 });
         begin = end;
     }
-    if all.len() > 1 { all } else { Vec::new() }
+    let climbs = all.len() > 2 && all.is_sorted_by(|one, next| one.offered < next.offered);
+    if climbs { all } else { Vec::new() }
 }
 
 /// Columns are cut from the whole run by division: a stage's borders are met but for rounding.
@@ -175,6 +176,6 @@ mod tests {
         let found: Vec<_> = figures.iter().map(|stage| (stage.answered, stage.p99)).collect();
         assert_eq!(found, expected);
         assert_eq!(knee(&figures), Some(200.0));
-        assert_eq!(stages(&rates[..1], &picture), []);
+        assert_eq!(stages(&rates[..2], &picture), []);
     }
 }
