@@ -6,6 +6,7 @@
 //!
 //! - [`exchange`]: the trips to the token endpoint.
 //! - [`reply`]: what the token endpoint's bytes mean; refresh token first.
+//! - `device`: the sign-in of a machine without a browser.
 //! - [`step_up`]: the MFA API, and the grants that show a factor.
 //! - [`discovery`] and [`jwks`]: what the provider publishes, fetched when needed and kept.
 //! - `departure`: the evidence that tells a request that was not sent from one that was not
@@ -23,7 +24,9 @@ pub mod observe;
 pub mod reply;
 pub mod settings;
 
+mod completion;
 mod departure;
+mod device;
 mod document;
 mod form;
 #[cfg(test)]
@@ -55,6 +58,7 @@ use crate::provider::turn::Turnstile;
 
 pub use authorize::{AuthorizeRequest, code_challenge};
 pub use credentials::{ClientSecret, Credentials, PrivateKey, SigningAlgorithm};
+pub use device::{DeviceAuthorization, DeviceCode, DeviceWish};
 pub use discovery::Metadata;
 pub use error::{IdTokenFault, ProviderError, SignInError};
 pub use exchange::{CodeExchange, RefreshRequest, SignedIn};

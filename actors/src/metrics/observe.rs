@@ -35,6 +35,7 @@ impl Observer for ProviderMeter {
 
 const fn of_endpoint(endpoint: observe::Endpoint) -> Endpoint {
     match endpoint {
+        observe::Endpoint::DeviceAuthorization => Endpoint::DeviceAuthorization,
         observe::Endpoint::Discovery => Endpoint::Discovery,
         observe::Endpoint::Jwks => Endpoint::Jwks,
         observe::Endpoint::MfaAssociate => Endpoint::MfaAssociate,

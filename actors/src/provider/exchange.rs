@@ -14,6 +14,7 @@ use crate::core::snapshot::Authentication;
 use crate::core::step_up::Proof;
 use crate::core::time::{Instant, UnixSeconds};
 use crate::provider::Provider;
+use crate::provider::completion::Asked;
 use crate::provider::discovery::Metadata;
 use crate::provider::error::{IdTokenFault, ProviderError, SignInError};
 use crate::provider::form::Form;
@@ -135,44 +136,9 @@ impl Provider {
         if self.0.settings.audience_parameter == AudienceParameter::Resource {
             self.add_audience(&mut form, exchange.audience);
         }
-        let Heard { reply, id_token } = self.exchange(&metadata, form, turn_by, until).await;
-        let grant = match reply {
-            Reply::Granted(grant) => grant,
-            Reply::Malformed(malformed) => {
-                self.revoke_orphan(malformed.refresh_token);
-                return Err(SignInError::Malformed(malformed.why));
-            }
-            Reply::Refused(refusal) => return Err(SignInError::Refused(refusal)),
-            Reply::Unheard(how) => return Err(SignInError::Unheard(how)),
-            Reply::NotSent(not_sent) => return Err(SignInError::NotSent(not_sent)),
-        };
-        let refresh_token = grant.refresh_token.clone();
-        let signed_in = self.signed_in(&metadata, exchange, *grant, id_token, until).await;
-        if signed_in.is_err() {
-            self.revoke_orphan(refresh_token);
-        }
-        signed_in
-    }
-
-    async fn signed_in(
-        &self,
-        metadata: &Metadata,
-        exchange: CodeExchange<'_>,
-        grant: Grant,
-        id_token: Option<IdToken>,
-        until: Instant,
-    ) -> Result<SignedIn, SignInError> {
-        let id_token = id_token.ok_or(IdTokenFault::Missing)?;
-        let (identity, claims) = self.identify(metadata, &id_token, until).await?;
-        let now = self.0.clock.unix();
-        id_token::check_sign_in(&claims, exchange.nonce, exchange.max_age, now)?;
-        if identity.ceiling.is_some_and(|at| id_token::born_expired(at, &claims, now)) {
-            return Err(SignInError::BornExpired);
-        }
-        let mut grant = joined(grant, id_token, &identity, self.issuer())
-            .map_err(|broken| SignInError::Malformed(broken.why))?;
-        grant.proof = Some(proof(&identity.authentication, &self.0.clock));
-        Ok(SignedIn { grant, identity })
+        let heard = self.exchange(&metadata, form, turn_by, until).await;
+        let asked = Asked { nonce: Some(exchange.nonce), max_age: exchange.max_age };
+        self.completed(&metadata, heard, asked, until).await
     }
 
     /// Waits for a turn, sends `form` once, and reads the answer.
@@ -253,7 +219,7 @@ impl Provider {
         }
     }
 
-    async fn identify(
+    pub(super) async fn identify(
         &self,
         metadata: &Metadata,
         id_token: &IdToken,
@@ -286,24 +252,12 @@ impl Provider {
             form.add(name, audience.as_str());
         }
     }
-
-    fn revoke_orphan(&self, refresh_token: Option<RefreshToken>) {
-        let Some(refresh_token) = refresh_token else {
-            return;
-        };
-        let provider = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = provider.revoke(&refresh_token).await {
-                tracing::warn!(%error, "a refresh token nobody will use could not be revoked");
-            }
-        });
-    }
 }
 
 /// Puts a verified ID token into its grant. The person it names becomes the subject that the
 /// session compares with its own (WIRE 10), also where the access token is no JWT, and `issuer` the
 /// provider: a session of another one must not go on with these tokens.
-fn joined(
+pub(super) fn joined(
     mut grant: Grant,
     id_token: IdToken,
     identity: &Identity,
@@ -324,7 +278,7 @@ fn joined(
 }
 
 /// Returns what an ID token says of how its person authenticated, on our own clock.
-fn proof(authentication: &Authentication, clock: &Clock) -> Proof {
+pub(super) fn proof(authentication: &Authentication, clock: &Clock) -> Proof {
     let Authentication { at, class, methods } = authentication.clone();
     let ago = at.map(|UnixSeconds(at)| Duration::from_secs(clock.unix().0.saturating_sub(at)));
     Proof { at: ago.map(|ago| clock.now() - ago), class, methods }

@@ -61,6 +61,8 @@ pub struct Refused<'a> {
 /// The endpoints of a provider, as the metrics tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
+    /// Where a device asks for a code.
+    DeviceAuthorization,
     /// The metadata document.
     Discovery,
     /// The signing keys.
@@ -79,6 +81,7 @@ impl Endpoint {
     /// Returns the metric label.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::DeviceAuthorization => "device_authorization",
             Self::Discovery => "discovery",
             Self::Jwks => "jwks",
             Self::MfaAssociate => "mfa_associate",

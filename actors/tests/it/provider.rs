@@ -1,6 +1,8 @@
 //! The provider client against small servers of this test's own making.
 #![expect(clippy::unwrap_used, reason = "a step of a story that fails ends the story")]
 
+#[path = "provider/device.rs"]
+mod device;
 #[path = "provider/fake.rs"]
 mod fake;
 #[path = "provider/sign_in.rs"]
