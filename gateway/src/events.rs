@@ -28,10 +28,11 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it opens a broken stream anew.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
-/// The longest pause that may be asked for: proxies cut what is silent for a minute.
-const HEARTBEAT_MAX: Duration = Duration::from_secs(55);
+/// The longest pause that may be asked for: by then a stream must notice that another machine has
+/// ended its session.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// GET /auth/events. A small machine asks for `?heartbeat=55`, because each sign of life wakes it.
+/// GET /auth/events. A small machine asks for `?heartbeat=600`, because each sign of life wakes it.
 pub(crate) async fn events(
     State(front): State<Arc<Front>>,
     uri: Uri,

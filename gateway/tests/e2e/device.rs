@@ -224,7 +224,7 @@ async fn on_the_console(browser: &Browser, gateway: &Gateway) {
     eventually("the console lists the display", PATIENCE, async || {
         browser.client.goto(&board).await.unwrap();
         let text = browser.text("#displays").await;
-        ["wall", "online", "ssd1306-128x64", "does not answer", "1 min"]
+        ["wall", "shows its content", "ssd1306-128x64", "does not answer", " min"]
             .iter()
             .all(|word| text.contains(word))
             .then_some(())
