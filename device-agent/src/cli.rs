@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use self::arguments::{Command, parse};
+use crate::alarm::Alarm;
 use crate::config::Config;
 use crate::feed::{Feed, FeedFault};
 use crate::state::{StateFault, Store};
@@ -88,6 +89,8 @@ impl From<FeedFault> for Failure {
         match fault {
             FeedFault::Roots => Self::configuration(fault),
             FeedFault::Client(_) => Self::unavailable(fault),
+            #[cfg(feature = "direct")]
+            FeedFault::Sessions(_) => Self::unavailable(fault),
         }
     }
 }
@@ -123,8 +126,8 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(Failure::configuration)
 }
 
-fn feed(config: &Config) -> Result<Feed, Failure> {
-    Ok(Feed::new(config.source.clone())?)
+async fn feed(config: &Config) -> Result<Feed, Failure> {
+    Ok(Feed::open(&config.origin, &config.state_dir).await?)
 }
 
 fn reset(config: &Config) -> Result<(), Failure> {
@@ -148,6 +151,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .thread_keep_alive(std::time::Duration::from_millis(1))
         .build()
         .map_err(|error| Failure::unavailable(format!("no event loop can be started ({error})")))
+}
+
+fn alarm() -> Result<Alarm, Failure> {
+    Alarm::new().map_err(|error| Failure::unavailable(format!("no timer can be had ({error})")))
 }
 
 /// Writes a result; whoever closed the pipe does not want the rest.

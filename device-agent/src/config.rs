@@ -5,20 +5,21 @@
 //! content = "/api/quote"
 //! ```
 
+#[cfg(feature = "direct")]
+mod direct;
 mod fault;
 mod file;
+mod gateway;
 mod units;
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
 pub use self::fault::Fault;
-use self::file::{Glass, Raw, Wiring};
+use self::file::{Asked, Glass, Raw, Wiring};
 use crate::agent::{EVERY, PROBE, Rhythm};
-use crate::feed::Source;
+use crate::feed::Origin;
 use crate::panel::{Fitting, Make};
 use crate::power::Habits;
 
@@ -28,9 +29,6 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Where the state is kept where neither the file nor systemd says so.
 const STATE_DIR: &str = "/var/lib/tokenward-device";
 
-/// The longest name of a kind of device (the gateway refuses a longer one).
-const CLIENT_ID_CHARS_MAX: usize = 64;
-
 /// The addresses that I2C leaves to devices.
 const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
 
@@ -39,8 +37,8 @@ const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
 pub struct Config {
     /// The file.
     pub path: PathBuf,
-    /// Where the gateway is, and what is asked of it.
-    pub source: Source,
+    /// Who is asked, and for what.
+    pub origin: Origin,
     /// How often.
     pub rhythm: Rhythm,
     /// The panel and its wires.
@@ -69,14 +67,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn read(path: &Path, text: &str, state_dir: Option<PathBuf>) -> Result<Self, Fault> {
-        let raw: Raw = toml::from_str(text).map_err(|error| Fault::syntax(path, text, &error))?;
+        let mut raw: Raw =
+            toml::from_str(text).map_err(|error| Fault::syntax(path, text, &error))?;
         let at = |key: &'static str| move |wrong: String| Fault::at(path, text, key, &wrong);
-        let gateway = origin(&raw.gateway).map_err(at("gateway"))?;
-        let content = address(&gateway, &raw.content).map_err(at("content"))?;
-        let client_id = raw.client_id.unwrap_or_else(|| "display".to_owned());
-        kind(&client_id).map_err(at("client_id"))?;
-        let prefix = raw.prefix.unwrap_or_else(|| "/auth".to_owned());
-        prefix_path(&prefix).map_err(at("prefix"))?;
         let rhythm = Rhythm {
             every: units::span(raw.every.as_deref(), EVERY).map_err(at("every"))?,
             probe: units::span_or_off(raw.probe.as_deref(), Some(PROBE)).map_err(at("probe"))?,
@@ -85,17 +78,12 @@ impl Config {
             Some(file) => pem(path, file).map_err(at("ca"))?,
             None => Vec::new(),
         };
+        let origin = whom(raw.asked(), raw.provider, roots, |key, wrong| {
+            Fault::at(path, text, key, &wrong)
+        })?;
         Ok(Self {
             path: path.to_owned(),
-            source: Source {
-                gateway,
-                content,
-                prefix,
-                client_id,
-                audiences: raw.audience,
-                scope: raw.scope.unwrap_or_default(),
-                roots,
-            },
+            origin,
             rhythm,
             fitting: fitting(raw.panel, |key, wrong| Fault::at(path, text, key, &wrong))?,
             habits: habits(&raw.glass, |key, wrong| Fault::at(path, text, key, &wrong))?,
@@ -104,52 +92,23 @@ impl Config {
     }
 }
 
-/// Reads the gateway's origin.
-fn origin(text: &str) -> Result<Url, String> {
-    let example = "write one such as \"https://gw.example\"";
-    let url = Url::parse(text).map_err(|_| format!("it is no address; {example}"))?;
-    let is_own = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(format!("it names no host; {example}")),
-    };
-    let has_rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
-    match url.scheme() {
-        _ if !url.username().is_empty() || url.password().is_some() => {
-            Err(format!("a credential does not belong there; {example}"))
-        }
-        "https" | "http" if has_rest => Err(format!("it is more than an origin; {example}")),
-        "https" => Ok(url),
-        "http" if is_own => Ok(url),
-        "http" => Err("plain http would carry the credential openly; write https".to_owned()),
-        _ => Err(format!("it is no web address; {example}")),
+/// Decides whom the display asks: a gateway, or the provider itself.
+fn whom(
+    asked: Asked,
+    provider: Option<file::Provider>,
+    roots: Vec<u8>,
+    fault: impl Fn(&'static str, String) -> Fault,
+) -> Result<Origin, Fault> {
+    match provider {
+        None => gateway::read(asked, roots, fault).map(Origin::Gateway),
+        #[cfg(feature = "direct")]
+        Some(provider) => direct::read(asked, provider, roots, fault).map(Origin::Provider),
+        #[cfg(not(feature = "direct"))]
+        Some(provider) => Err(fault(
+            "issuer",
+            format!("{} cannot be asked: this build knows gateways only", provider.issuer),
+        )),
     }
-}
-
-/// Reads the content's address: a path of the gateway, which alone may have the credential.
-fn address(gateway: &Url, text: &str) -> Result<Url, String> {
-    let url = gateway.join(text).map_err(|_| "it is no path; write \"/api/quote\"".to_owned())?;
-    if !text.starts_with('/') || url.origin() != gateway.origin() {
-        return Err("it is no path of the gateway; write one such as \"/api/quote\"".to_owned());
-    }
-    Ok(url)
-}
-
-fn kind(name: &str) -> Result<(), String> {
-    let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if is_plain && (1..=CLIENT_ID_CHARS_MAX).contains(&name.len()) {
-        return Ok(());
-    }
-    Err(format!("write 1 to {CLIENT_ID_CHARS_MAX} printable characters, such as \"display\""))
-}
-
-fn prefix_path(prefix: &str) -> Result<(), String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    if prefix.starts_with('/') && !prefix.ends_with('/') && prefix.bytes().all(is_plain) {
-        return Ok(());
-    }
-    Err("write the gateway's own prefix, such as \"/auth\"".to_owned())
 }
 
 fn pem(config: &Path, file: &Path) -> Result<Vec<u8>, String> {
@@ -215,7 +174,8 @@ mod tests {
     #[test]
     fn two_lines_are_enough() {
         let config = read(SHORT).unwrap();
-        assert_eq!(config.source.content.as_str(), "https://gw.example/api/quote");
+        let Origin::Gateway(source) = &config.origin else { panic!("no gateway") };
+        assert_eq!(source.content.as_str(), "https://gw.example/api/quote");
         assert_eq!(config.rhythm, Rhythm { every: EVERY, probe: Some(PROBE) });
         assert_eq!(config.fitting, Fitting::usual(Make::Ssd1306x64));
         assert_eq!(config.habits, Habits::default());

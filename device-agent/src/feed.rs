@@ -1,47 +1,53 @@
-//! The gateway, as the display asks it: one question, one bounded answer, no retry.
-//!
-//! Redirects are followed within the gateway's own origin only, so that the credential goes
-//! nowhere else.
+//! Where the display asks: a gateway, or in direct mode the provider itself. One question, one
+//! bounded answer, no retry.
 
 mod answer;
+#[cfg(feature = "direct")]
+mod direct;
 mod fault;
+mod gateway;
 mod stream;
 
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, ETAG, IF_NONE_MATCH, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::{Certificate, Client, RequestBuilder, Response, redirect, retry};
 use tokenward::SessionHandle;
 use url::Url;
-use zeroize::Zeroizing;
 
-use self::answer::{CodeAnswer, Holds, Problem, TokenAnswer};
 pub use self::fault::FeedFault;
-pub use self::stream::Heard;
-use crate::agent::{Code, Coded, Complaint, Demand, Fetched, Looked, Miss, Polled, Return};
-use crate::content::{BODY_BYTES_MAX, Content};
-use crate::numbers::HEADER;
+use self::gateway::Gateway;
+pub use self::stream::{Heard, Pace};
+use crate::agent::{Code, Complaint, Miss, Return};
 
-/// How long a connection may take, TLS included: a slow wireless network with lost packets.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Where a display gets its content and its session.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// From a gateway, whose session it has a handle of.
+    Gateway(Source),
+    /// From an API, with access tokens of the provider's that it keeps fresh itself.
+    #[cfg(feature = "direct")]
+    Provider(Direct),
+}
 
-/// How long one question may take: the gateway's own deadline for its callers is 8 s, and an
-/// upstream may need as long again.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
-
-/// How long an idle connection is kept: content is fetched far less often, and a code is asked for
-/// every few seconds.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-
-/// The most redirects that are followed.
-const REDIRECTS_MAX: usize = 3;
-
-/// The longest name of a version that is kept: servers of the wild use hashes.
-const ETAG_BYTES_MAX: usize = 256;
-
-/// The grant of RFC 8628 §3.4.
-const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// The provider and the API of direct mode.
+#[cfg(feature = "direct")]
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// The provider, as it is called in the tokens it issues.
+    pub issuer: String,
+    /// What the display is registered as: a client without a secret.
+    pub client_id: String,
+    /// What an audience is called in requests to the provider.
+    pub audience_parameter: tokenward::provider::AudienceParameter,
+    /// The API.
+    pub audience: tokenward::core::name::Audience,
+    /// The scopes that the API asks for.
+    pub scopes: tokenward::core::scope::ScopeSet,
+    /// The address of the content.
+    pub content: Url,
+    /// Certificates of authorities beside the system's own, as PEM.
+    pub roots: Vec<u8>,
+}
 
 /// Where the gateway is and what is asked of it.
 #[derive(Clone, Debug)]
@@ -62,11 +68,15 @@ pub struct Source {
     pub roots: Vec<u8>,
 }
 
-/// The way to one gateway.
+/// The way to whoever is asked.
 #[derive(Clone, Debug)]
-pub struct Feed {
-    client: Client,
-    source: Source,
+pub struct Feed(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Gateway(Arc<Gateway>),
+    #[cfg(feature = "direct")]
+    Direct(Arc<direct::Direct>),
 }
 
 /// What came back of a question.
@@ -78,50 +88,50 @@ pub struct Reply {
     pub was_answered: bool,
 }
 
-/// An answer, read.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Zeroizing<Vec<u8>>,
+impl Origin {
+    /// Returns whom the display asks, for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gateway(source) => source.gateway.as_str(),
+            #[cfg(feature = "direct")]
+            Self::Provider(direct) => &direct.issuer,
+        }
+    }
 }
 
 impl Feed {
-    /// Makes the way; nothing is sent.
+    /// Makes the way; nothing is sent. In direct mode the sessions are kept beside the state.
+    ///
+    /// # Errors
+    /// [`FeedFault`] where the certificates or the folder cannot be used.
+    pub async fn open(origin: &Origin, state_dir: &Path) -> Result<Self, FeedFault> {
+        #[cfg(not(feature = "direct"))]
+        let _ = state_dir;
+        match origin {
+            Origin::Gateway(source) => Self::new(source.clone()),
+            #[cfg(feature = "direct")]
+            Origin::Provider(settings) => {
+                let direct = direct::Direct::open(settings.clone(), state_dir).await?;
+                Ok(Self(Way::Direct(Arc::new(direct))))
+            }
+        }
+    }
+
+    /// Makes the way to a gateway; nothing is sent.
     ///
     /// # Errors
     /// [`FeedFault`] where the certificates cannot be used.
     pub fn new(source: Source) -> Result<Self, FeedFault> {
-        // The error means that there is one already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let roots = Certificate::from_pem_bundle(&source.roots).map_err(|_| FeedFault::Roots)?;
-        if roots.is_empty() && !source.roots.is_empty() {
-            return Err(FeedFault::Roots);
-        }
-        let client = Client::builder()
-            .user_agent(concat!("tokenward-device/", env!("CARGO_PKG_VERSION")))
-            .redirect(within(&source.gateway))
-            // The agent decides what is asked again, and when.
-            .retry(retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(1)
-            .tls_certs_merge(roots)
-            .build()
-            .map_err(|error| FeedFault::Client(fault::root(&error)))?;
-        Ok(Self { client, source })
+        Ok(Self(Way::Gateway(Arc::new(Gateway::new(source)?))))
     }
 
     /// Fetches the content, if it is another one than `etag` names.
     pub async fn fetch(&self, handle: &SessionHandle, etag: Option<&str>, numbers: &str) -> Reply {
-        let mut request = self.client.get(self.source.content.clone());
-        request = request.header(ACCEPT, "application/json, text/plain;q=0.9");
-        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
-            request = request.header(IF_NONE_MATCH, etag);
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.fetch(handle, etag, numbers).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.fetch(handle, etag).await,
         }
-        self.ask(signed(request, handle), numbers, |answer| answer.fetched().map(Return::Fetched))
-            .await
     }
 
     /// Looks at the session without using it; `audience` is the API that was held.
@@ -131,202 +141,70 @@ impl Feed {
         audience: Option<&str>,
         numbers: &str,
     ) -> Reply {
-        let request = self.client.get(self.own("/session")).header(ACCEPT, "application/json");
-        self.ask(signed(request, handle), numbers, |answer| {
-            answer.looked(audience).map(Return::Looked)
-        })
-        .await
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.look(handle, audience, numbers).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.look(handle).await,
+        }
     }
 
-    /// Sees whether the gateway is there, without a credential.
+    /// Sees whether somebody is there, without a credential.
     pub async fn knock(&self, numbers: &str) -> Reply {
-        let request = self.client.get(self.own("/session")).header(ACCEPT, "application/json");
-        self.ask(request, numbers, |answer| answer.looked(None).map(Return::Looked)).await
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.knock(numbers).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.knock().await,
+        }
     }
 
     /// Asks for a code that a person can use (RFC 8628 §3.1).
     pub async fn ask_code(&self, numbers: &str) -> Reply {
-        let mut form = vec![("client_id", self.source.client_id.as_str())];
-        form.extend(self.source.audiences.iter().map(|audience| ("audience", audience.as_str())));
-        if !self.source.scope.is_empty() {
-            form.push(("scope", &self.source.scope));
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.ask_code(numbers).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.ask_code().await,
         }
-        let request = self.client.post(self.own("/device/code")).form(&form);
-        self.ask(request, numbers, |answer| answer.coded().map(Return::Coded)).await
     }
 
     /// Asks whether a person has used the code (RFC 8628 §3.4).
     pub async fn poll(&self, code: &Code, numbers: &str) -> Reply {
-        let form = [
-            ("grant_type", DEVICE_GRANT),
-            ("device_code", code.device_code.as_str()),
-            ("client_id", &self.source.client_id),
-        ];
-        let request = self.client.post(self.own("/device/token")).form(&form);
-        self.ask(request, numbers, |answer| answer.polled().map(Return::Polled)).await
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.poll(code, numbers).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.poll(code).await,
+        }
     }
 
-    fn own(&self, path: &str) -> Url {
-        let mut url = self.source.gateway.clone();
-        url.set_path(&format!("{}{path}", self.source.prefix));
-        url
-    }
-
-    async fn ask(
+    /// Listens to what happens to the session until there is no more to hear, and tells it;
+    /// `last_id` is where the last stream ended, and is moved on, and `pace` learns from how this
+    /// one ends.
+    ///
+    /// # Cancel safety
+    /// What was told stays told.
+    pub async fn listen(
         &self,
-        request: RequestBuilder,
-        numbers: &str,
-        read: impl FnOnce(&Answer) -> Result<Return, Miss>,
-    ) -> Reply {
-        let request = request.header(HEADER, numbers).timeout(ANSWER_MAX);
-        let answer = match request.send().await {
-            Ok(response) => read_whole(response).await,
-            Err(error) => Err(fault::miss(&error)),
-        };
-        match answer {
-            Ok(answer) => {
-                let meaning = read(&answer).unwrap_or_else(Return::Missed);
-                Reply { meaning, was_answered: true }
-            }
-            Err(miss) => Reply { meaning: Return::Missed(miss), was_answered: false },
+        handle: &SessionHandle,
+        last_id: &mut Option<String>,
+        pace: &mut Pace,
+        tell: impl FnMut(Heard),
+    ) {
+        match &self.0 {
+            Way::Gateway(gateway) => gateway.listen(handle, last_id, pace, tell).await,
+            #[cfg(feature = "direct")]
+            Way::Direct(direct) => direct.listen(handle, tell).await,
         }
     }
 }
 
-/// Follows redirects within the origin of the gateway, and nowhere else.
-fn within(gateway: &Url) -> redirect::Policy {
-    let origin = gateway.origin();
-    redirect::Policy::custom(move |attempt| {
-        if attempt.url().origin() == origin && attempt.previous().len() <= REDIRECTS_MAX {
-            attempt.follow()
-        } else {
-            attempt.stop()
-        }
-    })
-}
-
-fn signed(request: RequestBuilder, handle: &SessionHandle) -> RequestBuilder {
-    let text = Zeroizing::new(format!("Bearer {}", &*handle.expose()));
-    // A handle is base64url, which a header always takes.
-    match HeaderValue::from_str(&text) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            request.header(AUTHORIZATION, value)
-        }
-        Err(_) => request,
-    }
-}
-
-async fn read_whole(mut response: Response) -> Result<Answer, Miss> {
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    let mut body = Zeroizing::new(Vec::with_capacity(BODY_BYTES_MAX));
-    while let Some(chunk) = response.chunk().await.map_err(|error| fault::miss(&error))? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(Miss::Failed(Complaint {
-                what: "answer too long".to_owned(),
-                remedy: "Let the API answer with 16 KiB at most.",
-            }));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer { status, headers, body })
-}
-
-impl Answer {
-    fn fetched(&self) -> Result<Fetched, Miss> {
-        let problem = Problem::read(&self.body);
-        match (self.status, problem.error.as_deref()) {
-            (StatusCode::OK, _) => {
-                let content = Content::read(self.is_json(), &self.body);
-                let content = content.map_err(|fault| {
-                    failed(fault.sentence(), "Let `content` name an API with a text.")
-                })?;
-                let etag = self.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
-                let etag = etag.filter(|etag| etag.len() <= ETAG_BYTES_MAX).map(str::to_owned);
-                Ok(Fetched::Fresh { content, etag })
-            }
-            (StatusCode::NOT_MODIFIED, _) => Ok(Fetched::Unchanged),
-            // An upstream's own 401 ends no session: only the gateway's word does.
-            (StatusCode::UNAUTHORIZED, Some("login_required")) => Ok(Fetched::SignedOut),
-            (StatusCode::FORBIDDEN, Some("mfa_required")) => Ok(Fetched::Held(problem.demand())),
-            _ => Err(self.miss(&problem)),
-        }
+impl Reply {
+    /// Returns what an answer means.
+    fn answered(meaning: Return) -> Self {
+        Self { meaning, was_answered: true }
     }
 
-    fn looked(&self, audience: Option<&str>) -> Result<Looked, Miss> {
-        if self.status == StatusCode::OK {
-            return match serde_json::from_slice::<Holds>(&self.body) {
-                Ok(holds) => Ok(holds.about(audience).map_or(Looked::Free, Looked::Held)),
-                Err(_) => Err(failed("session unreadable", "Update the gateway.")),
-            };
-        }
-        let problem = Problem::read(&self.body);
-        match (self.status, problem.error.as_deref()) {
-            (StatusCode::UNAUTHORIZED, Some("login_required")) => Ok(Looked::SignedOut),
-            _ => Err(self.miss(&problem)),
-        }
-    }
-
-    fn coded(&self) -> Result<Coded, Miss> {
-        if self.status == StatusCode::OK {
-            return CodeAnswer::read(&self.body)
-                .ok_or_else(|| failed("no code in the answer", "Update the gateway."));
-        }
-        Err(match self.status {
-            StatusCode::NOT_FOUND => {
-                failed("device sign-in is off", "Add [device] to the gateway's configuration.")
-            }
-            _ => self.miss(&Problem::read(&self.body)),
-        })
-    }
-
-    fn polled(&self) -> Result<Polled, Miss> {
-        if self.status == StatusCode::OK {
-            return TokenAnswer::read(&self.body)
-                .map(Polled::Granted)
-                .ok_or_else(|| failed("no credential in the answer", "Update the gateway."));
-        }
-        let problem = Problem::read(&self.body);
-        if problem.error.is_none() || self.status.is_server_error() {
-            return Err(self.miss(&problem));
-        }
-        Ok(Polled::Refused(problem.refusal(self.status.as_u16(), self.retry_after())))
-    }
-
-    /// Says what an answer means that nobody asked for.
-    fn miss(&self, problem: &Problem) -> Miss {
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            return Miss::Busy(self.retry_after());
-        }
-        let (what, remedy) = match (self.status, problem.error.as_deref()) {
-            (_, Some("no_route")) => ("no such content", "Let `content` name a path of a route."),
-            (_, Some("insufficient_scope")) => {
-                ("scope not granted", "Grant the API's scopes to the gateway's client.")
-            }
-            (StatusCode::UNAUTHORIZED, _) => ("API refuses us", "Look at the API's own log."),
-            (status, _) if status.is_redirection() => {
-                ("redirected away", "Let `content` name the address it is redirected to.")
-            }
-            (status, _) if status.is_server_error() => {
-                ("API not reached", "Look at the gateway's log.")
-            }
-            _ => ("API refuses", "Look at the API's own log."),
-        };
-        Miss::Failed(Complaint { what: format!("{what} ({})", self.status.as_u16()), remedy })
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        // A date is of no use to a machine whose clock may be wrong.
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
-    }
-
-    fn is_json(&self) -> bool {
-        let kind = self.headers.get(http::header::CONTENT_TYPE);
-        kind.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
-            let essence = kind.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")
-        })
+    /// Returns why there is none.
+    fn missed(miss: Miss) -> Self {
+        Self { meaning: Return::Missed(miss), was_answered: false }
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`model`]: what is known, from which the screens are drawn.
 
 pub mod agent;
+pub mod alarm;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -4,6 +4,7 @@
 //! stands a mailbox of one frame. When nothing happens the loop wakes once a minute, for the clock
 //! on the panel and for the watchdog, which share that alarm.
 
+mod beat;
 mod words;
 
 use std::time::Duration;
@@ -15,11 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::agent::{Agent, Effect, Errand, Fetched, Input, Memory, Miss, Return, Stage};
+use crate::alarm::Alarm;
 use crate::config::Config;
-use crate::feed::{Feed, Heard, Reply};
+use crate::feed::{Feed, Heard, Pace, Reply};
 use crate::journal::{Journal, Level};
 use crate::kernel;
-use crate::model::WallTime;
+use crate::life::beat::Beat;
 use crate::numbers::{Condition, Numbers, Told};
 use crate::panel::Handle;
 use crate::screen;
@@ -29,9 +31,6 @@ use crate::view::{self, View};
 /// How many arrivals may wait: one errand and one stream write them, and the loop takes them at
 /// once.
 const ARRIVALS_MAX: usize = 64;
-
-/// The longest time between two frames: healing the panel and the watchdog ride on them.
-const BEAT: Duration = Duration::from_secs(60);
 
 /// What a person or the system asks of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,8 @@ pub struct Parts {
     pub panel: Handle,
     /// Where the lines go.
     pub journal: Journal,
+    /// What wakes the loop.
+    pub alarm: Alarm,
 }
 
 /// A running display.
@@ -71,17 +72,16 @@ pub struct Life {
     store: Store,
     panel: Handle,
     journal: Journal,
+    alarm: Alarm,
     numbers: Numbers,
     started: Instant,
-    /// When the panel is shown a frame at the latest.
-    beat_at: Instant,
-    /// How many frames the panel's thread had dealt with at the last beat.
-    dealt: u64,
+    beat: Beat,
     arrivals: mpsc::Receiver<Arrival>,
     arrived: mpsc::Sender<Arrival>,
     errand: Option<JoinHandle<()>>,
     stream: Option<JoinHandle<()>>,
     last_event_id: Option<String>,
+    pace: Pace,
     was_up: Option<bool>,
 }
 
@@ -89,7 +89,7 @@ pub struct Life {
 enum Arrival {
     Returned(Box<Returned>),
     Heard(Heard),
-    StreamOver { last_event_id: Option<String> },
+    StreamOver { last_event_id: Option<String>, pace: Pace },
 }
 
 /// An errand that is over.
@@ -104,7 +104,7 @@ struct Returned {
 impl Life {
     /// Puts a display together; its first errand is begun by [`Life::run`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, feed, store, memory, panel, journal } = parts;
+        let Parts { config, feed, store, memory, panel, journal, alarm } = parts;
         let clock = Clock::system();
         let now = clock.now();
         let (arrived, arrivals) = mpsc::channel(ARRIVALS_MAX);
@@ -117,15 +117,16 @@ impl Life {
             store,
             panel,
             journal,
+            alarm,
             numbers: Numbers::default(),
             started: now,
-            beat_at: now,
-            dealt: 0,
+            beat: Beat::new(now),
             arrivals,
             arrived,
             errand: None,
             stream: None,
             last_event_id: None,
+            pace: Pace::default(),
             was_up: None,
             clock,
         }
@@ -140,7 +141,7 @@ impl Life {
         tell_system(&[NotifyState::Ready]);
         loop {
             self.step(Input::Alarm);
-            let wake_at = self.agent.wake_at().unwrap_or(Instant::FAR).min(self.beat_at);
+            let wake_at = self.agent.wake_at().unwrap_or(Instant::FAR).min(self.beat.at());
             tokio::select! {
                 arrival = self.arrivals.recv() => {
                     if let Some(arrival) = arrival {
@@ -155,7 +156,8 @@ impl Life {
                     Some(Order::Looked) => self.light(),
                     Some(Order::Quit) | None => break,
                 },
-                () = self.clock.sleep_until(wake_at) => {}
+                () = self.panel.turned() => self.look_at_panel(),
+                () = self.alarm.after(wake_at.left_at(self.clock.now())) => {}
             }
         }
         tell_system(&[NotifyState::Stopping]);
@@ -194,7 +196,7 @@ impl Life {
         }
         let (level, line) = words::of(&self.agent);
         self.journal.say(level, &line);
-        if self.beat_at <= now {
+        if self.beat.at() <= now {
             self.beat();
         } else if turns || self.view.is_news(&self.agent, now) {
             self.light();
@@ -205,8 +207,8 @@ impl Life {
         match arrival {
             Arrival::Heard(Heard::Opened) => self.step(Input::StreamOpened),
             Arrival::Heard(Heard::Told(told)) => self.step(Input::Told(told)),
-            Arrival::StreamOver { last_event_id } => {
-                self.last_event_id = last_event_id;
+            Arrival::StreamOver { last_event_id, pace } => {
+                (self.last_event_id, self.pace) = (last_event_id, pace);
                 self.step(Input::StreamOver);
             }
             Arrival::Returned(returned) => {
@@ -261,14 +263,14 @@ impl Life {
     fn listen(&mut self) {
         let Some(handle) = self.agent.memory().handle.clone() else { return };
         let (feed, arrived) = (self.feed.clone(), self.arrived.clone());
-        let mut last_event_id = self.last_event_id.clone();
+        let (mut last_event_id, mut pace) = (self.last_event_id.clone(), self.pace);
         self.stream = Some(tokio::spawn(async move {
             let tell = |heard| {
                 // The loop empties its mailbox at once; where it does not, the watchdog ends it.
                 let _ = arrived.try_send(Arrival::Heard(heard));
             };
-            feed.listen(&handle, &mut last_event_id, tell).await;
-            let _ = arrived.send(Arrival::StreamOver { last_event_id }).await;
+            feed.listen(&handle, &mut last_event_id, &mut pace, tell).await;
+            let _ = arrived.send(Arrival::StreamOver { last_event_id, pace }).await;
         }));
     }
 
@@ -282,11 +284,15 @@ impl Life {
 
     /// What is done once a minute: a frame, and a sign of life once the last one was dealt with.
     fn beat(&mut self) {
-        let health = self.panel.health();
-        if health.dealt == health.asked || health.dealt > self.dealt {
+        if self.beat.proves_life(&self.panel.health()) {
             tell_system(&[NotifyState::Watchdog]);
         }
-        self.dealt = health.dealt;
+        self.light();
+    }
+
+    /// Says that the panel went away or came back.
+    fn look_at_panel(&mut self) {
+        let health = self.panel.health();
         if health.up != self.was_up && health.up.is_some() {
             self.was_up = health.up;
             let (level, line) = match health.fault {
@@ -295,16 +301,15 @@ impl Life {
             };
             self.journal.say(level, &line);
         }
-        self.light();
     }
 
     /// Leaves a frame for the panel, and plans the next one for the turn of the minute.
     fn light(&mut self) {
         let now = self.clock.now();
-        let unix = self.clock.unix().0;
-        let wall = if self.agent.is_clock_right() { kernel::local_time(unix) } else { None };
-        let into_minute = wall.map(|_: WallTime| Duration::from_secs(unix % BEAT.as_secs()));
-        self.beat_at = now + BEAT - into_minute.unwrap_or_default();
+        let unix = Duration::from_millis(self.clock.unix_millis());
+        let right = Some(unix).filter(|_| self.agent.is_clock_right());
+        self.beat.plan(now, right);
+        let wall = right.and_then(|unix| kernel::local_time(unix.as_secs()));
         let model = self.view.model(&self.agent, now, wall);
         let glass = self.config.fitting.make.glass();
         self.panel.show(screen::frame(&model, glass, &self.config.habits));

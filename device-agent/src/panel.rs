@@ -20,6 +20,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::screen::frame::Frame;
 
 pub use fault::{Cause, Fault};
@@ -145,6 +147,14 @@ impl Handle {
         self.0.desk().health
     }
 
+    /// Waits until the panel has gone away or come back since the last such wait.
+    ///
+    /// # Cancel safety
+    /// A turn that nobody waited for is told to the next who waits.
+    pub async fn turned(&self) {
+        self.0.turned.notified().await;
+    }
+
     /// Waits until every frame that was handed over is dealt with, at most for so long; tells
     /// whether they are.
     pub fn settle(&self, limit: Duration) -> bool {
@@ -198,6 +208,8 @@ impl Counts {
 struct Shared {
     desk: Mutex<Desk>,
     changed: Condvar,
+    /// Told when the panel goes away or comes back.
+    turned: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -241,6 +253,9 @@ impl Shared {
     fn note(&self, outcome: Result<Drawn, Fault>, fresh: bool) {
         let mut desk = self.desk();
         desk.health.counts.add(outcome);
+        if desk.health.up != Some(outcome.is_ok()) {
+            self.turned.notify_one();
+        }
         desk.health.up = Some(outcome.is_ok());
         desk.health.fault = outcome.err();
         if fresh {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod it {
+    #[cfg(feature = "direct")]
+    mod direct;
     mod display;
     mod holds;
     mod house;

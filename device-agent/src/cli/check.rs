@@ -36,17 +36,18 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
     };
     note("panel", panel(config));
     note("clock", clock());
-    match (feed(config), state(config)) {
-        (Ok(feed), (found, memory)) => {
-            note("state", found);
-            let (network, sign_in) = runtime()?.block_on(gateway(config, &feed, memory));
+    let (found, memory) = state(config);
+    note("state", found);
+    let asked = runtime()?.block_on(async {
+        let feed = feed(config).await?;
+        Ok(asked(config, &feed, memory).await)
+    });
+    match asked {
+        Ok((network, sign_in)) => {
             note("network", network);
             note("sign-in", sign_in);
         }
-        (Err(failure), (found, _)) => {
-            note("state", found);
-            note("network", Found::Ill(failure));
-        }
+        Err(failure) => note("network", Found::Ill(failure)),
     }
     match first_ill {
         Some(failure) => Err(Failure { code: failure.code, sentence: "not ready".to_owned() }),
@@ -102,10 +103,10 @@ fn words_of(folder: &Path, is_signed_in: bool) -> String {
     format!("{}, yours alone; {holds}", folder.display())
 }
 
-/// Asks the gateway as the display does: for the content where it is signed in, and otherwise for
+/// Asks as the display does: for the content where it is signed in, and otherwise for
 /// the session, which says whether anybody is there without asking for a code.
-async fn gateway(config: &Config, feed: &Feed, memory: Option<Memory>) -> (Found, Found) {
-    let gateway = config.source.gateway.as_str();
+async fn asked(config: &Config, feed: &Feed, memory: Option<Memory>) -> (Found, Found) {
+    let gateway = config.origin.name();
     let condition = Condition {
         panel: config.fitting.make.name(),
         is_up: true,

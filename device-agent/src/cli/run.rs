@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{Failure, feed, runtime};
+use super::{Failure, alarm, feed, runtime};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::life::{Life, Order, Parts};
@@ -26,14 +26,15 @@ pub(super) fn run(config: Config, needs_panel: bool) -> Result<(), Failure> {
             ))
         })?;
     }
-    let feed = feed(&config)?;
     let (store, memory) = Store::open(&config.state_dir)?;
     let panel = panel::start(config.fitting.wire())
         .map_err(|error| Failure::unavailable(format!("no thread for the panel ({error})")))?;
-    let parts = Parts { config, feed, store, memory, panel, journal: Journal::new() };
+    let journal = Journal::new();
     runtime()?.block_on(async {
         let (orders, ordered) = mpsc::channel(ORDERS_MAX);
         listen(&orders)?;
+        let feed = feed(&config).await?;
+        let parts = Parts { config, feed, store, memory, panel, journal, alarm: alarm()? };
         Life::new(parts).run(ordered).await;
         Ok(())
     })

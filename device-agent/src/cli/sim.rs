@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::run::listen;
-use super::{Failure, feed, runtime, say};
+use super::{Failure, alarm, feed, runtime, say};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::life::{Life, Order, Parts};
@@ -27,7 +27,6 @@ const KEYS: &str = "w wire   space go on   q quit";
 /// Runs the display in the terminal until a key or a signal ends it.
 pub(super) fn sim(mut config: Config, make: Option<Make>, dots: Dots) -> Result<(), Failure> {
     config.fitting.make = make.unwrap_or(config.fitting.make);
-    let feed = feed(&config)?;
     let (store, memory) = Store::open(&config.state_dir)?;
     let wire = Wire::default();
     if io::stdin().is_terminal() {
@@ -37,12 +36,14 @@ pub(super) fn sim(mut config: Config, make: Option<Make>, dots: Dots) -> Result<
     let panel = panel::start(Box::new(terminal))
         .map_err(|error| Failure::unavailable(format!("no thread for the panel ({error})")))?;
     // The lines of a journal would tear the picture; the panel says the same in its own way.
-    let parts = Parts { config, feed, store, memory, panel, journal: Journal::silent() };
+    let journal = Journal::silent();
     let _keyboard = Keyboard::raw();
     runtime()?.block_on(async {
         let (orders, ordered) = mpsc::channel(ORDERS_MAX);
         listen(&orders)?;
         tokio::spawn(keys(orders, wire));
+        let feed = feed(&config).await?;
+        let parts = Parts { config, feed, store, memory, panel, journal, alarm: alarm()? };
         Life::new(parts).run(ordered).await;
         Ok(())
     })

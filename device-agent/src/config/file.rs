@@ -8,13 +8,14 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
-    pub(super) gateway: String,
+    pub(super) gateway: Option<String>,
     pub(super) content: String,
     pub(super) prefix: Option<String>,
     pub(super) client_id: Option<String>,
     #[serde(default)]
     pub(super) audience: Vec<String>,
     pub(super) scope: Option<String>,
+    pub(super) provider: Option<Provider>,
     pub(super) every: Option<String>,
     pub(super) probe: Option<String>,
     pub(super) ca: Option<PathBuf>,
@@ -23,6 +24,40 @@ pub(super) struct Raw {
     pub(super) panel: Wiring,
     #[serde(default)]
     pub(super) glass: Glass,
+}
+
+/// The provider of direct mode.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "direct"), expect(dead_code, reason = "read to be refused by name"))]
+pub(super) struct Provider {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) audience_parameter: Option<String>,
+}
+
+/// What is asked for, of whomever.
+pub(super) struct Asked {
+    pub(super) gateway: Option<String>,
+    pub(super) content: String,
+    pub(super) prefix: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) audience: Vec<String>,
+    pub(super) scope: Option<String>,
+}
+
+impl Raw {
+    /// Takes out what is asked for.
+    pub(super) fn asked(&mut self) -> Asked {
+        Asked {
+            gateway: self.gateway.take(),
+            content: std::mem::take(&mut self.content),
+            prefix: self.prefix.take(),
+            client_id: self.client_id.take(),
+            audience: std::mem::take(&mut self.audience),
+            scope: self.scope.take(),
+        }
+    }
 }
 
 /// The panel and its wires.

@@ -10,7 +10,7 @@ use tokenward::core::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Code, Coded, Demand};
+use crate::agent::{Code, Coded, Demand};
 
 /// The longest code that a device asks with: gateways of the wild give a few dozen characters.
 const DEVICE_CODE_CHARS_MAX: usize = 1_024;
@@ -69,7 +69,7 @@ impl Problem {
     }
 
     pub(super) fn demand(self) -> Demand {
-        Demand { step_up_uri: self.step_up_uri.and_then(link), audience: self.audience }
+        Demand { step_up_uri: self.step_up_uri.and_then(shown_link), audience: self.audience }
     }
 
     pub(super) fn refusal(self, status: u16, wait: Option<Duration>) -> Refusal {
@@ -83,7 +83,7 @@ impl Holds {
     pub(super) fn about(self, audience: Option<&str>) -> Option<Demand> {
         let mut holds = self.holds.into_iter();
         let held = holds.find(|held| audience.is_none_or(|wanted| wanted == held.audience))?;
-        let step_up_uri = held.step_up_uri.and_then(link);
+        let step_up_uri = held.step_up_uri.and_then(shown_link);
         Some(Demand { step_up_uri, audience: Some(held.audience) })
     }
 }
@@ -105,8 +105,8 @@ impl CodeAnswer {
         let code = Code {
             device_code,
             user_code: answer.user_code,
-            uri: link(answer.verification_uri)?,
-            uri_complete: answer.verification_uri_complete.and_then(link),
+            uri: shown_link(answer.verification_uri)?,
+            uri_complete: answer.verification_uri_complete.and_then(shown_link),
             interval,
             pause: interval,
             expires_at: Instant::ZERO,
@@ -124,7 +124,7 @@ impl TokenAnswer {
 }
 
 /// Takes a link that a phone can open; what else a gateway may say is not shown to people.
-fn link(text: String) -> Option<String> {
+pub(super) fn shown_link(text: String) -> Option<String> {
     let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     let fits = text.len() <= LINK_CHARS_MAX && text.is_ascii();
     (fits && Url::parse(&text).is_ok_and(|url| is_web(&url))).then_some(text)

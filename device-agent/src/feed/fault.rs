@@ -14,6 +14,9 @@ pub enum FeedFault {
     Roots,
     /// When the client cannot be made; says why.
     Client(String),
+    /// When the sessions of direct mode cannot be kept; says why.
+    #[cfg(feature = "direct")]
+    Sessions(String),
 }
 
 impl fmt::Display for FeedFault {
@@ -23,6 +26,8 @@ impl fmt::Display for FeedFault {
             Self::Client(why) => {
                 write!(f, "no TLS ({why}); install the system's certificates (ca-certificates)")
             }
+            #[cfg(feature = "direct")]
+            Self::Sessions(why) => f.write_str(why),
         }
     }
 }

@@ -8,18 +8,25 @@ use serde::Deserialize;
 use tokenward::SessionHandle;
 
 use super::answer::Problem;
-use super::{Feed, read_whole, signed};
+use super::gateway::{Gateway, read_whole, signed};
 use crate::agent::Told;
 
-/// How long a stream may be silent: the gateway shows every minute at least that it lives.
-const SILENCE_MAX: Duration = Duration::from_secs(150);
+/// The silence that is asked for: each sign of life wakes the machine, and between two of them the
+/// kernel alone watches the connection. The gateway allows no longer one.
+const CALM: Duration = Duration::from_secs(10 * 60);
+
+/// The silence that is asked for behind a proxy that cuts what is silent for a minute.
+const BRISK: Duration = Duration::from_secs(55);
+
+/// How many streams in a row must end in silence before a proxy is blamed: one cut is a network
+/// that went away.
+const CUTS_MAX: u8 = 2;
+
+/// How much later than asked for a sign of life may come.
+const LATE_MAX: Duration = Duration::from_secs(95);
 
 /// How long the gateway may take to open the stream.
 const OPEN_MAX: Duration = Duration::from_secs(30);
-
-/// The seconds of silence that are asked for: each sign of life wakes the machine, and proxies cut
-/// what is silent for a minute.
-const HEARTBEAT: &str = "55";
 
 /// The longest line: an event is a name, a sentence and a link.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -34,6 +41,13 @@ pub enum Heard {
     Opened,
     /// An event.
     Told(Told),
+}
+
+/// How often signs of life are asked for, by how the streams before ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Streams in a row that ended in silence, before the first sign of life that was asked for.
+    cuts: u8,
 }
 
 /// Takes a stream apart.
@@ -53,20 +67,17 @@ struct Event {
     text: String,
 }
 
-impl Feed {
-    /// Reads the stream until it is over, and tells what is heard; `last_id` is where the last one
-    /// ended, and is moved on.
-    ///
-    /// # Cancel safety
-    /// What was told stays told; the connection is closed.
-    pub async fn listen(
+impl Gateway {
+    pub(super) async fn listen(
         &self,
         handle: &SessionHandle,
         last_id: &mut Option<String>,
+        pace: &mut Pace,
         mut tell: impl FnMut(Heard),
     ) {
         let mut url = self.own("/events");
-        url.query_pairs_mut().append_pair("heartbeat", HEARTBEAT);
+        let silence = pace.silence();
+        url.query_pairs_mut().append_pair("heartbeat", &silence.as_secs().to_string());
         let mut request = self.client.get(url).header(ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id.as_str());
@@ -81,7 +92,10 @@ impl Feed {
         }
         tell(Heard::Opened);
         let mut lines = Lines::default();
-        while let Ok(Ok(Some(chunk))) = tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
+        let mut heard = 0;
+        let limit = silence + LATE_MAX;
+        while let Ok(Ok(Some(chunk))) = tokio::time::timeout(limit, response.chunk()).await {
+            heard += 1;
             lines.feed(&chunk, |data| {
                 if let Some(told) = read_event(data) {
                     tell(Heard::Told(told));
@@ -90,6 +104,21 @@ impl Feed {
             if lines.last_id.is_some() {
                 last_id.clone_from(&lines.last_id);
             }
+        }
+        // The gateway's first words open the stream and are no sign of life.
+        pace.over(heard > 1);
+    }
+}
+
+impl Pace {
+    fn silence(self) -> Duration {
+        if self.cuts < CUTS_MAX { CALM } else { BRISK }
+    }
+
+    /// Learns of the end of a stream; one with signs of life gets through as it is.
+    fn over(&mut self, has_lived: bool) {
+        if self.silence() == CALM {
+            self.cuts = if has_lived { 0 } else { self.cuts + 1 };
         }
     }
 }
@@ -102,10 +131,15 @@ async fn says_signed_out(response: reqwest::Response) -> bool {
 
 fn read_event(data: &str) -> Option<Told> {
     let event: Event = serde_json::from_str(data).ok()?;
-    match event.event.as_str() {
-        "ended" => Some(Told::Ended(Some(event.text.chars().take(REASON_CHARS_MAX).collect()))),
+    told(&event.event, &event.text)
+}
+
+/// Reduces a fact of the session's to what decides.
+pub(super) fn told(event: &str, text: &str) -> Option<Told> {
+    match event {
+        "ended" => Some(Told::Ended(Some(text.chars().take(REASON_CHARS_MAX).collect()))),
         "held" => Some(Told::Held),
-        "mfa_challenged" if event.text.contains("push") => Some(Told::Pushing),
+        "mfa_challenged" if text.contains("push") => Some(Told::Pushing),
         "missed" => Some(Told::Missed),
         "released" => Some(Told::Released),
         _ => None,
@@ -169,6 +203,18 @@ mod tests {
             assert_eq!(heard, [Told::Held, ended.clone()], "{size}");
             assert_eq!(lines.last_id.as_deref(), Some("9"));
         }
+    }
+
+    #[test]
+    fn a_proxy_that_cuts_silence_is_met_with_more_signs_of_life() {
+        let mut pace = Pace::default();
+        for (has_lived, silence) in
+            [(false, CALM), (true, CALM), (false, CALM), (false, BRISK), (true, BRISK)]
+        {
+            pace.over(has_lived);
+            assert_eq!(pace.silence(), silence);
+        }
+        assert!(BRISK < Duration::from_secs(60));
     }
 
     #[test]

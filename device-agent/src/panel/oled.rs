@@ -10,7 +10,7 @@
 //! shows is remembered, and only runs that differ travel: the minute of a clock is 10 bytes.
 //!
 //! **Healing.** A brown-out can leave a panel that acknowledges everything and shows nothing, and
-//! no error tells of it. Sending the configuration and the whole picture mends it, but costs 1,120
+//! no error tells of it. Sending the configuration and the whole picture mends it, but costs 1,100
 //! bytes; sent every minute that alone would be a hundred times what a minute's clock change may
 //! cost. So there are two guards:
 //! - Where the panel answers reads, it is asked once a minute whether it is lit, for two bytes.
@@ -185,7 +185,28 @@ impl Oled {
     }
 
     fn whole<B: I2c<Error: RawErrno>>(&self, wire: &mut Wire<B>, bits: &Bits) -> Result<(), Fault> {
-        (0..bits.pages()).try_for_each(|page| self.run(wire, page, 0, bits.page(page)))
+        (0..bits.pages()).try_for_each(|page| match page {
+            0 => self.run(wire, page, 0, bits.page(page)),
+            _ => self.next_page(wire, page, bits.page(page)),
+        })
+    }
+
+    /// Sends a whole page behind another whole page. In page mode the column of an SSD1306 or
+    /// SSD1309 is back at its first then (data sheet §10.1.3) and needs no naming.
+    fn next_page<B: I2c<Error: RawErrno>>(
+        &self,
+        wire: &mut Wire<B>,
+        page: usize,
+        data: &[u8],
+    ) -> Result<(), Fault> {
+        if self.single || self.chip == Chip::Sh1106 {
+            return self.run(wire, page, 0, data);
+        }
+        let [page, ..] = self.place(page, 0);
+        let mut message = Vec::with_capacity(RUN_HEAD + WIDTH as usize);
+        message.extend([ONE_COMMAND, page, DATA]);
+        message.extend_from_slice(data);
+        wire.send(&message)
     }
 
     fn command<B: I2c<Error: RawErrno>>(

@@ -43,7 +43,7 @@ pub fn model(name: &str) -> Option<Model> {
     let (phase, shown) = match name {
         "booting" => (Phase::Booting, None),
         "clock" => (Phase::WaitingForClock, None),
-        "network" => (Phase::NoNetwork { why: "gw.example: no route".to_owned() }, None),
+        "network" => (Phase::NoNetwork { why: "gateway not reached".to_owned() }, None),
         "sign-in" => (sign_in("https://gw.example/d", "https://gw.example/d/WDJB-MJHT"), None),
         "sign-in-long" => (
             sign_in(

@@ -47,6 +47,15 @@ impl Place {
         Self { folder }
     }
 
+    /// Writes a configuration without a gateway; what comes last may be a table.
+    #[cfg(feature = "direct")]
+    pub(super) fn direct(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("state_dir = \"{}\"\n", folder.path().join("state").display());
+        fs::write(folder.path().join("device.toml"), state + text).unwrap();
+        Self { folder }
+    }
+
     pub(super) fn file(&self) -> PathBuf {
         self.folder.path().join("device.toml")
     }

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -24,6 +26,9 @@ const ADDRESS: u16 = 0x3c;
 /// How long anything may take that takes a few seconds on an idle machine: the program itself waits
 /// up to 10 s between its attempts here, and builds may run beside it.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between two looks.
+const GAP: Duration = Duration::from_millis(50);
 
 /// The code that the gateway here gives to everybody, and never lets anybody use. Its link is so
 /// long that letters and picture take turns at each question, once a second.
@@ -89,6 +94,41 @@ fn a_slow_bus_shows_the_same() {
 }
 
 #[test]
+fn two_threads_carry_the_display_and_nothing_new_is_written_down() {
+    let wall = Wall::new();
+    let display = wall.start();
+    wall.shows_the_code();
+    let threads = fs::read_dir(format!("/proc/{}/task", display.id())).unwrap().count();
+    assert_eq!(threads, 2, "the loop and the panel");
+    // Questions go on; only the lock lies in the folder.
+    let asked = wall.asked.load(Ordering::Relaxed);
+    wall.until(|| wall.asked.load(Ordering::Relaxed) >= asked + 5);
+    let state = fs::read_dir(wall.folder.path().join("state")).unwrap();
+    let names: Vec<_> = state.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["lock"]);
+}
+
+#[test]
+fn systemd_hears_of_the_start_and_the_journal_of_a_pulled_wire_at_once() {
+    let wall = Wall::new();
+    wall.adapter.set_wire(Wire::Cut);
+    let socket = wall.folder.path().join("notify");
+    let system = UnixDatagram::bind(&socket).unwrap();
+    system.set_read_timeout(Some(PATIENCE)).unwrap();
+    let display = wall.harness_with("run", |command| {
+        command.env("NOTIFY_SOCKET", &socket);
+    });
+    let mut told = [0; 64];
+    let length = system.recv(&mut told).unwrap();
+    assert_eq!(told[..length].trim_ascii(), b"READY=1");
+    // After the first attempt it waits one second, and then two, and a beat is a minute.
+    assert!(wall.adapter.wait_until(PATIENCE, |ledger| ledger.nacks >= 3));
+    let log = fs::read_to_string(wall.folder.path().join("log")).unwrap();
+    assert!(log.contains("errno 121)"), "{log}");
+    drop(display);
+}
+
+#[test]
 fn check_names_each_fault_and_its_remedy() {
     let says = |set: fn(&Adapter), words: &[&str]| {
         let wall = Wall::new();
@@ -116,6 +156,8 @@ fn check_names_each_fault_and_its_remedy() {
 struct Wall {
     adapter: Adapter,
     chip: Arc<Mutex<Chip>>,
+    /// How often the gateway was asked anything.
+    asked: Arc<AtomicU64>,
     folder: TempDir,
 }
 
@@ -143,14 +185,15 @@ impl Wall {
         let chip = Arc::new(Mutex::new(Chip::new(Kind::Ssd1306, 64)));
         let adapter = Adapter::default().with(ADDRESS, Glass(Arc::clone(&chip)));
         let folder = tempfile::tempdir().unwrap();
+        let asked = Arc::default();
         let text = format!(
             "gateway = \"http://127.0.0.1:{}\"\ncontent = \"/api/quote\"\nstate_dir = \"{}\"\n\
              [panel]\nbus = \"{NODE}\"\n",
-            gateway(),
+            gateway(&asked),
             folder.path().join("state").display()
         );
         fs::write(folder.path().join("device.toml"), text).unwrap();
-        Self { adapter, chip, folder }
+        Self { adapter, chip, asked, folder }
     }
 
     fn start(&self) -> Harness {
@@ -164,10 +207,26 @@ impl Wall {
     }
 
     fn harness(&self, what: &str) -> Harness {
+        self.harness_with(what, |_| ())
+    }
+
+    fn harness_with(&self, what: &str, prepare: impl FnOnce(&mut Command)) -> Harness {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward-device"));
         command.args([what, "--config"]).arg(self.folder.path().join("device.toml"));
+        prepare(&mut command);
         let log = File::create(self.folder.path().join("log")).unwrap();
         Harness::start(&command, Path::new(NODE), &self.adapter, &log).unwrap()
+    }
+
+    /// Waits until something is so.
+    fn until(&self, is_so: impl Fn() -> bool) {
+        for _ in 0..PATIENCE.as_millis() / GAP.as_millis() {
+            if is_so() {
+                return;
+            }
+            thread::sleep(GAP);
+        }
+        panic!("{:?}", fs::read_to_string(self.folder.path().join("log")));
     }
 
     fn glass(&self) -> std::sync::MutexGuard<'_, Chip> {
@@ -202,19 +261,21 @@ impl Wall {
 
 /// Starts a gateway that gives out one code, which nobody ever uses; returns its port. It ends with
 /// the test.
-fn gateway() -> u16 {
+fn gateway(asked: &Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
+    let asked = Arc::clone(asked);
     thread::spawn(move || {
         for caller in listener.incoming().flatten() {
-            thread::spawn(move || answer(&caller));
+            let asked = Arc::clone(&asked);
+            thread::spawn(move || answer(&caller, &asked));
         }
     });
     port
 }
 
 /// Answers every request of a connection.
-fn answer(caller: &TcpStream) -> Option<()> {
+fn answer(caller: &TcpStream, asked: &AtomicU64) -> Option<()> {
     let mut reader = BufReader::new(caller);
     loop {
         let mut line = String::new();
@@ -227,6 +288,7 @@ fn answer(caller: &TcpStream) -> Option<()> {
             header.clear();
         }
         reader.by_ref().take(length).read_to_end(&mut Vec::new()).ok()?;
+        asked.fetch_add(1, Ordering::Relaxed);
         let (status, body) = match line.split(' ').nth(1)? {
             "/auth/device/code" => ("200 OK", CODE),
             "/auth/device/token" => ("400 Bad Request", PENDING),

@@ -95,7 +95,9 @@ fn only_what_changed_travels() {
         let setting_up = rig.cost(|| {
             assert_eq!(panel.draw(&at(0)), Ok(Drawn::Whole));
         });
-        assert!(setting_up <= 1_120 + 32, "{make}: setting up took {setting_up}");
+        // The memory of an SH1106 is wider than its glass: each page is addressed anew.
+        let limit = if make == Make::Sh1106x64 { 1_120 + 32 } else { 1_120 };
+        assert!(setting_up <= limit, "{make}: setting up took {setting_up}");
         let mut costs: Vec<_> = (1..=hours * 60)
             .map(|wall| rig.cost(|| assert_eq!(panel.draw(&at(wall)), Ok(Drawn::Changed))))
             .collect();
@@ -124,7 +126,7 @@ fn a_whole_picture_stays_below_its_aim() {
         let later = Frame { minute: 10, ..test(2) };
         assert_eq!(panel.draw(&later), Ok(Drawn::Whole));
     });
-    assert!(healing <= 1_120 + 40, "healing took {healing}");
+    assert!(healing <= 1_120, "healing took {healing}");
 }
 
 #[test]
