@@ -23,7 +23,7 @@ QUOTE = {
 TAG = '"one"'
 FOREVER = threading.Event()
 # As often as the display asks for.
-HEARTBEAT_SECONDS = 55
+HEARTBEAT_SECONDS = 600
 
 
 class Gateway(BaseHTTPRequestHandler):

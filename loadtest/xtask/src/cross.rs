@@ -172,7 +172,9 @@ impl Toolchain {
         let cc_name = target.replace('-', "_");
         let mut command = child::cargo();
         command
-            .args(["build", "--locked", "--package", package, "--bin", program])
+            // The wall's own machines have no room for direct mode and its database.
+            .args(["build", "--locked", "--no-default-features", "--package", package])
+            .args(["--bin", program])
             .args(["--profile", PROFILE, "--target", target, "--target-dir"])
             .arg(&folder)
             .env("RUSTC", self.wrapper("rustc"))

@@ -55,7 +55,7 @@ impl Scene {
         match self {
             Self::Bus => bus(&Parts::ready(tree, Kind::Amd64)?, run, "bus", &PC),
             Self::BusArm64 => bus(&Parts::ready(tree, Kind::Arm64)?, run, "bus-arm64", &BOARD),
-            Self::Pi => pi::play(&Parts::ready(tree, Kind::Arm64)?, run),
+            Self::Pi => pi::play(tree, &Parts::ready(tree, Kind::Arm64)?, run),
             Self::Cuts => cuts::play(tree, &Parts::ready(tree, Kind::Amd64)?, run),
         }
     }

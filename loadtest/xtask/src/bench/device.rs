@@ -18,7 +18,7 @@ const BINARY_BYTES_MAX: u64 = 2_500_000;
 const RSS_BYTES_MAX: u64 = 5_000_000;
 /// Its threads: the loop and the panel.
 const THREADS: u64 = 2;
-/// The most that a whole picture puts on the wire, with what sets the panel up.
+/// The most that setting a panel up puts on the wire, its whole picture included.
 const PICTURE_BYTES_MAX: u64 = 1_120;
 /// The most that a change of the clock's minute puts on the wire.
 const MINUTE_BYTES_MAX: u64 = 20;
@@ -52,7 +52,7 @@ fn missed(binary_bytes: u64, figures: &Figures) -> Vec<String> {
         ("bytes of the program for aarch64", binary_bytes, BINARY_BYTES_MAX),
         ("bytes in memory", figures.rss_bytes, RSS_BYTES_MAX),
         ("threads", figures.threads, THREADS),
-        ("bytes on the wire for a picture", figures.picture_bytes, PICTURE_BYTES_MAX),
+        ("bytes on the wire for setting the panel up", figures.picture_bytes, PICTURE_BYTES_MAX),
         ("bytes on the wire for a minute", figures.minute_bytes, MINUTE_BYTES_MAX),
         ("moments of waking when idle", figures.wakes, wakes_max),
         ("bytes written to disk when idle", figures.written_bytes, 0),
@@ -72,8 +72,8 @@ fn table(ours: &Figures, theirs: &Figures, binary_bytes: u64) -> String {
         vec!["bytes of the program".to_owned(), binary_bytes.to_string(), "-".to_owned()],
         row("resident bytes", |figures| figures.rss_bytes),
         row("threads", |figures| figures.threads),
-        row("wire bytes of a picture", |figures| figures.picture_bytes),
-        row("wire bytes of a minute", |figures| figures.minute_bytes),
+        row("wire bytes of setting the panel up", |figures| figures.picture_bytes),
+        row("wire bytes of a minute, the middle one", |figures| figures.minute_bytes),
         row("minutes watched idle", |figures| figures.minutes),
         row("moments of waking in them", |figures| figures.wakes),
         row("bytes written to disk in them", |figures| figures.written_bytes),

@@ -25,8 +25,6 @@ const EMULATORS: Wanted = Wanted {
 const AMD64_KERNEL: Wanted = kernel("kernel-amd64", &["linux-image-amd64:amd64"]);
 const ARM64_KERNEL: Wanted = kernel("kernel-arm64", &["linux-image-arm64:arm64"]);
 
-/// Where Debian's package ca-certificates puts the authorities.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The configuration of the program in a machine without a network, as the guest completes it.
 const CONFIG: &str = "gateway = \"http://127.0.0.1:9\"\ncontent = \"/\"\nstate_dir = \"/run/state\"\n\
                       [panel]\nbus = \"@NODE@\"\n";
@@ -94,8 +92,6 @@ impl Parts {
         image.program("/init", &self.guest)?;
         image.program("/bin/tokenward-device", &self.device)?;
         image.text("/etc/tokenward/device.toml.in", &format!("{CONFIG}{extra}"));
-        // The program refuses to start without authorities to trust, though nobody is reached.
-        image.program(AUTHORITIES, Path::new(AUTHORITIES))?;
         let (loader_folder, loader) = match self.kind {
             Kind::Amd64 => ("/lib64", "ld-linux-x86-64.so.2"),
             Kind::Arm64 => ("/lib", "ld-linux-aarch64.so.1"),
@@ -162,7 +158,8 @@ impl Parts {
 /// `Missed` when the build fails.
 pub(crate) fn built_here(tree: &Tree, package: &str, what: &[&str; 2]) -> Result<PathBuf, Failure> {
     let mut command = child::cargo();
-    command.args(["build", "--locked", "--profile", "device", "--package", package]);
+    command.args(["build", "--locked", "--no-default-features", "--profile", "device"]);
+    command.args(["--package", package]);
     command.args(what).current_dir(tree.root());
     child::run_visibly(&mut command, &format!("building {}", what[1]))?;
     let program = match what[0] {

@@ -23,6 +23,9 @@ const PICTURE_BYTES: u64 = 1024;
 const LIMIT: Duration = Duration::from_secs(180);
 /// A bus that was quiet for so long has shown the picture to its end.
 const QUIET: Duration = Duration::from_secs(3);
+/// How long a program is left alone before it counts as idle: connections are kept a while for more
+/// questions.
+const REST: Duration = Duration::from_secs(40);
 /// How often an idle program is looked at: wakes closer together are one moment.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how many minutes it is watched.
@@ -115,6 +118,8 @@ pub(super) fn measure(stage: &Stage, subject: &Subject) -> Result<Figures, Failu
         picture_bytes = settled(&adapter).bytes - before.bytes;
     }
     let id = program.id();
+    terminal::note("waiting until nothing is left to do");
+    thread::sleep(REST);
     let idle = watch(id, &adapter).ok_or_else(|| lost("ended"))?;
     let status = |key| of_status(id, key).ok_or_else(|| lost("ended"));
     Ok(Figures {
@@ -139,15 +144,20 @@ fn watch(id: u32, adapter: &Adapter) -> Option<Idle> {
     let progress = terminal::progress(MINUTES * 60, "seconds watched");
     let (switches_before, written_before) = (switches(id)?, written(id)?);
     let (mut switches_last, mut bytes_last) = (switches_before, adapter.ledger().bytes);
-    let (mut minute_bytes, mut wakes) = (0, 0);
+    let (mut drawn, mut wakes) = (Vec::new(), 0);
     for _ in 0..MINUTES * 60 {
         thread::sleep(LOOK);
         let (switches, bytes) = (switches(id)?, adapter.ledger().bytes);
         wakes += u64::from(switches != switches_last);
-        minute_bytes = minute_bytes.max(bytes - bytes_last);
+        if bytes != bytes_last {
+            drawn.push(bytes - bytes_last);
+        }
         (switches_last, bytes_last) = (switches, bytes);
         progress.step(&format!("woke {wakes} times"));
     }
+    // The full hour changes up to four digits and the tenth minute heals; most do neither.
+    drawn.sort_unstable();
+    let minute_bytes = drawn.get(drawn.len() / 2).copied().unwrap_or_default();
     Some(Idle { minute_bytes, wakes, written_bytes: written(id)? - written_before })
 }
 
