@@ -1,14 +1,22 @@
 //! Who is served what: every answer is checked against the session it belongs to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::plan::Api;
 use crate::record::{Cause, Record};
 
-/// How many breaches of one kind are told one by one.
-const TOLD_MAX: usize = 5;
+pub use self::breaches::Breaches;
+pub use self::ends::Ends;
+
+mod breaches;
+mod ends;
+
+/// How long before its end the gateway stops to send an access token, for a call's way: 5 s, but a
+/// fifth of its life at most.
+const SERVE_MARGIN_MAX: Duration = Duration::from_secs(5);
+/// What of that the provider may take away: `exp` is a whole second.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +48,6 @@ pub struct Seen {
     pub seconds_left: u64,
 }
 
-/// When sessions signed out, for all who send.
-#[derive(Debug)]
-pub struct Ends {
-    /// Microseconds from the start of the run, by session: when signing out began, and when it was
-    /// confirmed.
-    at_us: Vec<[AtomicU64; 2]>,
-}
-
 /// What was heard so far.
 #[derive(Debug)]
 pub struct Board {
@@ -59,21 +59,10 @@ pub struct Board {
     ends: Arc<Ends>,
     /// The API for which a second factor may be demanded.
     wave: Option<Api>,
+    /// How long a call may take at least before its access token can have expired on the way.
+    trip: Duration,
     answers: u64,
     unanswered: u64,
-}
-
-/// What must not have been, counted, and some of it told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Breaches {
-    /// Answers with somebody else's access token, or another API's.
-    pub wrong: u64,
-    /// Answers with an access token that had expired.
-    pub expired: u64,
-    /// Answers to a session after its sign-out was confirmed.
-    pub zombies: u64,
-    /// Sentences on some of them.
-    pub told: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -99,39 +88,15 @@ pub struct Tally {
     pub held: u64,
 }
 
-impl Ends {
-    /// Makes one for so many sessions.
-    #[must_use]
-    pub fn new(count: usize) -> Self {
-        Self { at_us: (0..count).map(|_| [u64::MAX, u64::MAX].map(AtomicU64::new)).collect() }
-    }
-
-    /// Notes that a session begins to sign out.
-    pub fn begin(&self, seat: usize, at: Duration) {
-        self.set(seat, 0, at);
-    }
-
-    /// Notes that its sign-out was confirmed.
-    pub fn confirm(&self, seat: usize, at: Duration) {
-        self.set(seat, 1, at);
-    }
-
-    fn set(&self, seat: usize, which: usize, at: Duration) {
-        if let Some(ends) = self.at_us.get(seat) {
-            ends[which].store(micros(at), Ordering::Release);
-        }
-    }
-
-    /// Tells whether the step had been taken before this moment.
-    fn is_before(&self, seat: usize, which: usize, at: Duration) -> bool {
-        self.at_us.get(seat).is_some_and(|ends| ends[which].load(Ordering::Acquire) < micros(at))
-    }
-}
-
 impl Board {
     /// Makes one for sessions of these people.
     #[must_use]
-    pub fn new(record: Record, subjects: &[String], ends: Arc<Ends>, wave: Option<Api>) -> Self {
+    pub fn new(
+        record: Record,
+        subjects: &[String],
+        ends: Arc<Ends>,
+        (wave, life): (Option<Api>, Duration),
+    ) -> Self {
         let seat = |subject: &String| Seat { subject: subject.clone(), ..Seat::default() };
         Self {
             record,
@@ -139,6 +104,7 @@ impl Board {
             seats: subjects.iter().map(seat).collect(),
             ends,
             wave,
+            trip: SERVE_MARGIN_MAX.min(life / 5).saturating_sub(WHOLE_SECOND),
             answers: 0,
             unanswered: 0,
         }
@@ -232,7 +198,8 @@ impl Board {
             Heard::Served(seen) => {
                 seat.has_answered(api);
                 seat.zombie |= is_gone;
-                self.breaches.check((number, &seat.subject), api, seen, is_gone);
+                let outran = ended.saturating_sub(sent) > self.trip;
+                self.breaches.check((number, &seat.subject), api, seen, (is_gone, outran));
                 None
             }
             Heard::SignIn if is_leaving => {
@@ -265,51 +232,19 @@ impl Seat {
     }
 }
 
-impl Breaches {
-    fn check(&mut self, whose: (usize, &str), api: Api, seen: &Seen, is_gone: bool) {
-        let (number, subject) = whose;
-        let Seen { subject: seen_subject, audiences, seconds_left } = seen;
-        let name = api.name();
-        if seen_subject != subject {
-            self.wrong += 1;
-            self.tell(format!("{subject} was served the token of {seen_subject}"));
-        } else if !audiences.iter().any(|audience| audience == api.audience()) {
-            self.wrong += 1;
-            self.tell(format!("{name} was sent a token for {}", audiences.join(", ")));
-        }
-        if *seconds_left == 0 {
-            self.expired += 1;
-            self.tell(format!("{name} was sent an expired token of {subject}"));
-        }
-        if is_gone {
-            self.zombies += 1;
-            self.tell(format!("session {number} was served by {name} after its sign-out"));
-        }
-    }
-
-    fn tell(&mut self, sentence: String) {
-        if self.told.len() < TOLD_MAX {
-            self.told.push(sentence);
-        }
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SENT: Duration = Duration::from_millis(10);
     const ENDED: Duration = Duration::from_millis(12);
+    const LIFE: Duration = Duration::from_secs(10);
 
     fn board(wave: Option<Api>) -> (Board, Arc<Ends>) {
         let ends = Arc::new(Ends::new(2));
         let record = Record::new(Duration::from_secs(1));
         let subjects = ["ada", "alan"].map(str::to_owned);
-        (Board::new(record, &subjects, Arc::clone(&ends), wave), ends)
+        (Board::new(record, &subjects, Arc::clone(&ends), (wave, LIFE)), ends)
     }
 
     fn served(subject: &str, api: Api, seconds_left: u64) -> Heard {
@@ -341,6 +276,17 @@ mod tests {
             (None, Heard::Silence(Cause::Cut), (0, 0, 0, 0, 1)),
         ] {
             assert_eq!(hear(&mut board(wave).0, &heard), expected, "{heard:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_expires_on_a_long_way_was_not_served_too_late() {
+        let (mut board, _) = board(None);
+        let heard = served("ada", Api::Quotes, 0);
+        for (took_ms, expected) in [(1_000, (1, 0)), (1_001, (1, 1))] {
+            let ended = SENT + Duration::from_millis(took_ms);
+            board.hear((0, Api::Quotes), None, (SENT, ended), &heard);
+            assert_eq!((board.breaches.expired, board.breaches.outrun), expected, "{took_ms}");
         }
     }
 

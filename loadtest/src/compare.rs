@@ -35,7 +35,8 @@ pub struct Row {
     pub before: f64,
     /// The change as a share of the baseline.
     pub change: f64,
-    /// How large a change by chance may be, as a share of the baseline.
+    /// How large a change by chance may be, as a share of the baseline; infinite where a run was too
+    /// short to tell.
     pub noise: f64,
 }
 
@@ -101,6 +102,16 @@ impl Figure {
 }
 
 impl Row {
+    /// Says the change with its noise.
+    #[must_use]
+    pub fn spoken(&self) -> String {
+        let (change, noise) = (self.change * 100.0, self.noise * 100.0);
+        match noise.is_finite() {
+            true => format!("{change:+.1} % ± {noise:.1} %"),
+            false => format!("{change:+.1} % ± ?"),
+        }
+    }
+
     /// Tells what the change means.
     #[must_use]
     pub fn verdict(&self) -> Change {
@@ -132,7 +143,7 @@ pub fn compare(now: &Verdict, before: &Verdict) -> Vec<Row> {
 fn squared_error(parts: &[f64]) -> f64 {
     let count = parts.len() as f64;
     if count < 2.0 {
-        return 0.0;
+        return f64::INFINITY;
     }
     let mean = parts.iter().sum::<f64>() / count;
     let variance = parts.iter().map(|part| (part - mean).powi(2)).sum::<f64>() / (count - 1.0);
@@ -188,10 +199,8 @@ impl Bound {
             Limit::Change(limit) => {
                 let row = rows.iter().find(|row| row.figure == self.figure)?;
                 let real = row.verdict() != Change::Noise;
-                let (change, noise) = (row.change * 100.0, row.noise * 100.0);
-                (real && beyond(row.change, limit)).then(|| {
-                    format!("{}: {name} changed by {change:+.1} % (±{noise:.1} %)", self.text)
-                })
+                (real && beyond(row.change, limit))
+                    .then(|| format!("{}: {name} changed by {}", self.text, row.spoken()))
             }
         }
     }
@@ -229,7 +238,7 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Latency;
+    use crate::verdict::{Detail, Latency};
 
     /// A run whose 99th of 100 was so in its five parts, and so as a whole.
     fn run(parts: [u64; 5], p99: u64) -> Verdict {
@@ -261,6 +270,8 @@ mod tests {
         let missed = |text, now| bound(text).missed(now, &compare(now, &steady));
         let told = missed("p99>+10%", &slower).unwrap();
         assert!(told.starts_with("p99>+10%: p99 changed by +20.0 %"), "{told}");
+        let short = Verdict { detail: Detail::default(), ..slower.clone() };
+        assert_eq!(missed("p99>+10%", &short), None, "nobody knows how much it varies");
         assert_eq!(missed("p99>+30%", &slower), None);
         assert_eq!(missed("p99>+10%", &noisy), None, "chance explains it");
         assert_eq!(missed("p99>1.1ms", &slower).unwrap(), "p99>1.1ms: p99 is 1200.0");

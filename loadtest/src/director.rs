@@ -1,6 +1,7 @@
 //! Plays what goes wrong at its time, and watches the programs meanwhile: their processor time and
 //! memory, and the provider's ledger.
 
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -53,6 +54,8 @@ pub struct Notes {
     pub samples: Vec<Sample>,
     /// When what was played, from the start of the load on.
     pub played: Vec<Played>,
+    /// What this program and the sandbox used meanwhile, in microseconds.
+    pub beside_us: [u64; 2],
 }
 
 /// Something that was played.
@@ -181,6 +184,8 @@ impl Director {
         let mut played = Vec::new();
         let mut cues = script::of(plan).into_iter().peekable();
         self.meter.read(&self.fleet.processes(), self.watch.elapsed());
+        let beside = [process::id(), self.fleet.sandbox()];
+        let before = beside.map(meter::cpu_us);
         while !self.signals.over.load(Ordering::Relaxed) {
             while let Some(cue) = cues.next_if(|cue| cue.at <= self.watch.elapsed()) {
                 self.play(&cue, &mut played)?;
@@ -189,13 +194,15 @@ impl Director {
             thread::sleep(BEAT);
         }
         self.meter.read(&self.fleet.processes(), self.watch.elapsed());
+        let after = beside.map(meter::cpu_us);
         for cue in cues.filter(|cue| cue.step.mends()) {
             // What had not begun need not be mended either; doing so changes nothing.
             self.play(&cue, &mut played)?;
         }
         catch_up(&self.fleet, &mut self.exchanges)?;
         let Self { fleet, exchanges, meter, .. } = self;
-        Ok(Notes { fleet, exchanges, samples: meter.samples(), played })
+        let beside_us = [0, 1].map(|at: usize| after[at].saturating_sub(before[at]));
+        Ok(Notes { fleet, exchanges, samples: meter.samples(), played, beside_us })
     }
 
     fn look(&mut self) -> Result<(), Failure> {

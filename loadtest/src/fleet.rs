@@ -50,7 +50,7 @@ pub struct Fleet {
     addresses: Addresses,
     programs: Programs,
     /// Removed with everything in it when the fleet is gone.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 #[derive(Debug)]
@@ -145,17 +145,19 @@ impl Fleet {
             Store::Redis => Some(start_redis(folder.path())?),
         };
         let redis_port = redis.as_ref().map(|(_, port)| *port);
-        let gateways = public.iter().zip(admin).enumerate().map(|(number, (&port, &admin))| {
-            let folder = folder.path().join(format!("gateway-{number}"));
-            files::write_gateway(plan, &folder, &addresses, (port, admin), redis_port)?;
-            let child = start_gateway(programs, &folder, number)?;
-            Ok(Gateway { child, port, admin, folder })
-        });
-        let gateways = gateways.collect::<Result<Vec<_>, Failure>>()?;
-        let redis = redis.map(|(child, _)| child);
-        let programs = programs.clone();
-        let mut fleet = Self { gateways, sandbox, redis, addresses, programs, _folder: folder };
-        (0..fleet.gateways.len()).try_for_each(|number| fleet.wait_until_ready(number))?;
+        let (redis, programs) = (redis.map(|(child, _)| child), programs.clone());
+        let gateways = Vec::with_capacity(public.len());
+        let mut fleet = Self { gateways, sandbox, redis, addresses, programs, folder };
+        for (number, (&port, &admin)) in public.iter().zip(admin).enumerate() {
+            let folder = fleet.folder.path().join(format!("gateway-{number}"));
+            files::write_gateway(plan, &folder, &fleet.addresses, (port, admin), redis_port)?;
+            if let [first, ..] = fleet.gateways.as_slice() {
+                files::share_keys(&first.folder, &folder)?;
+            }
+            let child = start_gateway(&fleet.programs, &folder, number)?;
+            fleet.gateways.push(Gateway { child, port, admin, folder });
+            fleet.wait_until_ready(number)?;
+        }
         fleet.control().tenant(&json!({
             "leeway_s": plan.provider.reuse_window.0.as_secs(),
             "token_latency_ms": plan.provider.latency.millis(),
@@ -288,10 +290,12 @@ fn start_redis(folder: &Path) -> Result<(Child, u16), Failure> {
     let folder = folder.join("redis");
     fs::create_dir_all(&folder).map_err(|error| Failure::io("make Redis's folder", &error))?;
     let port = port::steady()?;
+    let log = folder.join("redis.log");
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--appendonly", "yes"]);
     command.args(["--appendfsync", "always", "--save", "", "--dir"]).arg(&folder);
-    let mut child = Child::start("Redis", &command, &folder.join("redis.log"))?;
+    command.arg("--logfile").arg(&log);
+    let mut child = Child::start("Redis", &command, &log)?;
     let ready = clock::poll(READY_LIMIT, READY_GAP, || {
         if child.ended().is_some() {
             return Some(false);

@@ -113,6 +113,12 @@ impl Record {
         }
     }
 
+    /// Returns how long the run was to be.
+    #[must_use]
+    pub const fn whole(&self) -> Duration {
+        self.whole
+    }
+
     /// Returns how many requests were answered.
     #[must_use]
     pub fn ok(&self) -> u64 {

@@ -26,6 +26,9 @@ const GAP_FLOOR_US: u64 = 1_000;
 /// How late the pacer may be, in microseconds, before its own lateness colours what is measured.
 const LATE_US: u64 = 2_000;
 
+/// From which share of its one core on the generator itself is what limits.
+const BUSY: f64 = 0.85;
+
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
@@ -221,6 +224,13 @@ fn doubts(verdict: &Verdict) -> Vec<String> {
             us(detail.lateness_us.p99)
         ));
     }
+    if detail.busy.generator > BUSY {
+        doubts.push(format!(
+            "The generator kept {:.2} of its one core busy: what it could not send in time is \
+             counted against the gateway.",
+            detail.busy.generator
+        ));
+    }
     if detail.environment.gateway.contains("not optimised") {
         doubts.push(
             "The programs are not optimised: times and processor time mean little.".to_owned(),
@@ -248,7 +258,7 @@ fn compared(row: &Row) -> [String; 5] {
         figure::words(row.figure).to_owned(),
         figure::spoken(row.figure, row.now),
         figure::spoken(row.figure, row.before),
-        format!("{:+.1} % ± {:.1} %", row.change * 100.0, row.noise * 100.0),
+        row.spoken(),
         meaning.to_owned(),
     ]
 }
@@ -297,6 +307,11 @@ fn footer(verdict: &Verdict) -> Vec<String> {
         format!(
             "{}, load test {}. Started {}; seed {}.",
             place.gateway, place.loadtest, verdict.started, detail.seed
+        ),
+        format!(
+            "Cores busy: {:.2} with the gateways, {:.2} with the provider and the APIs, {:.2} with \
+             the generator.",
+            detail.busy.gateways, detail.busy.sandbox, detail.busy.generator
         ),
         format!(
             "Requests left the generator {} late in the half, {} in 99 of 100 cases.",

@@ -114,7 +114,12 @@ fn gather(
 ) -> Result<Crowd, Failure> {
     let wave = plan.acts.iter().find(|act| act.does == Deed::MfaWave).and_then(|act| act.api);
     let subjects: Vec<String> = sessions.iter().map(|session| session.subject.clone()).collect();
-    let board = Board::new(Record::new(plan.duration()), &subjects, ends, wave);
+    let board = Board::new(
+        Record::new(plan.duration()),
+        &subjects,
+        ends,
+        (wave, plan.provider.access_token_life.0),
+    );
     Crowd::new(plan, &fleet.ports(), sessions, board)
 }
 
@@ -214,7 +219,7 @@ fn measured(wish: &Wish, load: &Load, board: &Board, started: String) -> Verdict
         },
         ..Verdict::default()
     };
-    verdict.time(&board.record, &load.notes.samples, load.lasted);
+    verdict.time(&board.record, &load.notes.samples, load.notes.beside_us, load.lasted);
     let detail = &mut verdict.detail;
     detail.about.clone_from(&wish.plan.about);
     detail.seed = wish.seed;

@@ -146,6 +146,8 @@ pub struct Detail {
     pub interrupted: bool,
     /// Where it took place.
     pub environment: Environment,
+    /// How many cores were busy during the load.
+    pub busy: Busy,
     /// From the sending of a request to the end of its answer.
     pub service_us: Latency,
     /// How late requests left the pacer.
@@ -164,6 +166,18 @@ pub struct Detail {
     pub failures: BTreeMap<String, u64>,
     /// What was judged.
     pub laws: Vec<Law>,
+}
+
+/// How many cores were busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Busy {
+    /// With the gateways.
+    pub gateways: f64,
+    /// With the provider and the APIs.
+    pub sandbox: f64,
+    /// With the generator, which has one at most.
+    pub generator: f64,
 }
 
 /// A fifth of a run.
@@ -228,8 +242,14 @@ impl Verdict {
         self.broken.is_empty()
     }
 
-    /// Takes over the times of a run.
-    pub fn time(&mut self, record: &Record, samples: &[Sample], lasted: Duration) {
+    /// Takes over the times of a run, and what generator and sandbox used of the processor.
+    pub fn time(
+        &mut self,
+        record: &Record,
+        samples: &[Sample],
+        beside_us: [u64; 2],
+        lasted: Duration,
+    ) {
         self.duration_s = sums::rounded(lasted.as_secs_f64(), 3);
         self.latency_us = Latency::of(&record.response);
         self.detail.service_us = Latency::of(&record.service);
@@ -241,11 +261,20 @@ impl Verdict {
         let ok = record.ok();
         self.rps = sums::rounded(sums::ratio(ok as f64, lasted.as_secs_f64()), 1);
         let cpu_us = sums::cpu_between(samples, Duration::ZERO, Duration::MAX);
+        // What was still under way when the last request was due took its time as well.
+        let seconds = samples.last().map_or(lasted, |sample| sample.at).as_secs_f64();
+        let [generator, sandbox] = beside_us.map(|us| us as f64);
+        let busy = |us: f64| sums::rounded(sums::ratio(us, seconds * 1e6), 2);
+        self.detail.busy =
+            Busy { gateways: busy(cpu_us), sandbox: busy(sandbox), generator: busy(generator) };
         self.cpu_us_per_request = sums::rounded(sums::ratio(cpu_us, ok as f64), 2);
         self.rss_bytes = samples.iter().map(|sample| sample.rss_bytes).max().unwrap_or(0);
-        let parts = record.fifths.iter().enumerate().take(FIFTHS);
+        let whole = record.whole();
+        // Of a run that ended early only the fifths that it has finished can be compared.
+        let done = |at: &usize| whole.mul_f64((at + 1) as f64 / FIFTHS as f64) <= lasted;
+        let parts = record.fifths.iter().enumerate().filter(|(at, _)| done(at));
         self.detail.fifths =
-            parts.map(|(at, fifth)| sums::fifth(at, fifth, samples, lasted)).collect();
+            parts.map(|(at, fifth)| sums::fifth(at, fifth, samples, whole)).collect();
     }
 
     /// Takes over what the laws say.

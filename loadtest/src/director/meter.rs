@@ -62,6 +62,7 @@ impl Meter {
     }
 }
 
-fn cpu_us(process: u32) -> u64 {
+/// Returns what a process has used, in microseconds.
+pub(super) fn cpu_us(process: u32) -> u64 {
     usage::of(process).map_or(0, |usage| usage.cpu_us)
 }

@@ -74,7 +74,8 @@ pub struct Totals {
 #[must_use]
 pub fn judge(facts: &Facts) -> Vec<Law> {
     let mut laws = vec![one_exchange(facts), in_turn(facts), not_repeated(facts)];
-    laws.extend(none(facts));
+    laws.extend(unspoilt(facts));
+    laws.extend(well_served(facts));
     laws.push(answered(facts));
     laws.push(honest_metrics(facts));
     laws.extend(facts.demands.map(|(found, most)| Law {
@@ -144,60 +145,73 @@ fn not_repeated(facts: &Facts) -> Law {
     }
 }
 
-/// The laws whose figure is to be 0.
-fn none(facts: &Facts) -> Vec<Law> {
-    let Facts { sums, breaches, tally, .. } = facts;
-    let told = |what: &[&str]| {
-        let told = breaches.told.iter().find(|told| what.iter().any(|what| told.contains(what)));
-        told.map_or_else(String::new, |told| format!(": {told}"))
-    };
+/// The laws on the provider's side whose figure is to be 0.
+fn unspoilt(facts: &Facts) -> [Law; 3] {
+    let Sums { reuse_detected, families_revoked, .. } = facts.sums;
     [
         (
             "No spent refresh token is presented again",
             "reuses",
-            sums.reuse_detected,
-            "spent refresh tokens were presented outside the reuse window".to_owned(),
+            reuse_detected,
+            "spent refresh tokens were presented outside the reuse window",
         ),
         (
             "No family of tokens is revoked",
             "revoked",
-            sums.families_revoked,
-            "families of tokens were revoked by the provider".to_owned(),
-        ),
-        (
-            "Nobody is served another person's or another API's token",
-            "wrong",
-            breaches.wrong,
-            format!(
-                "answers with a wrong access token{}",
-                told(&["served the token", "sent a token"])
-            ),
-        ),
-        (
-            "No API is sent a token that has run out",
-            "expired",
-            breaches.expired,
-            format!("answers with an expired access token{}", told(&["expired"])),
+            families_revoked,
+            "families of tokens were revoked by the provider",
         ),
         (
             "No session is lost",
             "lost",
-            tally.lost,
-            "sessions were lost although nobody ended them".to_owned(),
+            facts.tally.lost,
+            "sessions were lost although nobody ended them",
+        ),
+    ]
+    .map(|(words, unit, found, broken)| none(words, unit, found, broken))
+}
+
+/// The laws on what is served whose figure is to be 0.
+fn well_served(facts: &Facts) -> [Law; 3] {
+    let Breaches { wrong, expired, outrun, zombies, told } = &facts.breaches;
+    let such_as = |what: &str, marks: &[&str]| {
+        let told = told.iter().find(|told| marks.iter().any(|mark| told.contains(mark)));
+        told.map_or_else(|| what.to_owned(), |told| format!("{what}: {told}"))
+    };
+    let mut laws = [
+        (
+            "Nobody is served another person's or another API's token",
+            "wrong",
+            wrong,
+            such_as("answers with a wrong access token", &["served the token", "sent a token"]),
+        ),
+        (
+            "No API is sent a token that has run out",
+            "expired",
+            expired,
+            such_as("answers with an expired access token", &["expired"]),
         ),
         (
             "Whoever signed out is served no more",
             "served",
-            breaches.zombies,
-            format!("answers to sessions that had signed out{}", told(&["after its sign-out"])),
+            zombies,
+            such_as("answers to sessions that had signed out", &["after its sign-out"]),
         ),
     ]
-    .map(|(words, unit, count, broken)| Law {
+    .map(|(words, unit, found, broken)| none(words, unit, *found, &broken));
+    if *outrun > 0 {
+        let more = format!(", {} ran out on a long way", count(*outrun));
+        laws[1].figure.push_str(&more);
+    }
+    laws
+}
+
+fn none(words: &str, unit: &str, found: u64, broken: &str) -> Law {
+    Law {
         words: words.to_owned(),
-        figure: format!("{count} {unit}"),
-        state: kept_if(count == 0, || format!("{count} {broken}")),
-    })
-    .into()
+        figure: format!("{} {unit}", count(found)),
+        state: kept_if(found == 0, || format!("{} {broken}", count(found))),
+    }
 }
 
 fn answered(facts: &Facts) -> Law {
@@ -281,6 +295,7 @@ mod tests {
             wrong,
             expired,
             zombies,
+            outrun: 0,
             told: vec![told.to_owned()],
         };
         type Break = fn(&mut Facts);

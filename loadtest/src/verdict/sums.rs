@@ -36,9 +36,9 @@ pub(super) fn fifth(
     at: usize,
     histogram: &Histogram<u64>,
     samples: &[Sample],
-    lasted: Duration,
+    whole: Duration,
 ) -> Fifth {
-    let border = |number: usize| lasted.mul_f64(number as f64 / FIFTHS as f64);
+    let border = |number: usize| whole.mul_f64(number as f64 / FIFTHS as f64);
     let (begin, end) = (border(at), border(at + 1));
     let ok = histogram.len() as f64;
     let quantile = |share| match histogram.is_empty() {
