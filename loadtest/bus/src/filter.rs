@@ -1,11 +1,11 @@
 //! Which system calls of a program are put before us: openings of files, and whatever is done with
-//! the files that we gave it.
+//! the files that we gave it. Beside them, its clock is one that is kept.
 
 use std::ops::RangeInclusive;
 
 use libc::{
     BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
-    SECCOMP_RET_USER_NOTIF, sock_filter,
+    SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, sock_filter,
 };
 
 /// The numbers of the files that we give out: above what any program of ours opens by itself, and
@@ -26,6 +26,10 @@ const OPENING: [libc::c_long; 2] = [libc::SYS_openat, libc::SYS_open];
 #[cfg(target_arch = "aarch64")]
 const OPENING: [libc::c_long; 1] = [libc::SYS_openat];
 
+/// Calls that ask whether something keeps the clock right. They are answered with zero and nothing
+/// more, which means yes: programs see the same on every machine, whoever keeps its clock.
+const ASKING_THE_CLOCK: [libc::c_long; 2] = [libc::SYS_adjtimex, libc::SYS_clock_adjtime];
+
 /// Calls on an open file, which matter only where we gave it.
 const ON_A_FILE: [libc::c_long; 4] =
     [libc::SYS_ioctl, libc::SYS_read, libc::SYS_write, libc::SYS_close];
@@ -42,6 +46,10 @@ pub(crate) fn program() -> Vec<sock_filter> {
     let (opening, on_a_file) = (OPENING.len() as u8, ON_A_FILE.len() as u8);
     let mut program = vec![load(SET_AT), jump(BPF_JEQ, OUR_SET, 1, 0), answer(SECCOMP_RET_ALLOW)];
     program.push(load(NUMBER_AT));
+    for call in ASKING_THE_CLOCK {
+        program.push(jump(BPF_JEQ, call as u32, 0, 1));
+        program.push(answer(SECCOMP_RET_ERRNO));
+    }
     // Behind the two lists stand: allow, four steps that look at the file, allow, notify.
     for (at, call) in (0..).zip(OPENING) {
         program.push(jump(BPF_JEQ, call as u32, opening - at - 1 + on_a_file + 5, 0));
