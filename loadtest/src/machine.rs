@@ -21,6 +21,8 @@ pub struct Environment {
     pub kernel: String,
     /// The gateway's own word on its version.
     pub gateway: String,
+    /// The commit that the gateway was built from, where it knows it.
+    pub commit: Option<String>,
     /// The load test's version.
     pub loadtest: String,
     /// Whether generator and gateway had cores of their own.
@@ -40,6 +42,7 @@ impl Environment {
                 .map_or(0, |kib| kib * 1_024),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             gateway: programs.version(),
+            commit: None,
             loadtest: env!("CARGO_PKG_VERSION").to_owned(),
             apart: programs.are_apart(),
         }

@@ -39,7 +39,10 @@ enum Action {
     /// Runs a plan that comes with the program, or one of your own
     Run(Options),
     /// Names the plans that come with the program, and what each shows
-    List,
+    List {
+        /// Prints the text of this plan instead, to begin one of your own with
+        plan: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +90,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Action::Run(options) => run_plan(&options),
-        Action::List => list(),
+        Action::List { plan } => list(plan.as_deref()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,7 +101,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn list() -> Result<(), Failure> {
+fn list(plan: Option<&str>) -> Result<(), Failure> {
+    if let Some(name) = plan {
+        say(shipped::text(name)?.trim_end());
+        return Ok(());
+    }
     for shipped in shipped::ALL {
         let plan = Plan::parse(shipped.name, shipped.text)?;
         let seconds = plan.duration().as_secs();

@@ -184,12 +184,10 @@ impl Plan {
     /// # Errors
     /// `Configuration` with one sentence that names the key.
     pub fn read(name: &str) -> Result<(String, Self), Failure> {
-        if let Some(shipped) = shipped::ALL.iter().find(|shipped| shipped.name == name) {
-            return Ok((name.to_owned(), Self::parse(name, shipped.text)?));
-        }
         let path = Path::new(name);
-        if !path.exists() {
-            return Err(Failure::Configuration(shipped::unknown(name)));
+        let is_file = name.contains(['/', '.']) || path.exists();
+        if !is_file || shipped::ALL.iter().any(|shipped| shipped.name == name) {
+            return Ok((name.to_owned(), Self::parse(name, shipped::text(name)?)?));
         }
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::Configuration(format!("{name} cannot be read: {error}")))?;

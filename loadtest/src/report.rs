@@ -295,6 +295,8 @@ fn footer(verdict: &Verdict) -> Vec<String> {
         true => "The gateways had a core of their own.",
         false => "Generator, provider and gateways shared these cores.",
     };
+    let commit = place.commit.as_ref().map(|commit| format!(", commit {commit}"));
+    let commit = commit.unwrap_or_default();
     vec![
         format!("{}.", detail.load),
         format!(
@@ -305,7 +307,7 @@ fn footer(verdict: &Verdict) -> Vec<String> {
             place.kernel
         ),
         format!(
-            "{}, load test {}. Started {}; seed {}.",
+            "{}{commit}, load test {}. Started {}; seed {}.",
             place.gateway, place.loadtest, verdict.started, detail.seed
         ),
         format!(

@@ -170,10 +170,12 @@ fn conclude(
     let answers = load.crowd.board.borrow().answers();
     let (totals, sums) = settled(plan, &load.notes.fleet, answers)?;
     director::catch_up(&load.notes.fleet, &mut load.notes.exchanges)?;
+    let commit = commit(&load.notes.fleet.metrics()?);
     load.notes.fleet.stop()?;
     let board = load.crowd.board.borrow();
     let picture = picture(wish, &board.record, &load.notes, load.lasted);
     let mut verdict = measured(wish, &load, &board, started);
+    verdict.detail.environment.commit = commit;
     let rates: Vec<_> = plan.load.stage.iter().map(|stage| (stage.rate, stage.lasting.0)).collect();
     verdict.climb(&rates, &picture);
     let exchanges = &load.notes.exchanges;
@@ -291,14 +293,28 @@ fn totals(expositions: &[String]) -> Totals {
     }
 }
 
+/// Returns the commit that the gateways were built from, where they know it.
+fn commit(expositions: &[String]) -> Option<String> {
+    let lines = expositions.iter().flat_map(|text| text.lines());
+    let line = lines.into_iter().find(|line| line.starts_with("tokenward_build_info{"))?;
+    let (_, rest) = line.split_once("commit=\"")?;
+    let (commit, _) = rest.split_once('"')?;
+    (commit != "unknown").then(|| commit.to_owned())
+}
+
 fn picture(wish: &Wish, record: &Record, notes: &Notes, lasted: Duration) -> Picture {
-    let mut offered = vec![0; record.slots.len()];
+    let mut offered = vec![0_u32; record.slots.len()];
     let whole = wish.plan.duration();
     for due in Schedule::new(&wish.plan, wish.seed).take_while(|due| due.at <= lasted) {
         offered[part(due.at, whole, record.slots.len())] += 1;
     }
+    let mut slots = record.slots.clone();
+    for (slot, offered) in slots.iter_mut().zip(&offered) {
+        // What found no room in the queue has failed, too, and nobody heard of it.
+        slot.failed += offered.saturating_sub(slot.ok + slot.failed);
+    }
     let played = notes.played.clone();
-    Picture { slots: record.slots.clone(), offered, slot: record.slot, played }
+    Picture { slots, offered, slot: record.slot, played }
 }
 
 fn described(plan: &Plan) -> String {
@@ -334,8 +350,11 @@ mod tests {
             tokenward_provider_requests_total{endpoint=\"token\",outcome=\"network\"} 2\n\
             tokenward_provider_requests_total{endpoint=\"jwks\",outcome=\"ok\"} 9\n\
             tokenward_http_requests_total{route=\"/echo/\",code=\"200\"} 7\n\
-            tokenward_http_requests_total{route=\"none\",code=\"404\"} 1\n";
+            tokenward_http_requests_total{route=\"none\",code=\"404\"} 1\n\
+            tokenward_build_info{version=\"0.1.0\",commit=\"abc\"} 1\n";
         let found = totals(&[text.to_owned(), text.to_owned()]);
         assert_eq!(found, Totals { token_requests: 14, without_answer: 4, answered: 14 });
+        assert_eq!(commit(&[text.to_owned()]).as_deref(), Some("abc"));
+        assert_eq!(commit(&[text.replace("abc", "unknown")]), None);
     }
 }

@@ -303,3 +303,44 @@ pub fn growth(fifths: &[Fifth]) -> f64 {
         _ => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_the_keys_that_its_readers_rely_on() {
+        let mut verdict = Verdict::default();
+        verdict.ratios.insert("nginx".to_owned(), Ratio::default());
+        verdict.judge(Vec::new());
+        let whole = serde_json::to_value(&verdict).unwrap();
+        for (place, keys) in [
+            (
+                "",
+                "broken cpu_us_per_request detail duration_s exchanges latency_us peers plan ratios \
+                  requests rps rss_bytes sessions started verdict",
+            ),
+            ("/requests", "failed ok sent"),
+            ("/latency_us", "max p50 p90 p99 p999"),
+            ("/exchanges", "expiries families_revoked reuse_detected token_requests"),
+            ("/sessions", "held lost total zombie"),
+            ("/ratios/nginx", "cpu p99 rps"),
+        ] {
+            let object = whole.pointer(place).unwrap().as_object().unwrap();
+            let mut found: Vec<_> = object.keys().map(String::as_str).collect();
+            found.sort_unstable();
+            assert_eq!(found.join(" "), keys, "{place}");
+        }
+        assert_eq!(whole["verdict"], "pass");
+        let again: Verdict = serde_json::from_value(whole).unwrap();
+        assert_eq!(again.ratios, verdict.ratios);
+    }
+
+    #[test]
+    fn growth_leaves_the_start_out() {
+        let fifths =
+            [90, 100, 101, 103, 104].map(|rss_bytes| Fifth { rss_bytes, ..Fifth::default() });
+        assert!((growth(&fifths) - 0.04).abs() < 1e-9);
+        assert!(growth(&fifths[..1]).abs() < 1e-9);
+    }
+}

@@ -15,8 +15,9 @@ use nix::unistd::Pid;
 use crate::clock;
 use crate::failure::Failure;
 
-/// How long a program may take to stop after SIGTERM: the gateway drains for up to 10 s.
-const STOP_LIMIT: Duration = Duration::from_secs(12);
+/// How long a program may take to stop after SIGTERM: the gateway drains for up to 10 s, and then
+/// lets the exchanges that are under way land, for up to 15 s.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a stopping program is looked at.
 const STOP_GAP: Duration = Duration::from_millis(20);
 /// How many lines of a dead program's log are shown.

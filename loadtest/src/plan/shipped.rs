@@ -1,6 +1,7 @@
 //! The plans that come with the program.
 
 use super::fault;
+use crate::failure::Failure;
 
 /// A plan that comes with the program.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +28,17 @@ pub const ALL: [Shipped; 12] = [
     Shipped { name: "soak", text: include_str!("../../plans/soak.toml") },
 ];
 
+/// Returns the text of the plan of this name.
+///
+/// # Errors
+/// `Configuration` that names the nearest.
+pub fn text(name: &str) -> Result<&'static str, Failure> {
+    let found = ALL.iter().find(|shipped| shipped.name == name);
+    found.map(|shipped| shipped.text).ok_or_else(|| Failure::Configuration(unknown(name)))
+}
+
 /// Says that there is no such plan.
-pub(super) fn unknown(name: &str) -> String {
+fn unknown(name: &str) -> String {
     let known = ALL.iter().map(|shipped| shipped.name);
     let advice = match fault::nearest(name, known) {
         Some(meant) => format!("did you mean `{meant}`?"),

@@ -8,6 +8,8 @@ use super::words::us;
 use crate::verdict::Verdict;
 
 const HEIGHT: f64 = 300.0;
+/// With more decades than this the half lies too near the fastest for both to be written.
+const HALF_DECADES_MAX: f64 = 4.0;
 /// What is written below, by the share that is slower than it.
 const MARKS: [(f64, &str); 7] = [
     (1.0, "fastest"),
@@ -42,6 +44,9 @@ pub(super) fn draw(verdict: &Verdict, baseline: Option<&Verdict>) -> String {
     for (slower, said) in MARKS.into_iter().filter(|(slower, _)| -slower.log10() <= room.decades) {
         let (x, floor) = (room.x(1.0 - slower), HEIGHT - BOTTOM);
         let _ = write!(svg, "<path class=\"grid\" d=\"M{x:.1} {TOP}V{floor}\"/>");
+        if said == "half" && room.decades > HALF_DECADES_MAX {
+            continue;
+        }
         let (y, class) = (floor + 25.0, if said == "half" { "x minor" } else { "x" });
         let _ = write!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y}\">{said}</text>");
     }

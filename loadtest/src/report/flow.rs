@@ -66,7 +66,7 @@ fn said(rate: f64) -> String {
     match rate {
         0.0 => "0".to_owned(),
         _ if rate < 10.0 => format!("{rate:.1}/s"),
-        _ => format!("{rate:.0}/s"),
+        _ => format!("{}/s", count(rate.round() as u64)),
     }
 }
 
