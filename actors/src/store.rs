@@ -24,6 +24,7 @@ pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;
 pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
+pub use self::migrate::{MoveFault, Moved};
 pub use self::news::{News, Tiding};
 pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 
@@ -35,6 +36,7 @@ mod fault;
 mod hostile;
 mod memory;
 mod metered;
+mod migrate;
 mod news;
 pub mod record;
 #[cfg(feature = "redis")]

@@ -48,6 +48,9 @@ mod stores_listings;
 #[cfg(feature = "redis")]
 #[path = "it/stores_redis.rs"]
 mod stores_redis;
+#[cfg(feature = "redis")]
+#[path = "it/stores_redis_harm.rs"]
+mod stores_redis_harm;
 #[path = "it/stores_torn.rs"]
 mod stores_torn;
 #[path = "it/vectors.rs"]

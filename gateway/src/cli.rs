@@ -12,6 +12,7 @@ use crate::config::Config;
 
 mod adopt;
 mod check;
+mod migrate;
 mod operator;
 mod run;
 mod sessions;
@@ -63,6 +64,12 @@ enum Command {
     /// the refresh token. Example: `tokenward adopt --config gw.toml --audience
     /// urn:api --subject 'auth0|123' < refresh-token.txt`
     Adopt(adopt::Options),
+    /// Moves all sessions from one store to another, such as from the state directory to Redis.
+    ///
+    /// Stop the gateways first. Records stay sealed, no token is spent, and nothing is removed from
+    /// the old store; run it again where it was cut short. Example: `tokenward migrate --from old.toml
+    /// --to new.toml`, where the files differ in their [store]
+    Migrate(migrate::Options),
 }
 
 /// Which configuration is meant.
@@ -145,6 +152,7 @@ impl Command {
             Command::Check(options) => check::run(&options).await,
             Command::Sessions(command) => sessions::run(&command).await,
             Command::Adopt(options) => adopt::run(&options).await,
+            Command::Migrate(options) => migrate::run(&options).await,
         }
     }
 }

@@ -68,6 +68,7 @@ fn refuse_what_needs_a_restart(next: &Config, present: &Config) -> Result<(), Lo
     let changed = [
         ("listen", next.listen != present.listen),
         ("state_dir", next.state_dir != present.state_dir),
+        ("store", !next.store.is_same_place(&present.store)),
         ("prefix", next.prefix != present.prefix),
         ("provider.issuer", next.provider.issuer != present.provider.issuer),
         ("provider.client_id", next.provider.client_id != present.provider.client_id),

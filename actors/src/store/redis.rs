@@ -9,17 +9,20 @@
 //! So each write carries what tells it from all others, is sent once more on a new connection, and
 //! finds itself done or does itself. Nothing is ever done twice.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use redis::{Cmd, Value, cmd};
 
+use self::afterlife::Remembered;
 use self::dial::Dial;
 use self::hub::Hub;
 use self::line::Line;
 use self::reply::{Reply, body_arguments, head_arguments, number, span};
 use self::script::{Index, Names, Request, Source};
 use self::server_time::ServerTime;
+use self::spool::Spool;
 use super::{
     Answer, Body, CommonTime, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, Store,
     StoreError, Tombstone,
@@ -30,6 +33,7 @@ use crate::core::lease::{Begin, Begun, Commit, Head, Intent, Verdict};
 use crate::core::name::{Epoch, SessionKey};
 use crate::core::time::Instant;
 
+mod afterlife;
 mod dial;
 mod door;
 mod hub;
@@ -39,6 +43,7 @@ mod reply;
 mod script;
 mod server_time;
 mod settings;
+mod spool;
 mod start;
 
 pub use self::settings::{Address, BUCKETS_DEFAULT, Password, Place, PlaceFault, RedisSettings};
@@ -55,6 +60,10 @@ pub struct Redis {
     place: Arc<str>,
     /// Whose messages are our own: random for each start.
     ourselves: [u8; 16],
+    /// What is committed again where the server forgets it.
+    remembered: Remembered,
+    /// Where unconfirmed commits are kept; `None` where they are in memory only.
+    spool: Option<Spool>,
     /// The bucket whose turn it is to prove that it can be written.
     pulse: AtomicU16,
 }
@@ -78,7 +87,29 @@ impl Redis {
         let ourselves = random();
         let hub = Hub::start(dial, names.channel(), ourselves);
         let pulse = AtomicU16::new(0);
-        Ok(Self { line, hub, names, time, clock, place, ourselves, pulse })
+        let remembered = Remembered::new(clock.clone());
+        let spool = None;
+        Ok(Self { line, hub, names, time, clock, place, ourselves, remembered, spool, pulse })
+    }
+
+    /// Has commits that the server does not confirm kept in the state directory `dir`.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used.
+    pub fn spooling(mut self, dir: &Path) -> Result<Self, StoreError> {
+        let spool =
+            Spool::open(dir).map_err(|error| StoreError::io(dir.to_string_lossy(), &error))?;
+        self.spool = Some(spool);
+        Ok(self)
+    }
+
+    /// Starts to commit again what the server has not confirmed or may have forgotten; ends with the
+    /// store.
+    #[must_use]
+    pub fn started(self) -> Arc<Self> {
+        let redis = Arc::new(self);
+        afterlife::start(&redis);
+        redis
     }
 
     /// Asks a script about a session.
@@ -132,6 +163,21 @@ impl Redis {
     }
 
     async fn take_lease(&self, key: &SessionKey, ask: Begin) -> Result<Begun, StoreError> {
+        let (begun, stored) = self.try_lease(key, &ask).await?;
+        // Whoever knows a newer token than the server does must not spend the server's: that one was
+        // spent before the server forgot.
+        if begun == Begun::Moved && stored < Some(ask.consumes.0) && self.restore(key).await {
+            return self.try_lease(key, &ask).await.map(|(begun, _)| begun);
+        }
+        Ok(begun)
+    }
+
+    /// Asks for the lease; where the token was replaced, beside it comes the generation that is there.
+    async fn try_lease(
+        &self,
+        key: &SessionKey,
+        ask: &Begin,
+    ) -> Result<(Begun, Option<u64>), StoreError> {
         let own = vec![
             ask.owner.0.to_be_bytes().to_vec(),
             number(ask.consumes.0),
@@ -142,17 +188,18 @@ impl Redis {
         ];
         let asked_at = self.clock.now();
         let mut reply = self.run(&script::BEGIN, key, own).await?;
-        match reply.word()?.as_str() {
+        let begun = match reply.word()?.as_str() {
             "leased" => {
                 // Our own lease is over no later than the server thinks: it began after we asked.
                 let (since, until) = (Some(asked_at), Some(asked_at + ask.lease));
-                Ok(Begun::Leased(Intent { since, until, ..reply.intent()? }))
+                Begun::Leased(Intent { since, until, ..reply.intent()? })
             }
-            "busy" => reply.intent().map(Begun::Busy),
-            "moved" => Ok(Begun::Moved),
-            "ended" => Ok(Begun::Ended),
-            _ => Err(reply.strange()),
-        }
+            "busy" => Begun::Busy(reply.intent()?),
+            "moved" => return Ok((Begun::Moved, Some(reply.number()?))),
+            "ended" => Begun::Ended,
+            _ => return Err(reply.strange()),
+        };
+        Ok((begun, None))
     }
 
     async fn write(
@@ -250,7 +297,7 @@ impl Store for Redis {
     }
 
     fn commit(&self, key: SessionKey, commit: Commit, body: Body) -> Answer<'_, Verdict> {
-        Box::pin(async move { self.write(&key, commit, body).await })
+        Box::pin(self.commit_surely(key, commit, body))
     }
 
     fn end(&self, key: SessionKey, reason: EndReason) -> Answer<'_, Option<Row>> {

@@ -315,6 +315,10 @@ impl Vault {
         self.store.ping().await
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     fn seal(
         &self,
         key: &SessionKey,

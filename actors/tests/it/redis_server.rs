@@ -33,17 +33,86 @@ impl RedisServer {
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut all: Vec<String> = ["--save", ""].map(str::to_owned).to_vec();
+        all.extend(arguments.iter().map(ToString::to_string));
+        Self::on_a_free_port(dir, all)
+    }
+
+    fn on_a_free_port(dir: TempDir, arguments: Vec<String>) -> Self {
         let mut server = Self { child: None, dir, port: 0, arguments };
         for _ in 0..PORTS {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-            server.port = free.local_addr().expect("bound").port();
-            drop(free);
+            server.port = free_port();
             if server.try_run() {
                 return server;
             }
         }
         panic!("no redis-server starts: run `cargo xtask setup`");
+    }
+
+    /// Starts one that follows `master`.
+    pub(crate) fn replica_of(master: &Self) -> Self {
+        let port = master.port.to_string();
+        Self::start_with(&["--replicaof", "127.0.0.1", &port, "--appendonly", "yes"])
+    }
+
+    /// Starts a Sentinel that watches over `master` as "main".
+    pub(crate) fn sentinel_of(master: &Self) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("sentinel.conf");
+        let watched = master.port;
+        let text = format!(
+            "sentinel monitor main 127.0.0.1 {watched} 1\n\
+             sentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 2000\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        Self::on_a_free_port(dir, arguments)
+    }
+
+    /// Starts a cluster of three.
+    pub(crate) fn cluster() -> [Self; 3] {
+        let nodes = [(); 3].map(|()| {
+            // Beside the port of the node itself: plus 10,000 there may be none.
+            let bus = free_port().to_string();
+            Self::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+        });
+        let listed: Vec<String> =
+            nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let arguments: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let create = [&["--cluster", "create"], &arguments[..], &["--cluster-yes"]].concat();
+        run_cli(&create);
+        for node in &nodes {
+            let joined = || node.say("CLUSTER INFO").contains("cluster_state:ok");
+            assert!((0..LOOKS).any(|_| joined() || wait()), "the cluster comes together");
+        }
+        nodes
+    }
+
+    /// Moves slots of this node of a cluster to another, while it is used.
+    pub(crate) fn move_slots(&self, to: &Self, slots: u32) {
+        let id = |node: &Self| {
+            let answer = node.say("CLUSTER MYID");
+            answer.lines().nth(1).expect("an id").trim().to_owned()
+        };
+        let (from, to, slots) = (id(self), id(to), slots.to_string());
+        let at = format!("127.0.0.1:{}", self.port);
+        run_cli(&[
+            "--cluster",
+            "reshard",
+            &at,
+            "--cluster-from",
+            &from,
+            "--cluster-to",
+            &to,
+            "--cluster-slots",
+            &slots,
+            "--cluster-yes",
+        ]);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn settings(&self) -> RedisSettings {
@@ -84,10 +153,10 @@ impl RedisServer {
     fn try_run(&mut self) -> bool {
         let port = self.port.to_string();
         let command = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--loglevel", "warning"])
+            .args(&self.arguments)
+            .args(["--bind", "127.0.0.1", "--port", &port, "--loglevel", "warning"])
             .arg("--dir")
             .arg(self.dir.path())
-            .args(&self.arguments)
             .stdout(Stdio::null())
             .spawn();
         self.child = Some(command.expect("redis-server is there: run `cargo xtask setup`"));
@@ -110,4 +179,20 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    free.local_addr().expect("bound").port()
+}
+
+fn run_cli(arguments: &[&str]) {
+    let output = Command::new("redis-cli").args(arguments).output().expect("redis-cli is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Waits until it is worth looking again.
+fn wait() -> bool {
+    sleep(LOOK_EVERY);
+    false
 }

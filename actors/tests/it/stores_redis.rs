@@ -24,7 +24,7 @@ use crate::stores_bench::{ask, body, leased, living, rotated, row};
 use crate::world::{adoption, parts, until, wish, within};
 
 /// Keys that lie in all buckets, as hashes do.
-fn scattered(number: u64) -> SessionKey {
+pub(crate) fn scattered(number: u64) -> SessionKey {
     let mut key = [0; 32];
     for (at, part) in key.chunks_exact_mut(8).enumerate() {
         let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(at as u32 * 7);
@@ -35,17 +35,22 @@ fn scattered(number: u64) -> SessionKey {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l14_listings_go_through_all_buckets_in_order() {
-    const SESSIONS: u64 = 300;
     let server = RedisServer::start();
     let (clock, _hand) = Clock::manual();
     let store = Redis::connect(&server.settings(), clock.clone()).await.expect("connects");
+    assert_listed_in_order(&store, &clock).await;
+}
+
+/// Fills a store and goes through it in every way.
+pub(crate) async fn assert_listed_in_order(store: &dyn Store, clock: &Clock) {
+    const SESSIONS: u64 = 300;
     let at = |number: u64| clock.now() + Duration::from_millis(number * 37 % 101);
     let mut keys: Vec<SessionKey> = (0..SESSIONS).map(scattered).collect();
     for (number, key) in keys.iter().enumerate() {
         let due = Some(at(number as u64));
         let row = Row { head: Head::new(), body: Body { due, ..body("r0") } };
         store.create(*key, row).await.expect("created");
-        leased(&store, *key, ask(0)).await;
+        leased(store, *key, ask(0)).await;
     }
     let due: Vec<_> = (0..SESSIONS).map(|number| (at(number), scattered(number))).collect();
     keys.sort_unstable();
@@ -91,25 +96,37 @@ async fn l2_what_was_answered_survives_the_death_of_the_server_and_is_never_done
     for number in 0..WRITERS {
         store.create(scattered(number), row("r0")).await.expect("created");
     }
+    under_load(&store, WRITERS, async {
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            server.kill();
+            server.run();
+        }
+    })
+    .await;
+}
+
+/// Rotates sessions while something `happens`; each is where it was answered to be.
+pub(crate) async fn under_load(
+    store: &Arc<Redis>,
+    writers: u64,
+    happens: impl Future<Output = ()>,
+) {
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS)
+    let writing: Vec<_> = (0..writers)
         .map(|number| {
-            let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+            let (store, stop) = (Arc::clone(store), Arc::clone(&stop));
             tokio::spawn(async move {
                 rotate_until(&*store, scattered(number), || stop.load(Ordering::Relaxed)).await
             })
         })
         .collect();
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        server.kill();
-        server.run();
-    }
+    happens.await;
     tokio::time::sleep(Duration::from_millis(150)).await;
     stop.store(true, Ordering::Relaxed);
-    for (number, writer) in writers.into_iter().enumerate() {
+    for (number, writer) in writing.into_iter().enumerate() {
         let (answered, rotations) = writer.await.expect("no writer has met a wrong answer");
-        let row = living(&*store, scattered(number as u64)).await;
+        let row = living(&**store, scattered(number as u64)).await;
         assert_eq!(row.head.generation, answered, "nothing is missing, nothing is there twice");
         assert!(rotations > 5, "{rotations}");
     }
@@ -117,7 +134,7 @@ async fn l2_what_was_answered_survives_the_death_of_the_server_and_is_never_done
 
 /// Rotates one session again and again; what is not answered is asked for again, as the session's
 /// owner does. Returns the generation that was answered last, and how many there were.
-async fn rotate_until(
+pub(crate) async fn rotate_until(
     store: &dyn Store,
     key: SessionKey,
     enough: impl Fn() -> bool,
@@ -149,18 +166,26 @@ async fn rotate_until(
 }
 
 /// Two machines, each with a state directory of its own and the same keys.
-struct Fleet {
-    sandbox: Sandbox,
-    server: RedisServer,
-    machines: Vec<Tokenward>,
+pub(crate) struct Fleet {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) server: RedisServer,
+    pub(crate) machines: Vec<Tokenward>,
     _dirs: Vec<TempDir>,
 }
 
 impl Fleet {
     async fn start(tenant: serde_json::Value) -> Self {
+        Self::start_on(RedisServer::start(), |settings| settings, tenant).await
+    }
+
+    /// Starts one whose second machine enters as `second` says.
+    pub(crate) async fn start_on(
+        server: RedisServer,
+        second: fn(RedisSettings) -> RedisSettings,
+        tenant: serde_json::Value,
+    ) -> Self {
         let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
         sandbox.tenant(&tenant).expect("the tenant's settings are known");
-        let server = RedisServer::start();
         let (mut machines, mut dirs) = (Vec::new(), Vec::<TempDir>::new());
         for _ in 0..2 {
             let dir = tempfile::tempdir().expect("a directory");
@@ -169,7 +194,9 @@ impl Fleet {
                 std::fs::copy(keys, dir.path().join("keys.json")).expect("copied");
             }
             let clock = Clock::system();
-            let vault = Vault::redis(&server.settings(), dir.path(), clock.clone()).await;
+            let settings = server.settings();
+            let settings = if dirs.is_empty() { settings } else { second(settings) };
+            let vault = Vault::redis(&settings, dir.path(), clock.clone()).await;
             let vault = vault.expect("opens");
             let parts = parts(&sandbox, vault, &clock, KeepFresh::WhileUsed);
             machines.push(parts.build().await.expect("built"));
@@ -178,7 +205,7 @@ impl Fleet {
         Self { sandbox, server, machines, _dirs: dirs }
     }
 
-    async fn adopt(&self) -> SessionKey {
+    pub(crate) async fn adopt(&self) -> SessionKey {
         self.machines[0].adopt(adoption(&self.sandbox)).await.expect("it is stored").key()
     }
 }

@@ -19,6 +19,19 @@ pub enum StoreConfig {
     Redis(Box<RedisSettings>),
 }
 
+impl StoreConfig {
+    /// Reports whether both are the same store, however it is entered.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Embedded, Self::Embedded) => true,
+            (Self::Redis(one), Self::Redis(other)) => {
+                (&one.place, &one.prefix) == (&other.place, &other.prefix)
+            }
+            (Self::Embedded, Self::Redis(_)) | (Self::Redis(_), Self::Embedded) => false,
+        }
+    }
+}
+
 /// Checks the `[store]` table.
 pub(super) fn check(path: &Path, raw: Option<file::Store>, faults: &mut Vec<Fault>) -> StoreConfig {
     let Some(raw) = raw else { return StoreConfig::Embedded };

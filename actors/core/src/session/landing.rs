@@ -38,6 +38,10 @@ impl Session {
             }
             Landing::Ended(reason) => self.end(reason, now),
             Landing::Gone => self.end(EndReason::NoRefreshToken, now),
+            // The store has forgotten: what it has kept was spent, and spending it again is reuse.
+            Landing::Moved(stored) if stored.head.generation < self.snapshot.head.generation => {
+                self.landed_storeless(None, now);
+            }
             Landing::Moved(snapshot) => {
                 self.emit(Event::Superseded);
                 self.adopt(*snapshot, now);

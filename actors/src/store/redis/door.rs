@@ -38,7 +38,8 @@ impl Vault {
         if !redis.agrees_on(&ring.marks()).await? {
             return Err(foreign().into());
         }
-        Ok(Self::new(Arc::new(redis), Arc::new(ring), clock))
+        let redis = redis.spooling(dir)?.started();
+        Ok(Self::new(redis, Arc::new(ring), clock))
     }
 }
 

@@ -35,8 +35,9 @@ pub(super) struct Line {
     keeper: JoinHandle<()>,
 }
 
+/// What there is of a connection.
 #[derive(Clone)]
-struct State {
+pub(super) struct State {
     number: u64,
     wire: Result<Wire, StoreError>,
 }
@@ -75,6 +76,13 @@ impl Line {
         }
     }
 
+    /// Tells each connection that is made, and each that is lost.
+    pub(super) fn connections(&self) -> watch::Receiver<State> {
+        let mut connections = self.state.clone();
+        connections.mark_unchanged();
+        connections
+    }
+
     async fn wire(&self) -> Result<(u64, Wire), StoreError> {
         let mut state = self.state.clone();
         // A connection that was found dead may not have been taken away yet.
@@ -86,6 +94,12 @@ impl Line {
         }
         let last = self.state.borrow().wire.as_ref().err().cloned();
         Err(last.unwrap_or_else(|| StoreError::unreachable(&self.place, "no connection")))
+    }
+}
+
+impl State {
+    pub(super) fn is_connected(&self) -> bool {
+        self.wire.is_ok()
     }
 }
 

@@ -1,0 +1,138 @@
+//! Moves sessions from one store to another, sealed as they are: nothing is opened, no token is spent.
+
+use std::time::Duration;
+
+use super::{Loaded, PAGE_MAX, Row, StoreError, Vault};
+use crate::core::lease::Head;
+use crate::core::name::SessionKey;
+use crate::core::time::Instant;
+
+/// Over how long the sessions are spread whose due time is unknown: all at once the provider would
+/// feel.
+const SPREAD: Duration = Duration::from_secs(60);
+
+/// What a move has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Sessions that were copied.
+    pub copied: u64,
+    /// Sessions that were there already, from a move that was cut short.
+    pub there: u64,
+    /// Sessions that have gone on over there: what is here is older and stays here.
+    pub newer: u64,
+}
+
+/// Why sessions cannot be moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveFault {
+    /// Somebody may be spending a refresh token.
+    #[error(
+        "session {session} is being refreshed by a gateway: stop every gateway that uses the old \
+         store, wait {wait:?}, and run this again; what was copied stays copied"
+    )]
+    Leased {
+        /// The session's public id.
+        session: String,
+        /// How long its lease lasts.
+        wait: Duration,
+    },
+    /// What one of them seals the other cannot open.
+    #[error(
+        "the two stores have different key rings: copy keys.json of the old state directory into the \
+         new one"
+    )]
+    Ring,
+    /// One of the stores failed; it may be tried again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Vault {
+    /// Copies every living session to another store, page by page; `tell` hears how far it is.
+    ///
+    /// May be repeated after it was cut short: what is there already stays. The old store is not
+    /// changed, and must not be served from again: its refresh tokens will be spent by the other.
+    ///
+    /// # Errors
+    /// [`MoveFault`] says what the operator must do; what was copied stays copied.
+    pub async fn move_to(
+        &self,
+        other: &Self,
+        mut tell: impl FnMut(&Moved),
+    ) -> Result<Moved, MoveFault> {
+        if self.ring().newest() != other.ring().newest() {
+            return Err(MoveFault::Ring);
+        }
+        self.refuse_leases().await?;
+        let (mut moved, mut after) = (Moved::default(), None);
+        loop {
+            let page = self.list(after, PAGE_MAX).await?;
+            for key in &page {
+                if let Loaded::Living(row) = self.store().load(*key).await? {
+                    self.refuse_lease(key, &row)?;
+                    other.receive(*key, *row, &mut moved).await?;
+                }
+            }
+            tell(&moved);
+            match page.last() {
+                Some(last) if page.len() >= PAGE_MAX => after = Some(*last),
+                Some(_) | None => return Ok(moved),
+            }
+        }
+    }
+
+    /// Looks at all leases first, so that nothing is half done where one lives.
+    async fn refuse_leases(&self) -> Result<(), MoveFault> {
+        let mut after = None;
+        loop {
+            let page = self.in_doubt(after, PAGE_MAX).await?;
+            for key in &page {
+                if let Loaded::Living(row) = self.store().load(*key).await? {
+                    self.refuse_lease(key, &row)?;
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() >= PAGE_MAX => after = Some(*last),
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// An intent that has outlived its lease is moved with its session, which is in doubt over there
+    /// as it is here.
+    fn refuse_lease(&self, key: &SessionKey, row: &Row) -> Result<(), MoveFault> {
+        let until = row.head.intent.and_then(|intent| intent.until);
+        let wait = until.unwrap_or(Instant::ZERO).left_at(self.clock().now());
+        match wait.is_zero() {
+            true => Ok(()),
+            false => Err(MoveFault::Leased { session: key.id(), wait }),
+        }
+    }
+
+    async fn receive(
+        &self,
+        key: SessionKey,
+        mut row: Row,
+        moved: &mut Moved,
+    ) -> Result<(), MoveFault> {
+        match self.store().load(key).await? {
+            Loaded::Absent => {}
+            Loaded::Living(there) => {
+                let same = |head: &Head| (head.generation, head.epoch);
+                let is_same = same(&there.head) == same(&row.head);
+                *(if is_same { &mut moved.there } else { &mut moved.newer }) += 1;
+                return Ok(());
+            }
+            Loaded::Ended(_) => {
+                moved.newer += 1;
+                return Ok(());
+            }
+        }
+        // A due time of an earlier boot is unknown: whoever is woken for nothing goes to sleep again.
+        let share = f64::from(key.0[4]) / f64::from(u8::MAX);
+        row.body.due = row.body.due.or(Some(self.clock().now() + SPREAD.mul_f64(share)));
+        self.store().create(key, row).await?;
+        moved.copied += 1;
+        Ok(())
+    }
+}

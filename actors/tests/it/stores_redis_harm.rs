@@ -1,0 +1,230 @@
+//! What becomes of sessions in Redis when something breaks: masters that die, slots that move, servers
+//! that forget, machines that die with what only they know.
+#![expect(clippy::expect_used, reason = "a step of a story that fails ends the story")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokenward::clock::Clock;
+use tokenward::core::event::LogoutKind;
+use tokenward::core::lease::{Begun, Verdict};
+use tokenward::core::name::{Audience, Generation};
+use tokenward::core::secret::RefreshToken;
+use tokenward::core::snapshot::Snapshot;
+use tokenward::store::redis::{Password, Place, Redis, RedisSettings};
+use tokenward::store::seal::KeyRing;
+use tokenward::store::{MoveFault, Moved, Restored, Store};
+use tokenward::{SessionHandle, Vault};
+
+use crate::redis_server::RedisServer;
+use crate::stores_bench::{ask, body, leased, living, rotated, row};
+use crate::stores_redis::{Fleet, assert_listed_in_order, scattered, under_load};
+use crate::world::{wish, within};
+
+/// How long it may take until what was lost is there again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn connected(settings: &RedisSettings) -> Redis {
+    Redis::connect(settings, Clock::system()).await.expect("connects")
+}
+
+async fn filled(store: Redis, sessions: u64) -> Arc<Redis> {
+    for number in 0..sessions {
+        store.create(scattered(number), row("r0")).await.expect("created");
+    }
+    Arc::new(store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l11_a_cluster_serves_as_one_server_does_while_its_slots_move() {
+    let nodes = RedisServer::cluster();
+    let place = nodes[0].settings().place;
+    let Place::Node(first, _) = place else { panic!("{place:?}") };
+    let settings = RedisSettings { place: Place::Cluster(vec![first]), ..nodes[0].settings() };
+    let (clock, _hand) = Clock::manual();
+    let by_hand = RedisSettings { prefix: "by-hand".to_owned(), ..settings.clone() };
+    let store = Redis::connect(&by_hand, clock.clone()).await.expect("connects");
+    assert_listed_in_order(&store, &clock).await;
+    store.ping().await.expect("written");
+
+    let store = filled(connected(&settings).await, 16).await;
+    let elsewhere = connected(&settings).await;
+    let mut news = elsewhere.news().expect("it is shared");
+    under_load(&store, 16, async {
+        let moving = tokio::task::spawn_blocking(move || {
+            nodes[0].move_slots(&nodes[1], 1_000);
+            nodes
+        });
+        moving.await.map(std::mem::forget).expect("moved");
+    })
+    .await;
+    assert!(within(news.next()).await.is_some(), "changes at one node are heard at another");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l11_a_replica_that_is_promoted_is_found_and_gets_what_it_lacks() {
+    let mut master = RedisServer::start();
+    let replica = RedisServer::replica_of(&master);
+    let sentinel = RedisServer::sentinel_of(&master);
+    for _ in 0..500 {
+        let knows = sentinel.say("SENTINEL REPLICAS main").contains(&replica.port().to_string());
+        let follows = replica.say("INFO replication").contains("master_link_status:up");
+        if knows && follows {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let at = format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port());
+    let settings = RedisSettings::parse(&at).expect("a place");
+    let store = filled(connected(&settings).await, 8).await;
+    let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
+    under_load(&store, 8, async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        master.kill();
+        let promoted = || replica.say("ROLE").contains("master");
+        for _ in 0..600 {
+            if promoted() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(promoted());
+        while store.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l3_a_server_that_forgets_rotations_is_told_them_again() {
+    let mut server = RedisServer::start_with(&["--appendonly", "no"]);
+    let store = filled(connected(&server.settings()).await, 2).await;
+    let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
+    assert!(server.say("SAVE").starts_with("+OK"));
+    for number in 0..2 {
+        let intent = leased(&*store, scattered(number), ask(0)).await;
+        let verdict = store.commit(scattered(number), rotated(0, intent.epoch), body("r1")).await;
+        assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
+    }
+    server.kill();
+    server.run();
+    // Asked for at once, before anything was told again: what the server has is not spent.
+    let mut begun = store.begin(scattered(0), ask(1)).await;
+    while begun.is_err() {
+        begun = store.begin(scattered(0), ask(1)).await;
+    }
+    assert!(matches!(begun, Ok(Begun::Leased(_))), "{begun:?}");
+    within_patience("the other rotation is there again", async || {
+        let row = living(&*store, scattered(1)).await;
+        row.head.generation == Generation(1) && row.body.sealed == b"r1"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l2_what_an_exchange_brought_outlives_both_the_server_and_its_owner() {
+    let mut server = RedisServer::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = async |settings: RedisSettings| {
+        connected(&settings).await.spooling(dir.path()).expect("opens").started()
+    };
+    let store = open(server.settings()).await;
+    store.create(scattered(0), row("r0")).await.expect("created");
+    let intent = leased(&*store, scattered(0), ask(0)).await;
+    server.kill();
+    store.commit(scattered(0), rotated(0, intent.epoch), body("r1")).await.expect_err("down");
+    drop(store);
+
+    server.run();
+    let store = open(server.settings()).await;
+    within_patience("whoever comes next commits it", async || {
+        let row = living(&*store, scattered(0)).await;
+        row.head.generation == Generation(1) && row.body.sealed == b"r1" && row.body.due.is_some()
+    })
+    .await;
+    let spool = dir.path().join("spool");
+    within_patience("nothing is left to do", async || {
+        spool.read_dir().expect("there").next().is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l10_a_logout_elsewhere_is_known_to_a_machine_that_hears_nothing() {
+    let server = RedisServer::start();
+    let deaf = server.say("ACL SETUSER deaf on >pass ~* &* +@all -subscribe");
+    assert_eq!(deaf, "+OK\r\n");
+    let second = |settings| RedisSettings {
+        username: Some("deaf".to_owned()),
+        password: Some(Password::new("pass")),
+        ..settings
+    };
+    let fleet = Fleet::start_on(server, second, json!({ "access_token_lifetime_s": 3_600 })).await;
+    let key = fleet.adopt().await;
+    let [here, there] = &fleet.machines[..] else { panic!("two machines") };
+    within(here.access(&key, &wish(0))).await.expect("a token");
+    within(there.access(&key, &wish(0))).await.expect("the same");
+    let mut ends = there.ends();
+    here.end(&key, LogoutKind::User).await.expect("ended");
+    within(ends.next()).await.expect("it looks");
+    within(there.access(&key, &wish(0))).await.expect_err("it is over");
+    assert_eq!(fleet.sandbox.ledger().summary().token_requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
+    let server = RedisServer::start();
+    let clock = Clock::system();
+    let dir = tempfile::tempdir().expect("a directory");
+    let embedded = Vault::embedded(dir.path(), clock.clone()).expect("opens");
+    let audience = Audience::parse("urn:api").expect("an audience");
+    let keys: Vec<_> = (0..40).map(|_| SessionHandle::random().key()).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let refresh_token = Some(RefreshToken::new(&format!("r{number}")));
+        let (issuer, person) = ("urn:p".into(), format!("person {number}").into());
+        let snapshot = Snapshot::new(issuer, person, audience.clone(), refresh_token);
+        embedded.create(*key, &snapshot, None).await.expect("created");
+    }
+    let redis = Vault::redis(&server.settings(), dir.path(), clock.clone()).await.expect("opens");
+
+    let lease = ask(0);
+    embedded.begin(keys[0], lease).await.expect("leased");
+    let refused = embedded.move_to(&redis, |_| {}).await.expect_err("somebody may spend it");
+    assert!(matches!(refused, MoveFault::Leased { wait, .. } if wait <= lease.lease), "{refused}");
+    embedded.end(keys[0], tokenward::core::event::EndReason::Ceiling).await.expect("ended");
+
+    let moved = embedded.move_to(&redis, |_| {}).await.expect("moved");
+    assert_eq!(moved, Moved { copied: 39, there: 0, newer: 0 });
+    assert_eq!(redis.count().await, Ok(39));
+    redis.begin(keys[1], lease).await.expect("leased over there");
+    let again = embedded.move_to(&redis, |_| {}).await.expect("moved again");
+    assert_eq!(again, Moved { copied: 0, there: 38, newer: 1 });
+    for (number, key) in keys.iter().enumerate().skip(1) {
+        let Ok(Restored::Living(snapshot)) = redis.load(*key).await else { panic!("{number}") };
+        let refresh_token = snapshot.refresh_token.as_ref().map(RefreshToken::seal);
+        assert_eq!(refresh_token, Some(&*format!("r{number}")));
+    }
+    assert_eq!(redis.of_subject("urn:p", "person 7").await, Ok(vec![keys[7]]));
+
+    redis.end(keys[1], tokenward::core::event::EndReason::Ceiling).await.expect("ended");
+    let back = tempfile::tempdir().expect("a directory");
+    std::fs::copy(dir.path().join("keys.json"), back.path().join("keys.json")).expect("copied");
+    let home = Vault::embedded(back.path(), clock.clone()).expect("opens");
+    let moved = redis.move_to(&home, |_| {}).await.expect("moved back");
+    assert_eq!(moved, Moved { copied: 38, there: 0, newer: 0 });
+    let other = tempfile::tempdir().expect("a directory");
+    KeyRing::open_or_create(&other.path().join("keys.json")).expect("a ring of its own");
+    let other = Vault::embedded(other.path(), clock).expect("opens");
+    assert_eq!(redis.move_to(&other, |_| {}).await, Err(MoveFault::Ring));
+}
+
+async fn within_patience(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let looked = tokio::time::timeout(PATIENCE, async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("it did not come to pass: {what}"));
+}
