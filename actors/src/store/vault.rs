@@ -9,7 +9,7 @@ use super::seal::{KeyRing, Purpose, RingFault};
 use super::{
     Body, DuePage, Embedded, IndexKey, Loaded, Mark, News, Row, Store, StoreError, Tombstone,
 };
-use crate::clock::Clock;
+use crate::clock::{BootId, Clock};
 use crate::core::event::EndReason;
 use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
@@ -111,6 +111,24 @@ impl Vault {
     /// Returns the clock by which moments are stored.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Writes a moment so that every machine on the store can place it: whose clock it is of, and
+    /// nanoseconds of it.
+    pub fn stamp(&self, at: Instant) -> (BootId, u64) {
+        match self.store.common_time() {
+            Some(common) => (common.id, common.stamp(at).unsigned_abs().saturating_mul(1_000)),
+            None => (self.clock.boot(), at.as_nanos()),
+        }
+    }
+
+    /// Places what [`Vault::stamp`] wrote, as the earliest it can mean; `None` where nobody knows.
+    pub fn placed(&self, whose: BootId, nanos: u64) -> Option<Instant> {
+        if whose == self.clock.boot() {
+            return Some(Instant::from_nanos(nanos));
+        }
+        let common = self.store.common_time().filter(|common| common.id == whose)?;
+        common.earliest(i64::try_from(nanos / 1_000).ok()?)
     }
 
     /// Reads a session.

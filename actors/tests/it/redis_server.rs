@@ -152,7 +152,9 @@ impl RedisServer {
 
     fn try_run(&mut self) -> bool {
         let port = self.port.to_string();
-        let command = Command::new("redis-server")
+        // Whoever set up the machine may have named another.
+        let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let command = Command::new(program)
             .args(&self.arguments)
             .args(["--bind", "127.0.0.1", "--port", &port, "--loglevel", "warning"])
             .arg("--dir")

@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     pub(crate) hand: ManualHand,
     _dir: Option<TempDir>,
     #[cfg(feature = "redis")]
-    pub(crate) server: Option<RedisServer>,
+    _server: Option<RedisServer>,
 }
 
 pub(crate) const ENDED: EndReason = EndReason::LoggedOut(LogoutKind::User);
@@ -96,7 +96,7 @@ pub(crate) async fn redis() -> Bench {
     // So few that each bucket of a listing can hold something.
     let settings = RedisSettings { buckets: 4, ..server.settings() };
     let store = Redis::connect(&settings, clock.clone()).await.expect("connects");
-    Bench { server: Some(server), ..bench(Arc::new(store), (clock, hand), None) }
+    Bench { _server: Some(server), ..bench(Arc::new(store), (clock, hand), None) }
 }
 
 fn bench(store: Arc<dyn Store>, (clock, hand): (Clock, ManualHand), dir: Option<TempDir>) -> Bench {
@@ -106,7 +106,7 @@ fn bench(store: Arc<dyn Store>, (clock, hand): (Clock, ManualHand), dir: Option<
         hand,
         _dir: dir,
         #[cfg(feature = "redis")]
-        server: None,
+        _server: None,
     }
 }
 

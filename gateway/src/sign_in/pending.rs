@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use tokenward::Clock;
+use tokenward::Tokenward;
+use tokenward::clock::BootId;
 use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::sign_in::{Pending, SIGN_IN_TTL};
-use tokenward::core::time::Instant;
 use tokenward::store::seal::Purpose;
 
 use super::{failure, jar};
@@ -41,9 +41,9 @@ pub(super) struct Slot(String);
 /// A pending sign-in as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Kept<'a> {
-    /// The boot that `since` counts from.
+    /// Whose clock `since` is of.
     boot: [u8; 16],
-    /// When it was started, in nanoseconds since boot.
+    /// When it was started, in nanoseconds of it.
     since: u64,
     state: Cow<'a, str>,
     nonce: Cow<'a, str>,
@@ -167,7 +167,8 @@ fn sealed(
     pending: &Pending,
     return_to: &str,
 ) -> Result<String, Trouble> {
-    let clock = front.tokenward().clock();
+    let tokenward = front.tokenward();
+    let (boot, since) = tokenward.vault().stamp(tokenward.clock().now());
     let scopes = pending.scopes.to_string();
     let (stepping, display) = match errand {
         Errand::SignIn => (None, None),
@@ -175,8 +176,8 @@ fn sealed(
         Errand::Display(code) => (None, Some(code.to_string().into())),
     };
     let kept = Kept {
-        boot: clock.boot().0,
-        since: clock.now().as_nanos(),
+        boot: boot.0,
+        since,
         state: pending.state.as_str().into(),
         nonce: pending.nonce.as_str().into(),
         verifier: pending.code_verifier.expose().into(),
@@ -203,7 +204,7 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
     let ring = front.tokenward().vault().ring();
     let plain = ring.open_sealed(Purpose::Cookie, &slot.bound_to(), &sealed).ok()?;
     let kept: Kept<'_> = serde_json::from_slice(&plain).ok()?;
-    let age = age(front.tokenward().clock(), kept.boot, kept.since);
+    let age = age(front.tokenward(), kept.boot, kept.since);
     let pending = Pending {
         state: kept.state.into_owned(),
         nonce: kept.nonce.into_owned(),
@@ -224,9 +225,10 @@ fn opened(front: &Front, slot: &Slot, value: &str) -> Option<Recalled> {
     Some(Recalled { pending, age, errand })
 }
 
-/// Instants compare within one boot only (law L12).
-fn age(clock: &Clock, boot: [u8; 16], since: u64) -> Option<Duration> {
-    (clock.boot().0 == boot).then(|| clock.now().since(Instant::from_nanos(since)))
+/// Instants compare within one boot, or where machines have a time in common (law L12).
+fn age(tokenward: &Tokenward, boot: [u8; 16], since: u64) -> Option<Duration> {
+    let since = tokenward.vault().placed(BootId(boot), since)?;
+    Some(tokenward.clock().now().since(since))
 }
 
 /// Returns the cookies of a request, by name and value.
