@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenward::store::redis::{Password, PlaceFault, RedisSettings};
+use tokenward::store::redis::{BUCKETS_DEFAULT, Password, PlaceFault, RedisSettings};
 
 use super::secret::SecretSource;
 use super::{Fault, file};
@@ -85,15 +85,22 @@ pub(super) fn check(path: &Path, raw: Option<file::Store>, faults: &mut Vec<Faul
         }
         settings.prefix = prefix;
     }
-    match raw.buckets {
-        Some(0) => fault("buckets", "0 hold nothing; write a number from 1 to 16384".into()),
-        Some(buckets) if buckets > 16_384 => {
-            fault("buckets", format!("{buckets} are more than a cluster has slots; write 16384"));
-        }
-        Some(buckets) => settings.buckets = buckets,
-        None => {}
+    match buckets(raw.buckets) {
+        Ok(buckets) => settings.buckets = buckets,
+        Err(wrong) => fault("buckets", wrong),
     }
     StoreConfig::Redis(Box::new(settings))
+}
+
+fn buckets(raw: Option<u16>) -> Result<u16, String> {
+    match raw {
+        Some(0) => Err("0 hold nothing; write a number from 1 to 16384".to_owned()),
+        Some(many) if many > 16_384 => {
+            Err(format!("{many} are more than a cluster has slots; write 16384"))
+        }
+        Some(buckets) => Ok(buckets),
+        None => Ok(BUCKETS_DEFAULT),
+    }
 }
 
 /// Says what to write; the text is not repeated, because it may hold a password.
