@@ -45,6 +45,7 @@ pub mod label;
 
 mod count;
 mod device;
+mod exemplar;
 mod exposition;
 mod family;
 mod http;
@@ -56,6 +57,8 @@ mod row;
 mod table;
 
 use self::catalogue::{AUDIENCES_MAX, Home, PROVIDERS_MAX, ROUTES_MAX};
+pub use self::exemplar::Exemplar;
+use self::exemplar::Notes;
 pub use self::exposition::{CONTENT_TYPE, OPENMETRICS_TYPE};
 use self::family::Family;
 use self::label::{Backend, ConfiguredLabel};
@@ -178,10 +181,12 @@ impl Metrics {
     }
 
     /// Returns the exposition in the format that a scraper's `Accept` header asks for, and that
-    /// format's media type: OpenMetrics where it is named, else Prometheus' text.
+    /// format's media type: OpenMetrics where it is named, else Prometheus' text. Only the former
+    /// has exemplars.
     pub fn exposition(&self, accept: &str) -> (&'static str, String) {
         if exposition::wants_openmetrics(accept) {
-            return (OPENMETRICS_TYPE, exposition::openmetrics(&self.registry.render()));
+            let notes = self.exemplars();
+            return (OPENMETRICS_TYPE, exposition::openmetrics(&self.registry.render(), &notes));
         }
         (CONTENT_TYPE, self.render())
     }
@@ -198,6 +203,13 @@ impl Metrics {
     /// which nobody scrapes would grow for ever.
     pub fn upkeep(&self) {
         self.registry.upkeep();
+    }
+
+    fn exemplars(&self) -> Notes {
+        let mut notes = Notes::new();
+        self.routes.each().for_each(|row| exemplar::note(&row.traces, &mut notes));
+        self.audiences.each().for_each(|row| exemplar::note(&row.traces, &mut notes));
+        notes
     }
 
     fn at_audience(&self, AudienceIndex(at): AudienceIndex) -> &AudienceRow {

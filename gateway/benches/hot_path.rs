@@ -141,7 +141,7 @@ fn counting(criterion: &mut Criterion, bench: &Bench) {
                 http::StatusCode::OK,
                 AnsweredBy::Upstream,
             );
-            metrics.http_duration(place, HttpOutcome::Ok, took);
+            metrics.http_duration(place, HttpOutcome::Ok, took, None);
             metrics.request_bytes(place, 0);
             metrics.response_bytes(place, 200);
             metrics.in_flight(place, -1);

@@ -53,7 +53,7 @@ impl Observe for Meter {
             AnsweredBy::Upstream => label::AnsweredBy::Upstream,
         };
         self.metrics.http_request(route, &answered.method, answered.status, by);
-        self.metrics.http_duration(route, outcome(answered), answered.took);
+        self.metrics.http_duration(route, outcome(answered), answered.took, answered.trace);
         self.metrics.request_bytes(route, answered.bytes_in);
         self.metrics.response_bytes(route, answered.bytes_out);
         if answered.route.is_some() {

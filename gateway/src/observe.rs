@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tokenward::core::event::EndReason;
+use tokenward::metrics::Exemplar;
 
 /// Takes note of what happens to requests. Every method does nothing unless it is written.
 pub trait Observe: Send + Sync + 'static {
@@ -67,6 +68,8 @@ pub struct Answered {
     pub complete: bool,
     /// From the request's head to here.
     pub took: Duration,
+    /// Its trace, where that is sampled.
+    pub trace: Option<Exemplar>,
     /// Body bytes from the caller.
     pub bytes_in: u64,
     /// Body bytes to the caller.

@@ -18,7 +18,9 @@ use http::{HeaderMap, Method, StatusCode};
 use ring::digest::{Context as Digest, SHA256};
 use tokenward::Tokenward;
 use tokenward::clock::Clock;
+use tokenward::core::event::Trigger;
 use tokenward::core::name::{Epoch, SessionKey};
+use tokenward::metrics::Exemplar;
 use tokio::sync::mpsc;
 
 use crate::config::{Config, TraceConfig};
@@ -134,6 +136,12 @@ impl RequestTrace {
         self.own.sampled.then(|| self.own.trace.to_string())
     }
 
+    /// Returns the trace as an exemplar of how long the request took, where it is sampled.
+    pub(crate) fn exemplar(&self, took: Duration) -> Option<Exemplar> {
+        let at_ms = self.at(took) / 1_000_000;
+        self.own.sampled.then_some(Exemplar { trace: self.own.trace.0, at_ms })
+    }
+
     /// Notes which exchange brought the access token that the request waited for.
     pub(crate) fn waited_for(&self, session: &SessionKey, serial: Epoch) {
         // A second one, after a 401, is not the one that made it wait.
@@ -238,12 +246,20 @@ impl RequestTrace {
 pub(crate) fn follow_exchanges(tokenward: &Tokenward, config: &Config) {
     let Some(tracer) = Tracer::start(config) else { return };
     let (mut exchanges, clock) = (tokenward.exchanges(), tokenward.clock().clone());
+    let metrics = Arc::clone(tokenward.metrics());
     tokio::spawn(async move {
         while let Some(told) = exchanges.next().await {
-            let took = told.landed_at.since(told.decided_at).as_nanos();
-            let ended_ns = clock.unix_millis_of(told.landed_at) * 1_000_000;
+            let took = told.landed_at.since(told.decided_at);
+            let at_ms = clock.unix_millis_of(told.landed_at);
+            let context = exchange(&told.session, told.epoch);
+            if told.outcome == "refreshed" && told.trigger != Trigger::StepUp {
+                let audience = metrics.audience(told.audience.as_str());
+                let exemplar = Exemplar { trace: context.trace.0, at_ms };
+                metrics.refresh_exemplar(audience, took, exemplar);
+            }
+            let (took, ended_ns) = (took.as_nanos(), at_ms * 1_000_000);
             tracer.keep(Span {
-                context: exchange(&told.session, told.epoch),
+                context,
                 parent: None,
                 kind: Kind::Internal,
                 name: "refresh".to_owned(),

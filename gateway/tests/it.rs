@@ -14,6 +14,7 @@ mod it {
     mod life;
     mod lifecycle;
     mod logout;
+    mod openmetrics;
     mod played;
     mod protocols;
     mod readings;

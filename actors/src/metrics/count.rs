@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::exemplar::Exemplar;
 use super::label::{
     Actor, BreakerState, Endpoint, LogoutLabel, MfaAttempt, MfaMethod, ProviderOutcome,
-    RestartReason, ReuseAction, RotationOutcome, SessionEvent, SessionState, StoreOp, StoreOutcome,
-    TokenResult,
+    RefreshClass, RestartReason, ReuseAction, RotationOutcome, SessionEvent, SessionState, StoreOp,
+    StoreOutcome, TokenResult,
 };
 use super::{AudienceIndex, Metrics, ProviderIndex};
 use crate::core::event::{EndReason, Event, LogoutKind};
@@ -100,6 +101,12 @@ impl Metrics {
     /// Counts the life left in an access token that is injected.
     pub fn token_remaining(&self, audience: AudienceIndex, left: Duration) {
         self.at_audience(audience).token_remaining.record(left.as_secs_f64());
+    }
+
+    /// Keeps the trace of a refresh that succeeded, beside the time that it took.
+    pub fn refresh_exemplar(&self, audience: AudienceIndex, took: Duration, exemplar: Exemplar) {
+        let shelf = self.at_audience(audience).traces.of(RefreshClass::Success);
+        shelf.put(exemplar, took.as_secs_f64());
     }
 
     /// Counts a try to store what an exchange brought that failed; it is tried again.

@@ -3,6 +3,8 @@
 //! The exporter writes families and series in the order of its hash maps. Here its text is taken
 //! apart into families and put together sorted, in one of two formats.
 
+use super::exemplar::Notes;
+
 /// The media type of `text`, as Prometheus' content negotiation wants it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -34,8 +36,8 @@ pub(super) fn text(raw: &str) -> String {
 }
 
 /// Returns `raw` as OpenMetrics: a counter's family is named without `_total`, and the text has an
-/// end, by which a scraper knows that nothing was cut off.
-pub(super) fn openmetrics(raw: &str) -> String {
+/// end, by which a scraper knows that nothing was cut off. Buckets have their exemplars.
+pub(super) fn openmetrics(raw: &str, notes: &Notes) -> String {
     let mut written = String::with_capacity(raw.len());
     for family in families(raw) {
         let stem = match family.is_counter() {
@@ -52,6 +54,7 @@ pub(super) fn openmetrics(raw: &str) -> String {
         }
         for line in &family.samples {
             written.push_str(line);
+            written.push_str(exemplar(line, notes));
             written.push('\n');
         }
     }
@@ -67,6 +70,16 @@ pub(super) fn wants_openmetrics(accept: &str) -> bool {
         let weight = parts.find_map(|part| part.strip_prefix("q="));
         named && weight.is_none_or(|weight| weight.parse::<f64>().is_ok_and(|weight| weight > 0.0))
     })
+}
+
+/// Returns what is written behind a sample; nothing behind most.
+fn exemplar<'a>(sample: &str, notes: &'a Notes) -> &'a str {
+    // What comes behind the labels is a number.
+    let named = sample.rfind('}').map(|end| &sample[..=end]);
+    named
+        .filter(|_| !notes.is_empty())
+        .and_then(|named| notes.get(named))
+        .map_or("", String::as_str)
 }
 
 /// How the lines of a head begin; both words have the same length.
@@ -160,7 +173,11 @@ b_count{a=\"2\"} 0
 ";
         assert_eq!(text(raw), expected);
         let renamed = expected.replace("HELP a_total", "HELP a").replace("TYPE a_total", "TYPE a");
-        assert_eq!(openmetrics(raw), renamed + "# EOF\n");
+        let bucket = "b_bucket{a=\"1,le=\\\"\",le=\"10\"}";
+        let note = " # {trace_id=\"0a\"} 0.7 1.500";
+        let noted = renamed.replace(&format!("{bucket} 0"), &format!("{bucket} 0{note}"));
+        let notes = Notes::from([(bucket.to_owned(), note.to_owned())]);
+        assert_eq!(openmetrics(raw, &notes), noted + "# EOF\n");
         assert_eq!(text(&text(raw)), expected);
     }
 

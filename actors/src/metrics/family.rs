@@ -62,6 +62,11 @@ impl<R> Family<R> {
         self.rows[usize::from(at)].get_or_init(|| make(OTHER))
     }
 
+    /// Returns the rows that there are.
+    pub(super) fn each(&self) -> impl Iterator<Item = &R> {
+        self.rows.iter().filter_map(OnceLock::get)
+    }
+
     fn others(&self) -> u8 {
         u8::try_from(self.rows.len() - 1).unwrap_or(u8::MAX)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::http::{Method, StatusCode};
 
 use super::catalogue::gateway::HTTP_REQUESTS;
+use super::exemplar::Exemplar;
 use super::label::{
     AnsweredBy, Code, HttpMethod, HttpOutcome, StreamEnd, UpstreamError, UpstreamRetry,
     WebhookOutcome,
@@ -27,9 +28,20 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// Counts the time from a request's head to the last byte of its response.
-    pub fn http_duration(&self, route: RouteIndex, outcome: HttpOutcome, took: Duration) {
-        self.at_route(route).duration.of(outcome).record(took.as_secs_f64());
+    /// Counts the time from a request's head to the last byte of its response; `exemplar` is its
+    /// trace, where that was sampled.
+    pub fn http_duration(
+        &self,
+        route: RouteIndex,
+        outcome: HttpOutcome,
+        took: Duration,
+        exemplar: Option<Exemplar>,
+    ) {
+        let (row, took) = (self.at_route(route), took.as_secs_f64());
+        row.duration.of(outcome).record(took);
+        if let Some(exemplar) = exemplar {
+            row.traces.of(outcome).put(exemplar, took);
+        }
     }
 
     /// Counts the time that the gateway itself took, waits left out.

@@ -3,6 +3,7 @@
 use metrics::{Counter, Gauge};
 
 use super::catalogue::{gateway, operation, tokens};
+use super::exemplar::Shelf;
 use super::label::{
     Actor, AnsweredBy, Backend, BreakerState, Code, ConfiguredLabel, DeviceFetch, DisplayWrite,
     Endpoint, HttpMethod, HttpOutcome, LogoutLabel, MfaAttempt, MfaClosed, MfaMethod, MfaTrigger,
@@ -22,6 +23,8 @@ pub(super) struct AudienceRow {
     pub(super) audience_mismatches: Counter,
     pub(super) refreshes: Table<(RefreshTrigger, RefreshOutcome), Counter>,
     pub(super) refresh_duration: Table<RefreshClass, Distribution>,
+    /// Beside `refresh_duration`.
+    pub(super) traces: Table<RefreshClass, Shelf>,
     pub(super) refresh_waiters: Distribution,
     pub(super) refresh_in_flight: Gauge,
     pub(super) refresh_late: Counter,
@@ -43,6 +46,8 @@ pub(super) struct RouteRow {
     /// Registered at first use: most of its 400 series never occur.
     pub(super) requests: LazyTable<(HttpMethod, (Code, AnsweredBy)), Counter>,
     pub(super) duration: Table<HttpOutcome, Distribution>,
+    /// Beside `duration`.
+    pub(super) traces: Table<HttpOutcome, Shelf>,
     pub(super) overhead: Distribution,
     pub(super) upstream_response: Distribution,
     pub(super) in_flight: Gauge,
@@ -93,6 +98,7 @@ impl AudienceRow {
             audience_mismatches: registry.one(&tokens::TOKEN_AUDIENCE_MISMATCHES, fixed),
             refreshes: registry.table(&tokens::REFRESHES, fixed),
             refresh_duration: registry.table(&tokens::REFRESH_DURATION, fixed),
+            traces: registry.table(&tokens::REFRESH_DURATION, fixed),
             refresh_waiters: registry.one(&tokens::REFRESH_WAITERS, fixed),
             refresh_in_flight: registry.one(&tokens::REFRESH_IN_FLIGHT, fixed),
             refresh_late: registry.one(&tokens::REFRESH_LATE, fixed),
@@ -117,6 +123,7 @@ impl RouteRow {
             name: name.to_owned(),
             requests: Registry::lazy_table(&gateway::HTTP_REQUESTS, fixed),
             duration: registry.table(&gateway::HTTP_REQUEST_DURATION, fixed),
+            traces: registry.table(&gateway::HTTP_REQUEST_DURATION, fixed),
             overhead: registry.one(&gateway::GATEWAY_OVERHEAD, fixed),
             upstream_response: registry.one(&gateway::UPSTREAM_RESPONSE, fixed),
             in_flight: registry.one(&gateway::HTTP_REQUESTS_IN_FLIGHT, fixed),

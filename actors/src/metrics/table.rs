@@ -56,6 +56,11 @@ impl<K: Closed, H> Table<K, H> {
     pub(super) fn of(&self, key: K) -> &H {
         &self.cells[key.at()]
     }
+
+    /// Returns every handle.
+    pub(super) fn each(&self) -> impl Iterator<Item = &H> {
+        self.cells.iter()
+    }
 }
 
 /// A table whose handles are registered when they are first used: for counters with so many values

@@ -152,13 +152,15 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.line.pulse.leave();
+        let took = self.age();
         let answered = Answered {
             route: self.route,
             method: std::mem::take(&mut self.method),
             status: self.status,
             by: self.by,
             complete: self.complete,
-            took: self.age(),
+            took,
+            trace: self.trace.as_ref().and_then(|trace| trace.exemplar(took)),
             bytes_in: self.tape.as_ref().map_or(0, |tape| tape.moved()),
             bytes_out: self.bytes_out,
         };
