@@ -47,7 +47,7 @@ pub(crate) use door::{pages, signed_in_page};
 pub(crate) use link::{link_of, over, with_link};
 pub(crate) use pass::{CONFIRMED, LATER, Pass};
 pub(crate) use redeem::token;
-pub(crate) use report::{HEADER, Listed, Reports, listed, note};
+pub(crate) use report::{HEADER, Listed, Reports, listed, look_at_content, note};
 
 /// Where people approve devices: short, because some type it.
 pub(crate) const ROOT: &str = "/d";

@@ -14,7 +14,8 @@ impl Metrics {
         self.single.display_writes.of(outcome).increment(count);
     }
 
-    /// Says when the oldest content was fetched that a display shows, in seconds of Unix time.
+    /// Says when the oldest content was fetched that a display shows, in seconds of Unix time; 0
+    /// where no display shows any.
     pub fn device_content_fetched(&self, unix_s: u64) {
         // Exact until far beyond the year 9999.
         self.single.device_content.set(unix_s as f64);

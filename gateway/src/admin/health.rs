@@ -62,6 +62,7 @@ impl Health {
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     let metrics = admin.front.tokenward().metrics();
     metrics.look_at_process();
+    crate::device::look_at_content(&admin.front);
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let (media_type, text) = metrics.exposition(accept.unwrap_or_default());
     ([(header::CONTENT_TYPE, media_type)], text).into_response()

@@ -116,18 +116,24 @@ pub(crate) async fn note(front: &Front, key: &SessionKey, value: HeaderValue) {
         },
     };
     let Some(kind) = kind else { return };
-    let (metrics, clock) = (front.tokenward().metrics(), front.tokenward().clock());
+    let metrics = front.tokenward().metrics();
     for (outcome, count) in report.fetches {
         metrics.device_fetches(outcome, count);
     }
     for (outcome, count) in report.writes {
         metrics.display_writes(outcome, count);
     }
-    let now = clock.now();
-    reports.keep(*key, Seen { kind, at: now, view: report.view });
-    if let Some(age) = reports.oldest_content(now) {
-        metrics.device_content_fetched(clock.unix().0.saturating_sub(age.as_secs()));
-    }
+    let at = front.tokenward().clock().now();
+    reports.keep(*key, Seen { kind, at, view: report.view });
+}
+
+/// Shows when the oldest content was fetched that a display shows, 0 where none shows any; to be
+/// called before a scrape is answered, because displays go out of service without a word.
+pub(crate) fn look_at_content(front: &Front) {
+    let (metrics, clock) = (front.tokenward().metrics(), front.tokenward().clock());
+    let age = front.displays().reports().oldest_content(clock.now());
+    let fetched = age.map_or(0, |age| clock.unix().0.saturating_sub(age.as_secs()));
+    metrics.device_content_fetched(fetched);
 }
 
 /// Lists the displays of living sessions, those that were heard of last first.
