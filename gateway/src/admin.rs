@@ -19,6 +19,7 @@ mod devices;
 mod feed;
 mod gate;
 mod health;
+mod past;
 mod sessions;
 
 pub use sessions::{ENDED_EVENT, Page, Story};
@@ -34,6 +35,7 @@ pub(crate) struct Admin {
     front: Arc<Front>,
     console: console::Console,
     health: health::Health,
+    past: Arc<past::Past>,
     streams: Arc<Semaphore>,
 }
 
@@ -41,7 +43,9 @@ pub(crate) struct Admin {
 pub fn router(front: Arc<Front>) -> Router {
     let streams = Arc::new(Semaphore::new(STREAMS_MAX));
     let (console, health) = Default::default();
-    let admin = Arc::new(Admin { front, console, health, streams });
+    let past = Arc::new(past::Past::new(front.tokenward().clock().unix_millis()));
+    tokio::spawn(past::follow(Arc::clone(&past), front.tokenward().events()));
+    let admin = Arc::new(Admin { front, console, health, past, streams });
     console::start(&admin);
     Router::new()
         .route("/", get(console::page))

@@ -1,4 +1,7 @@
 //! What happens to all sessions, as server-sent events for operators and their tools.
+//!
+//! A stream that broke goes on where it was, by `Last-Event-ID`; where that is too long ago, or of
+//! another run, it begins with an event that says so.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,18 +11,22 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
-use tokenward::{EventStream, Heard};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Admin;
-use crate::events::{HEARTBEAT, full, missed, opening, written};
+use crate::events::{HEARTBEAT, full, missed, opening};
 
 /// GET /api/events.
 pub(super) async fn events(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     match Arc::clone(&admin.streams).try_acquire_owned() {
         Ok(place) if !admin.front.is_draining() => {
-            let facts = admin.front.tokenward().events();
-            Sse::new(Feed { admin, facts, begun: false, _place: place }.stream()).into_response()
+            let news = admin.past.listen();
+            let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+            let resumed = last.map(|id| admin.past.after(id));
+            let next = resumed.flatten().unwrap_or(*news.borrow());
+            let (begun, lost) = (false, resumed == Some(None));
+            Sse::new(Feed { admin, news, next, begun, lost, _place: place }.stream())
+                .into_response()
         }
         Ok(_) | Err(_) => full().reply(&headers),
     }
@@ -27,8 +34,12 @@ pub(super) async fn events(State(admin): State<Arc<Admin>>, headers: HeaderMap) 
 
 struct Feed {
     admin: Arc<Admin>,
-    facts: EventStream,
+    news: watch::Receiver<u64>,
+    /// The number of the fact that comes next.
+    next: u64,
     begun: bool,
+    /// Whether facts before that are lost to this listener, which is to be told.
+    lost: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -45,17 +56,32 @@ impl Feed {
             self.begun = true;
             return Some(opening());
         }
-        if self.admin.front.is_draining() {
-            return None;
-        }
-        tokio::select! {
-            () = self.admin.front.drained() => None,
-            heard = tokio::time::timeout(HEARTBEAT, self.facts.next()) => match heard {
-                Ok(Some(Heard::Event(fact))) => Some(written(&fact)),
-                Ok(Some(Heard::Missed(_))) => Some(missed()),
-                Ok(None) => None,
-                Err(_) => Some(Event::default().comment("still here")),
-            },
+        loop {
+            if self.admin.front.is_draining() {
+                return None;
+            }
+            if std::mem::take(&mut self.lost) {
+                return Some(missed());
+            }
+            if let Some((number, fact)) = self.admin.past.from(self.next) {
+                self.lost = number > self.next;
+                self.next = number;
+                if self.lost {
+                    continue;
+                }
+                self.next += 1;
+                let event = Event::default().id(self.admin.past.id(number));
+                // Texts and numbers always have a JSON form.
+                return Some(event.json_data(&fact).unwrap_or_default());
+            }
+            tokio::select! {
+                () = self.admin.front.drained() => return None,
+                changed = tokio::time::timeout(HEARTBEAT, self.news.changed()) => match changed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => return Some(Event::default().comment("still here")),
+                },
+            }
         }
     }
 }

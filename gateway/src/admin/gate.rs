@@ -1,6 +1,8 @@
 //! Who may talk to the operator's endpoints.
 //!
-//! Where a bearer token is configured, it is the proof, whatever the request looks like. Without
+//! Where a bearer token is configured, it is the proof, whatever the request looks like: programs
+//! send it as it is, and a browser as the password that it asks its person for (RFC 7617; the user's
+//! name does not matter). Without
 //! one the listener is on loopback, and what must be kept out is the operator's own browser when a
 //! foreign page steers it: by a name that was bent to this address (DNS rebinding), or by sending a
 //! request whose answer it need not read.
@@ -11,12 +13,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use super::Admin;
 use crate::config::AdminConfig;
 use crate::origin;
-use crate::pages::Trouble;
+use crate::pages::{Trouble, wants_page};
 use crate::route::without_port;
 
 /// Lets a request pass, or refuses it.
@@ -42,7 +47,7 @@ fn refusal(
     let host = origin::host(headers, uri).unwrap_or_default();
     match &config.bearer {
         Some(bearer) if proves(headers, bearer.expose()) => {}
-        Some(_) => return Some(unproven()),
+        Some(_) => return Some(unproven(headers)),
         None if is_ours(config, host) => {}
         None => return Some(rebound()),
     }
@@ -53,9 +58,21 @@ fn refusal(
 /// Compares in constant time; only the length can be found out.
 fn proves(headers: &HeaderMap, bearer: &str) -> bool {
     let Some(shown) = headers.get(header::AUTHORIZATION) else { return false };
-    let Some((scheme, shown)) = shown.as_bytes().split_at_checked(7) else { return false };
-    scheme.eq_ignore_ascii_case(b"bearer ")
-        && bool::from(shown.trim_ascii().ct_eq(bearer.as_bytes()))
+    let shown = shown.as_bytes();
+    let after = |scheme: &[u8]| {
+        let (named, rest) = shown.split_at_checked(scheme.len())?;
+        named.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
+    };
+    let is_it = |shown: &[u8]| bool::from(shown.ct_eq(bearer.as_bytes()));
+    if let Some(shown) = after(b"bearer ") {
+        return is_it(shown);
+    }
+    let Some(pair) = after(b"basic ").and_then(|pair| STANDARD.decode(pair).ok()) else {
+        return false;
+    };
+    let pair = Zeroizing::new(pair);
+    let mut parts = pair.splitn(2, |byte| *byte == b':');
+    parts.nth(1).is_some_and(is_it)
 }
 
 fn is_ours(config: &AdminConfig, host: &str) -> bool {
@@ -76,14 +93,21 @@ fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
     site.is_some() && !ours || origin.is_some_and(|origin| !own(origin) && !hidden(origin))
 }
 
-fn unproven() -> Trouble {
+/// A browser is asked for a password only where a person waits for a page: a script's request must
+/// not open a dialogue.
+fn unproven(headers: &HeaderMap) -> Trouble {
+    let challenge = match wants_page(headers) {
+        true => "Basic realm=\"tokenward admin\", charset=\"UTF-8\"",
+        false => "Bearer realm=\"tokenward admin\"",
+    };
     Trouble::new(
         StatusCode::UNAUTHORIZED,
         "invalid_token",
         "Who asks?",
-        "This listener wants the bearer token that admin.token of the configuration names.",
+        "This listener wants the token that admin.token of the configuration names: from programs as \
+         a bearer token, from a browser as the password, with any user name.",
     )
-    .challenge("Bearer realm=\"tokenward admin\"")
+    .challenge(challenge)
 }
 
 fn rebound() -> Trouble {
@@ -140,6 +164,37 @@ mod tests {
             (Some("s3cret"), "GET", "gw:9464", &[("authorization", "Bearer s3creT")], Some(401)),
             (Some("s3cret"), "GET", "gw:9464", &[("authorization", "Basic s3cret")], Some(401)),
             (Some("s3cret"), "GET", "gw:9464", &[("authorization", "é")], Some(401)),
+            // "ops:s3cret", ":s3cret", "ops:s3cret:", "s3cret", "s3cret:".
+            (
+                Some("s3cret"),
+                "GET",
+                "gw:9464",
+                &[("authorization", "Basic b3BzOnMzY3JldA==")],
+                None,
+            ),
+            (Some("s3cret"), "GET", "gw:9464", &[("authorization", "Basic OnMzY3JldA==")], None),
+            (
+                Some("s3cret"),
+                "GET",
+                "gw:9464",
+                &[("authorization", "Basic b3BzOnMzY3JldDo=")],
+                Some(401),
+            ),
+            (Some("s3cret"), "GET", "gw:9464", &[("authorization", "Basic czNjcmV0")], Some(401)),
+            (
+                Some("s3cret"),
+                "GET",
+                "gw:9464",
+                &[("authorization", "Basic czNjcmV0Og==")],
+                Some(401),
+            ),
+            (
+                Some("s3cret"),
+                "POST",
+                "gw:9464",
+                &[("authorization", "Basic OnMzY3JldA=="), foreign[0]],
+                Some(403),
+            ),
             (
                 Some("s3cret"),
                 "POST",

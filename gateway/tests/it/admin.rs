@@ -137,6 +137,27 @@ async fn the_console_ends_a_session_for_its_own_pages_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l13_a_browser_opens_the_console_with_the_token_as_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "of the operators\n").unwrap();
+    let token = format!("[admin]\ntoken = {{ file = \"{}\" }}\n", file.display());
+    let desk = Desk::with(|text| text.replace("[admin]\n", &token)).await;
+    let asks = [("accept", "text/html")];
+    let reply = desk.at_admin().send(Method::GET, "/", &asks, None).await;
+    assert_eq!(reply.status, 401, "{reply:?}");
+    assert!(reply.header("www-authenticate").starts_with("Basic realm="), "{reply:?}");
+    let reply = desk.operator(Method::GET, "/metrics").await;
+    assert_eq!(reply.problem(), (401, "invalid_token".to_owned()));
+    assert!(reply.header("www-authenticate").starts_with("Bearer "), "no dialogue for a script");
+    for (word, status) in [("of the operators", 200), ("of the operator", 401)] {
+        let opens = desk.at_admin().request(Method::GET, "/", &asks, None);
+        let reply = opens.basic_auth("anybody", Some(word)).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn l13_the_operators_door_is_shut_to_others() {
     let desk = Desk::open().await;
     let evil = [("host", "evil.example:9464")];
@@ -209,6 +230,24 @@ async fn l16_operators_hear_of_every_session() {
     for name in ["at_ms", "session", "event", "text"] {
         assert!(!fact[name].is_null(), "{name}: {fact}");
     }
+    let last = told.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    let (run, number) = last.split_once('-').unwrap();
+    let next = format!("id: {run}-{}", number.parse::<u64>().unwrap() + 1);
+    drop(stream);
+    desk.signed_in("alan").await;
+    for (id, first) in [(last.as_str(), next.as_str()), ("1-1", "data: {\"event\":\"missed\"")] {
+        let after = [("last-event-id", id)];
+        let again = operator.request(Method::GET, "/api/events", &after, None).send().await;
+        let (mut again, mut told) = (again.unwrap(), String::new());
+        while !told.contains("data: ") || !told.ends_with("\n\n") {
+            told.push_str(std::str::from_utf8(&again.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let fields = ["id: ", "data: "];
+        let field = told.lines().find(|line| fields.iter().any(|field| line.starts_with(field)));
+        assert!(field.unwrap().starts_with(first), "{id}: {told}");
+    }
+
+    let mut stream = operator.request(Method::GET, "/api/events", &[], None).send().await.unwrap();
     desk.front.drain();
     let left = async { while stream.chunk().await.unwrap().is_some() {} };
     tokio::time::timeout(std::time::Duration::from_secs(10), left)
