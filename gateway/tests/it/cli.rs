@@ -13,10 +13,10 @@ use super::desk::{Browser, Desk, configuration};
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    said: String,
-    noted: String,
+pub(super) struct Ended {
+    pub(super) code: i32,
+    pub(super) said: String,
+    pub(super) noted: String,
 }
 
 async fn tokenward(arguments: &[&str]) -> Ended {
@@ -158,7 +158,7 @@ fn minted(sandbox: &Sandbox) -> String {
     sandbox.mint(&wanted).unwrap()[0].refresh_token.clone()
 }
 
-async fn check(directory: &Path, text: &str) -> Ended {
+pub(super) async fn check(directory: &Path, text: &str) -> Ended {
     let path = directory.join("gateway.toml");
     std::fs::write(&path, text).unwrap();
     tokenward(&["check", "--config", path.to_str().unwrap()]).await

@@ -1,6 +1,7 @@
 //! Receivers of the operator's choice hear what happens to sessions.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokenward_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
-use super::desk::Desk;
+use super::cli::check;
+use super::desk::{Desk, configuration};
 
 /// The signing key that the receiver knows.
 const KEY: &[u8] = b"a key of thirty-two bytes, or so";
@@ -108,17 +111,18 @@ async fn answer(
 async fn desk(places: &[(&str, &str)]) -> Desk {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("webhook-secret");
-    std::fs::write(&file, format!("whsec_{}\n", STANDARD.encode(KEY))).unwrap();
     Desk::with(|text| {
-        let tables = places.iter().map(|(place, events)| {
-            let secret = file.display();
-            format!(
-                "[[webhook]]\nurl = \"{place}\"\nsecret = {{ file = \"{secret}\" }}\n{events}\n"
-            )
-        });
+        let tables = places.iter().map(|(place, events)| table(&file, place, events));
         text + &tables.collect::<String>()
     })
     .await
+}
+
+/// Writes the table of a receiver, and the file of its secret.
+fn table(file: &Path, place: &str, events: &str) -> String {
+    std::fs::write(file, format!("whsec_{}\n", STANDARD.encode(KEY))).unwrap();
+    let secret = file.display();
+    format!("[[webhook]]\nurl = \"{place}\"\nsecret = {{ file = \"{secret}\" }}\n{events}\n")
 }
 
 /// Asks for the accounts, which want a factor.
@@ -152,6 +156,26 @@ async fn l13_a_receiver_hears_of_holds_and_ends_and_of_nothing_secret() {
     assert!(ended.is_genuine() && ended.json()["type"] == "session.ended", "{ended:?}");
     assert_ne!(ended.header("webhook-id"), held.header("webhook-id"));
     desk.counts("tokenward_webhook_letters_total{outcome=\"delivered\"} 2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tries_a_receiver_with_a_signed_letter_that_says_nothing() {
+    let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut receiver = Receiver::start(vec![(403, None)]).await;
+    let place = format!("http://{}/hook?with=query", receiver.at);
+    let good = configuration(&sandbox, folder.path(), "127.0.0.1:0");
+    let text = good + &table(&folder.path().join("key"), &place, "");
+    for (code, part) in [(78, "does not believe the signature"), (0, "took a signed letter")] {
+        let ended = check(folder.path(), &text).await;
+        let told = format!("{}{}", ended.said, ended.noted);
+        assert!(ended.code == code && told.contains(part), "{told}");
+        assert!(!told.contains("with=query"), "the path may be a secret: {told}");
+        let letter = receiver.next().await;
+        assert!(letter.is_genuine(), "{letter:?}");
+        assert_eq!(letter.json()["type"], "tokenward.check");
+        assert_eq!(letter.json()["data"], json!({}));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
