@@ -31,6 +31,7 @@ const TIMES: [Duration; 4] = [
     Duration::from_secs(40),
 ];
 
+#[expect(clippy::print_stderr, reason = "a benchmark tells whoever runs it what it measures")]
 fn scrape(criterion: &mut Criterion) {
     let metrics = full();
     for (name, accept) in [("text", ""), ("openmetrics", OPENMETRICS)] {

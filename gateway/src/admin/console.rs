@@ -118,7 +118,7 @@ async fn pause_unless_someone_comes(admin: &Weak<Admin>, pause: tokio::time::Sle
 async fn look(admin: &Admin) {
     let tokenward = admin.front.tokenward();
     let metrics = Arc::clone(tokenward.metrics());
-    // A tenth of a second at the catalogue's caps: too long for the threads that serve.
+    // A third of a second at the catalogue's caps: too long for the threads that serve.
     let read = tokio::task::spawn_blocking(move || Reading::of(&metrics.render())).await;
     // An error means that the runtime is ending.
     if let Ok(reading) = read {

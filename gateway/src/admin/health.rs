@@ -60,12 +60,18 @@ impl Health {
 
 /// GET /metrics.
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
-    let metrics = admin.front.tokenward().metrics();
+    let metrics = Arc::clone(admin.front.tokenward().metrics());
     metrics.look_at_process();
     crate::device::look_at_content(&admin.front);
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let (media_type, text) = metrics.exposition(accept.unwrap_or_default());
-    ([(header::CONTENT_TYPE, media_type)], text).into_response()
+    let accept = accept.unwrap_or_default().to_owned();
+    // A third of a second of work at the catalogue's caps: too long for the threads of the actors.
+    let writing = tokio::task::spawn_blocking(move || metrics.exposition(&accept));
+    match writing.await {
+        Ok((media_type, text)) => ([(header::CONTENT_TYPE, media_type)], text).into_response(),
+        // The runtime is ending.
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// GET /healthz: the process answers, and nothing more.
