@@ -30,7 +30,10 @@ const MEANINGS: [(Colour, &[&str]); 4] = [
             "prevented",
         ],
     ),
-    (Colour::Blue, &["coalesced", "refreshed", "refreshing", "unchanged", "restored", "half_open"]),
+    (
+        Colour::Blue,
+        &["coalesced", "refreshed", "refreshing", "unchanged", "restored", "half_open", "gateway"],
+    ),
     (
         Colour::Yellow,
         &[
@@ -347,7 +350,7 @@ fn annotations() -> Vec<Value> {
 fn variable(name: &str, label: &str, query: &str) -> Value {
     json!({
         "allValue": ".+", "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
-        "datasource": { "type": "prometheus", "uid": "${datasource}" }, "definition": query,
+        "datasource": { "type": "prometheus", "uid": "${datasource}" },
         "hide": 0, "includeAll": true, "label": label, "multi": true, "name": name, "options": [],
         "query": { "query": query, "refId": "variable" }, "refresh": 2, "regex": "", "sort": 1,
         "type": "query",

@@ -16,12 +16,12 @@ fn now() -> Row {
     Row {
         title: "Now",
         panels: vec![
-            tile("Displays", Unit::Count, "Displays that Prometheus reaches.")
-                .ask("count(tokenward_device_content_timestamp_seconds{@})", "displays")
+            tile("Programs", Unit::Count, "Displays that Prometheus reaches itself, and gateways that speak for theirs.")
+                .ask("count(tokenward_device_content_timestamp_seconds{@} > 0)", "programs")
                 .below(Blue)
                 .wide(6),
             tile("The oldest content", Unit::Seconds, "Age of what the most outdated display shows. The alert is at an hour.")
-                .ask("time() - min(tokenward_device_content_timestamp_seconds{@})", "age")
+                .ask("time() - min(tokenward_device_content_timestamp_seconds{@} > 0)", "age")
                 .from(600.0, Yellow)
                 .from(3_600.0, Red)
                 .wide(6),
@@ -42,8 +42,8 @@ fn over_time() -> Row {
     Row {
         title: "Over time",
         panels: vec![
-            lines("Age of the content", Unit::Seconds, "How old what each display shows is: a saw-tooth is well, a slope is not.")
-                .ask("time() - max by (instance) (tokenward_device_content_timestamp_seconds{@})", "{{instance}}")
+            lines("Age of the content", Unit::Seconds, "How old what each display shows is, and for a gateway the oldest of its displays: a saw-tooth is well, a slope is not.")
+                .ask("time() - max by (instance) (tokenward_device_content_timestamp_seconds{@} > 0)", "{{instance}}")
                 .from(3_600.0, Red)
                 .wide(24),
             stack("Fetches by outcome", Unit::PerSecond, "offline: the gateway was not reached. unauthorized: the display must be signed in again.")

@@ -146,11 +146,12 @@ fn what_runs() -> Row {
             table(
                 "Configuration",
                 Unit::Plain,
-                "1 where the running configuration is that of the file; 0 where the last reload was refused.",
+                "Whether the running configuration is that of the file, or the last reload was refused.",
             )
             .ask("min by (instance) (tokenward_config_last_reload_successful{@})", "{{instance}}")
             .below(Red)
             .from(1.0, Green)
+            .says(&[("1", "as in the file"), ("0", "refused")])
             .wide(6),
             table(
                 "Age of the configuration",

@@ -9,6 +9,7 @@ pub(super) fn alerts() -> Vec<Alert> {
         store_errors(),
         lease_conflicts(),
         gateway_errors(),
+        webhook_failing(),
         configuration_refused(),
         device_stale(),
         dishonest(),
@@ -140,6 +141,43 @@ fn gateway_errors() -> Alert {
             Severity::Page,
             "5m",
             "job:tokenward_http_requests_gateway_error:ratio_rate5m > 0.01",
+        )
+    }
+}
+
+fn webhook_failing() -> Alert {
+    const DONE: &str =
+        r#"tokenward_webhook_letters_total{job="tokenward",instance="a",outcome="delivered"}"#;
+    const AGAIN: &str =
+        r#"tokenward_webhook_letters_total{job="tokenward",instance="a",outcome="failed"}"#;
+    const LOST: &str =
+        r#"tokenward_webhook_letters_total{job="tokenward",instance="a",outcome="given_up"}"#;
+    Alert {
+        summary: "Receivers of webhooks do not take what {{ $labels.instance }} tells them.",
+        description: "Letters were given up or dropped in the last hour, or most tries of the last \
+                      half hour failed: somebody who counts on hearing that sessions end, are held \
+                      or are in doubt does not hear it. Sessions themselves are not touched.",
+        board: "gateway",
+        trial: Trial {
+            fault: vec![(DONE, "0x130"), (AGAIN, "0x100 0+1x30"), (LOST, "0x130")],
+            health: vec![
+                (
+                    "a receiver that was restarted",
+                    vec![(DONE, "0+1x130"), (AGAIN, "0x120 0+4x2 8x7"), (LOST, "0x130")],
+                ),
+                (
+                    "one that gave up long ago",
+                    vec![(DONE, "0+1x130"), (AGAIN, "0x130"), (LOST, "0x10 1x120")],
+                ),
+            ],
+        },
+        ..alert(
+            "WebhookFailing",
+            Severity::Ticket,
+            "0s",
+            r#"sum by (job, instance) (increase(tokenward_webhook_letters_total{outcome=~"given_up|dropped"}[1h])) > 0
+or sum by (job, instance) (increase(tokenward_webhook_letters_total{outcome="failed"}[30m]))
+  > 5 + 2 * sum by (job, instance) (increase(tokenward_webhook_letters_total{outcome="delivered"}[30m]))"#,
         )
     }
 }

@@ -6,6 +6,7 @@
 mod debian;
 pub(crate) mod debs;
 mod deny;
+mod npm;
 mod provider;
 
 use std::env;
@@ -20,14 +21,20 @@ use crate::tree::Tree;
 pub(crate) enum Program {
     /// Delivers alerts.
     Alertmanager,
+    /// Checks the configuration of what delivers alerts.
+    Amtool,
     /// A browser for sign-in, the demo page and logout.
     Chromium,
     /// Drives the browser (WebDriver).
     ChromeDriver,
     /// An HTTP client that nobody here wrote.
     Curl,
+    /// Reads the compose file of the dashboards.
+    DockerCompose,
     /// A load generator for HTTP/1.1 and HTTP/2.
     H2load,
+    /// Evaluates the mixin of the dashboards.
+    Jsonnet,
     /// Debian's checker of packages.
     Lintian,
     /// An independent upstream, and the peer of the hop benchmark.
@@ -43,12 +50,15 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Alertmanager,
+        Self::Amtool,
         Self::Chromium,
         Self::ChromeDriver,
         Self::Curl,
+        Self::DockerCompose,
         Self::H2load,
+        Self::Jsonnet,
         Self::Nginx,
         Self::Prometheus,
         Self::Promtool,
@@ -60,10 +70,13 @@ impl Program {
     pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Alertmanager => "ALERTMANAGER",
+            Self::Amtool => "AMTOOL",
             Self::Chromium => "CHROMIUM",
             Self::ChromeDriver => "CHROMEDRIVER",
             Self::Curl => "CURL",
+            Self::DockerCompose => "DOCKER_COMPOSE",
             Self::H2load => "H2LOAD",
+            Self::Jsonnet => "JSONNET",
             Self::Lintian => "LINTIAN",
             Self::Nginx => "NGINX",
             Self::Prometheus => "PROMETHEUS",
@@ -77,10 +90,13 @@ impl Program {
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Alertmanager => &["prometheus-alertmanager", "alertmanager"],
+            Self::Amtool => &["amtool"],
             Self::Chromium => &["chromium", "google-chrome", "chromium-browser"],
             Self::ChromeDriver => &["chromedriver"],
             Self::Curl => &["curl"],
+            Self::DockerCompose => &["docker-compose"],
             Self::H2load => &["h2load"],
+            Self::Jsonnet => &["jsonnet"],
             Self::Lintian => &["lintian"],
             Self::Nginx => &["nginx"],
             Self::Prometheus => &["prometheus"],
@@ -92,11 +108,13 @@ impl Program {
 
     fn debian_package(self) -> &'static str {
         match self {
-            Self::Alertmanager => "prometheus-alertmanager",
+            Self::Alertmanager | Self::Amtool => "prometheus-alertmanager",
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromium-driver",
             Self::Curl => "curl",
+            Self::DockerCompose => "docker-compose",
             Self::H2load => "nghttp2-client",
+            Self::Jsonnet => "jsonnet",
             Self::Lintian => "lintian",
             Self::Nginx => "nginx",
             Self::Prometheus | Self::Promtool => "prometheus",
@@ -142,15 +160,43 @@ pub(crate) fn everything() -> Result<Tools, Failure> {
     let tree = Tree::find()?;
     terminal::heading("set-up");
     let mut tools = programs(&Program::ALL)?;
-    let node = provider::node()?;
+    let node = npm::node()?;
     provider::install(&tree, &node)?;
     tools.add("TOKENWARD_NODE", node);
     tools.add("TOKENWARD_OIDC_PROVIDER_DIR", tree.provider());
+    grafana(&tree, Grafana::Schema)?;
     tools.add("CARGO_DENY", deny::install(&tree)?);
     for (variable, path) in tools.variables() {
         terminal::note(&format!("{variable}={}", path.display()));
     }
     Ok(tools)
+}
+
+/// What is taken of Grafana.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grafana {
+    /// What draws panels, with all that it needs: half a gigabyte.
+    Pictures,
+    /// The published types of dashboards, and a compiler that reads them.
+    Schema,
+}
+
+/// Installs a part of Grafana from npm, and returns its folder.
+///
+/// # Errors
+/// `Unavailable` with the remedy, when it cannot be installed.
+pub(crate) fn grafana(tree: &Tree, part: Grafana) -> Result<PathBuf, Failure> {
+    npm::node()?;
+    let (name, ours, what): (_, &[&str], _) = match part {
+        Grafana::Pictures => ("pictures", &["page.tsx"], "what Grafana draws with"),
+        Grafana::Schema => {
+            ("schema", &["schema.ts", "seeded.ts", "tsconfig.json"], "Grafana's published types")
+        }
+    };
+    let source = tree.root().join("loadtest/xtask/grafana").join(name);
+    let folder = tree.tools().join(format!("grafana-{name}"));
+    npm::install((&source, &folder), ours, what, || Ok(()))?;
+    Ok(folder)
 }
 
 /// Installs only the named programs.

@@ -53,7 +53,7 @@ pub(crate) fn start(
     tree: &Tree,
     name: &str,
     life: u32,
-    more: fn(&Addresses) -> String,
+    more: impl Fn(&Addresses) -> String,
 ) -> Result<World, Failure> {
     let usual = |addresses: &Addresses| {
         let more = more(addresses);
@@ -62,7 +62,7 @@ pub(crate) fn start(
     };
     let mut tries = 1;
     loop {
-        match World::start_with(tree, name, launch(life)?, usual, more) {
+        match World::start_with(tree, name, launch(life)?, usual, &more) {
             Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
             started => return started,
         }

@@ -9,6 +9,7 @@ use nix::libc;
 use serde_json::{Value, json};
 
 use super::alerts::Wanted;
+use super::display::Display;
 use super::ledger;
 use super::scene::Scene;
 use crate::failure::Failure;
@@ -26,8 +27,8 @@ const DISPLAYS: u32 = 5;
 const BROWSERS: usize = 4;
 
 /// Alerts whose faults are played by an exporter of the check.
-const PLAYED: [&str; 5] =
-    ["ActorRestartLoop", "DeviceStale", "LeaseConflicts", "MailboxBacklog", "MetricsDishonest"];
+const PLAYED: [&str; 4] =
+    ["ActorRestartLoop", "LeaseConflicts", "MailboxBacklog", "MetricsDishonest"];
 
 const MFA: [&str; 4] =
     ["MfaAbandonmentHigh", "MfaFailureRateHigh", "MfaGuessing", "MfaPolicyBlocksRefresh"];
@@ -36,19 +37,21 @@ const PROVIDER: [&str; 3] = ["GatewayErrors", "ProviderDown", "RefreshErrorBudge
 
 const STORE: [&str; 2] = ["RotationNotStored", "StoreErrors"];
 
-/// Plays everything; returns what must not have been.
+/// Plays everything; what must not have been is noted in the scene.
 ///
 /// # Errors
 /// `Ours` where the sandbox or the gateway refuse.
-pub(super) fn play(scene: &Scene, wanted: &[Wanted]) -> Result<Vec<String>, Failure> {
+pub(super) fn play(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
     let callers = stage::programs(scene.world(), 3)?;
+    scene.ada()?;
+    let display = Display::sign_in(scene)?;
     thread::scope(|scope| {
         scope.spawn(|| scene.call_on_and_on(&callers));
+        scope.spawn(|| scene.report_on_and_on(&display));
         let played = acts(scene, wanted);
         scene.finish();
         played
-    })?;
-    Ok(scene.broken())
+    })
 }
 
 fn acts(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
@@ -67,6 +70,8 @@ fn acts(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
     terminal::note("the provider answers 503");
     provider_ill(scene, wanted)?;
     scene.until_fired(wanted, &PLAYED);
+    // The display has been away since the troubles began.
+    scene.until_fired(wanted, &["DeviceStale"]);
     scene.played.ail(false);
     terminal::note("the provider is slow");
     slow(scene, wanted)?;
@@ -108,6 +113,8 @@ fn factors(scene: &Scene, wanted: &[Wanted]) -> Result<(), Failure> {
         scene.end(display)?;
     }
     scene.until_fired(wanted, &MFA);
+    // Its receiver was told that sessions are held and ended, and wants no letters.
+    scene.until_fired(wanted, &["WebhookFailing"]);
     pass(scene, last)?;
     scene.tenant(&json!({ "mfa": { "rules": [] } }))
 }

@@ -17,6 +17,9 @@ pub(super) struct Wanted {
     pub(super) window: String,
 }
 
+/// The path of a receiver that is gone.
+const GONE: &str = "/gone";
+
 /// What takes Alertmanager's webhooks.
 #[derive(Clone, Debug)]
 pub(super) struct Hook {
@@ -65,10 +68,13 @@ impl Hook {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let ear = Arc::clone(&heard);
         let port = serve(move |request: &Request| {
+            if request.path == GONE {
+                return (410, String::new());
+            }
             if let Ok(message) = serde_json::from_str(&request.body) {
                 lock(&ear).take(&message);
             }
-            String::new()
+            (200, String::new())
         })?;
         Ok(Self { port, heard })
     }
@@ -76,6 +82,16 @@ impl Hook {
     /// Returns where Alertmanager is to send.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// Returns where a collector of traces is, which takes everything and keeps nothing.
+    pub(super) fn collector(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns where a receiver was that wants no letters any more.
+    pub(super) fn gone(&self) -> String {
+        format!("http://127.0.0.1:{}{GONE}", self.port)
     }
 
     /// Reports whether an alert has arrived.

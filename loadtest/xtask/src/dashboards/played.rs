@@ -1,5 +1,6 @@
-//! Metrics of what is not there: a display, and a gateway with troubles that cannot be made from
-//! outside (crashing actors, another machine that holds leases).
+//! Metrics of what is not there: a gateway with troubles that cannot be made from outside (crashing
+//! actors, mailboxes that fill, more names than there is room for, another machine that holds
+//! leases).
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -42,14 +43,11 @@ impl Played {
         let beats = Arc::new(AtomicU64::new(0));
         let (sick, counted) = (Arc::clone(&ill), Arc::clone(&beats));
         let faults = AtomicU64::new(0);
-        let port = serve(move |request| {
+        let port = serve(move |_: &Request| {
             let sick = sick.load(Ordering::Relaxed);
             let beat = counted.fetch_add(1, Ordering::Relaxed);
             let faults = faults.fetch_add(u64::from(sick), Ordering::Relaxed);
-            match request.path.as_str() {
-                "/device" => device(sick, beat, faults),
-                _ => gateway(sick, beat, faults),
-            }
+            (200, gateway(sick, beat, faults))
         })?;
         Ok(Self { port, ill, beats })
     }
@@ -64,18 +62,24 @@ impl Played {
         self.ill.store(ill, Ordering::Relaxed);
     }
 
+    /// Reports whether the troubles are on.
+    pub(super) fn is_ill(&self) -> bool {
+        self.ill.load(Ordering::Relaxed)
+    }
+
     /// Returns how often it was asked.
     pub(super) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
     }
 }
 
-/// Answers each request with what `answer` says, on a free port, until the program ends.
+/// Answers each request with the status and text that `answer` says, on a free port, until the
+/// program ends.
 ///
 /// # Errors
 /// `Unavailable` when there is no port.
 pub(super) fn serve(
-    answer: impl Fn(&Request) -> String + Send + Sync + 'static,
+    answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static,
 ) -> Result<u16, Failure> {
     let failed = |error| Failure::io("listen on a free port", &error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
@@ -95,7 +99,7 @@ pub(super) fn serve(
 
 fn converse(
     socket: TcpStream,
-    answer: &(impl Fn(&Request) -> String + ?Sized),
+    answer: &(impl Fn(&Request) -> (u16, String) + ?Sized),
 ) -> std::io::Result<()> {
     socket.set_read_timeout(Some(READ_LIMIT))?;
     let mut reader = BufReader::new(&socket);
@@ -117,25 +121,9 @@ fn converse(
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let request = Request { path, body: String::from_utf8_lossy(&body).into_owned() };
-    let text = answer(&request);
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close";
-    write!(&socket, "{head}\r\ncontent-length: {}\r\n\r\n{text}", text.len())
-}
-
-/// A display that fetches at each scrape, or has stopped an hour ago.
-fn device(ill: bool, beat: u64, faults: u64) -> String {
-    // What Prometheus compares it with is the machine's clock.
-    let at = if ill { crate::clock::unix_seconds() - 3_700 } else { crate::clock::unix_seconds() };
-    format!(
-        "# TYPE tokenward_device_content_timestamp_seconds gauge\n\
-         tokenward_device_content_timestamp_seconds {at}\n\
-         # TYPE tokenward_device_fetches_total counter\n\
-         tokenward_device_fetches_total{{outcome=\"ok\"}} {beat}\n\
-         tokenward_device_fetches_total{{outcome=\"mfa_required\"}} {faults}\n\
-         # TYPE tokenward_device_display_writes_total counter\n\
-         tokenward_device_display_writes_total{{outcome=\"ok\"}} {beat}\n\
-         tokenward_device_display_writes_total{{outcome=\"nack\"}} {faults}\n"
-    )
+    let (status, text) = answer(&request);
+    let head = "content-type: text/plain; version=0.0.4\r\nconnection: close";
+    write!(&socket, "HTTP/1.1 {status} \r\n{head}\r\ncontent-length: {}\r\n\r\n{text}", text.len())
 }
 
 fn gateway(ill: bool, beat: u64, faults: u64) -> String {

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::alerts::{Hook, Wanted};
+use super::display::Display;
 use super::played::Played;
 use crate::clock;
 use crate::control::Control;
@@ -32,6 +33,9 @@ const GAP: Duration = Duration::from_millis(100);
 
 /// Between two calls of the callers who are always there.
 const CALL_GAP: Duration = Duration::from_millis(150);
+
+/// Between two reports of a display.
+const REPORT_GAP: Duration = Duration::from_secs(1);
 
 /// Everything that is on stage.
 #[derive(Debug)]
@@ -102,13 +106,31 @@ impl Scene {
         self.quiet.store(quiet, Ordering::Relaxed);
     }
 
-    /// Gives Ada an authenticator and signs her in from so many browsers.
-    pub(super) fn browsers(&self, count: usize) -> Result<Vec<Who>, Failure> {
+    /// Lets a display report of itself each second; it stays away while there are troubles.
+    pub(super) fn report_on_and_on(&self, display: &Display) {
+        let mut was_ill = false;
+        while !self.over.load(Ordering::Relaxed) {
+            let is_ill = self.played.is_ill();
+            let is_quiet = self.quiet.load(Ordering::Relaxed);
+            if !(is_quiet || is_ill && was_ill) {
+                self.get_with(&display.who, QUOTES, Some(Display::report(is_ill)));
+            }
+            was_ill = is_ill;
+            thread::sleep(REPORT_GAP);
+        }
+    }
+
+    /// Gives Ada an authenticator.
+    pub(super) fn ada(&self) -> Result<(), Failure> {
         let ada = json!({
             "name": "ada", "display_name": "Ada Lovelace", "email": "ada@sandbox.example",
             "factors": [{ "kind": "otp" }],
         });
-        self.control.post("users", &ada)?;
+        self.control.post("users", &ada).map(drop)
+    }
+
+    /// Signs Ada in from so many browsers.
+    pub(super) fn browsers(&self, count: usize) -> Result<Vec<Who>, Failure> {
         let signed_in = |_| {
             let mut visitor = Visitor::new(&self.world.origin());
             visitor.sign_in("ada").map_err(Failure::Ours)?;
@@ -119,8 +141,14 @@ impl Scene {
 
     /// Calls a path of the gateway; nothing where no answer came.
     pub(super) fn get(&self, who: &Who, path: &str) -> Option<Answer> {
+        self.get_with(who, path, None)
+    }
+
+    fn get_with(&self, who: &Who, path: &str, more: Option<(&str, &str)>) -> Option<Answer> {
         let url = format!("{}{path}", self.world.origin());
-        Caller::new().fetch(&url, &[who.header(), ("accept", "application/json")]).ok()
+        let headers = [who.header(), ("accept", "application/json")];
+        let headers: Vec<(&str, &str)> = headers.into_iter().chain(more).collect();
+        Caller::new().fetch(&url, &headers).ok()
     }
 
     /// Shows a factor, as a page of the gateway would; the status.

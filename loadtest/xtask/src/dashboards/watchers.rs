@@ -82,6 +82,25 @@ impl Watchers {
         Ok(Self { caller, prometheus, _programs: programs })
     }
 
+    /// Returns where Prometheus answers.
+    pub(super) fn prometheus(&self) -> &str {
+        &self.prometheus
+    }
+
+    /// Returns how many exemplars of a histogram's buckets Prometheus has stored since a second.
+    pub(super) fn exemplars(&self, metric: &str, since: u64) -> Result<usize, String> {
+        let now = clock::unix_seconds();
+        let url = format!(
+            "{}/api/v1/query_exemplars?query={metric}_bucket&start={since}&end={now}",
+            self.prometheus
+        );
+        let answer = self.caller.fetch(&url, &[])?;
+        let said: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        let series = said["data"].as_array().into_iter().flatten();
+        let kept = series.flat_map(|series| series["exemplars"].as_array().into_iter().flatten());
+        Ok(kept.filter(|kept| kept["labels"]["trace_id"].is_string()).count())
+    }
+
     /// Evaluates an expression; the samples, each with its labels and value.
     pub(super) fn query(&self, expr: &str) -> Result<Vec<Value>, String> {
         let url = format!("{}/api/v1/query", self.prometheus);
@@ -108,8 +127,6 @@ fn configuration(gateway: &str, played: &str, manager_port: u16) -> String {
          [\"127.0.0.1:{manager_port}\"] }} ] }} ] }}\n\
          scrape_configs:\n\
          - {{ job_name: tokenward, static_configs: [ {{ targets: [\"{gateway}\"] }} ] }}\n\
-         - {{ job_name: tokenward-device, metrics_path: /device, static_configs: [ {{ targets: \
-         [\"{played}\"] }} ] }}\n\
          - {{ job_name: tokenward-played, metrics_path: /gateway, static_configs: [ {{ targets: \
          [\"{played}\"] }} ] }}\n"
     )
