@@ -86,7 +86,7 @@ fn glance() -> Row {
 
 fn blocked_now() -> Panel {
     tile(
-        "Blocked in background",
+        "Background blocked",
         Unit::Count,
         "Refreshes that nobody waited for and that the provider answered with a demand for MFA. Any number above 0 is a policy that reaches too far: see the last row.",
     )

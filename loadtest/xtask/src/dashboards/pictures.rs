@@ -17,8 +17,8 @@ use crate::setup::{self, Grafana, Program, Tools};
 use crate::terminal;
 use crate::tree::Tree;
 
-/// How wide a picture is: what a laptop shows.
-const WIDTH: u64 = 1_600;
+/// How wide a picture is, in pixels: what a laptop shows.
+const WIDTH: u64 = 1_280;
 
 /// A cell of Grafana's grid with its gap, and what stands above the grid, in pixels.
 const CELL: u64 = 38;
@@ -31,8 +31,10 @@ const BUDGET: &str = "--virtual-time-budget=20000";
 const WORD_LIMIT: Duration = Duration::from_secs(5);
 const WORD_GAP: Duration = Duration::from_millis(50);
 
-/// The pictures that the front page shows.
+/// The pictures that the front page shows, and how much of them, in pixels: the first rows, in less
+/// than 150 kB each.
 const SHOWN: [&str; 2] = ["mfa", "overview"];
+const SHOWN_HEIGHT: u64 = 860;
 
 /// What a page says of what it drew.
 type Word = Arc<Mutex<Option<Value>>>;
@@ -59,7 +61,8 @@ pub(super) fn draw(
     let (mut panels, mut empty) = (0, 0);
     for (name, board) in &boards {
         let asked = Asked { board, prometheus, seconds, report: port };
-        let picture = asked.picture(tools, &folder, name)?;
+        let picture = folder.join(format!("{name}.png"));
+        asked.picture(tools, &folder, &picture, None)?;
         let told = clock::poll(WORD_LIMIT, WORD_GAP, || lock(&word).take());
         let told =
             told.ok_or_else(|| Failure::Missed(format!("the page of {name} never ended")))?;
@@ -70,7 +73,9 @@ pub(super) fn draw(
         terminal::note(&format!("  {}", picture.display()));
         if SHOWN.contains(&name.as_str()) {
             let place = tree.root().join(format!("dashboards/pictures/{name}.png"));
-            fs::copy(&picture, place).map_err(|error| Failure::io("keep a picture", &error))?;
+            asked.picture(tools, &folder, &place, Some(SHOWN_HEIGHT))?;
+            // The same words again.
+            clock::poll(WORD_LIMIT, WORD_GAP, || lock(&word).take());
         }
     }
     for trouble in &troubles {
@@ -118,7 +123,13 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// Writes the page, and lets a browser take its picture.
-    fn picture(&self, tools: &Tools, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    fn picture(
+        &self,
+        tools: &Tools,
+        folder: &Path,
+        picture: &Path,
+        height: Option<u64>,
+    ) -> Result<(), Failure> {
         let board: Value =
             serde_json::from_str(self.board).map_err(|error| Failure::Ours(error.to_string()))?;
         let places = board["panels"].as_array().into_iter().flatten();
@@ -126,7 +137,8 @@ impl Asked<'_> {
             let at = |key: &str| panel["gridPos"][key].as_u64().unwrap_or_default();
             at("y") + at("h")
         };
-        let height = places.map(end).max().unwrap_or_default() * CELL + HEADING;
+        let whole = places.map(end).max().unwrap_or_default() * CELL + HEADING;
+        let height = height.unwrap_or(whole);
         let asked = json!({
             "board": board, "prometheus": self.prometheus, "seconds": self.seconds,
             "report": format!("http://127.0.0.1:{}/told", self.report),
@@ -137,8 +149,7 @@ impl Asked<'_> {
             "<!doctype html><meta charset=utf-8><link rel=stylesheet href=page.css>\
              <div id=page></div><script>window.ASKED={asked}</script><script src=page.js></script>"
         );
-        let (file, picture) =
-            (folder.join(format!("{name}.html")), folder.join(format!("{name}.png")));
+        let file = folder.join("page.html");
         fs::write(&file, page).map_err(|error| Failure::io("write a page", &error))?;
         let browser = tools.path(Program::Chromium.variable()).unwrap_or(Path::new("chromium"));
         let mut command = Command::new(browser);
@@ -149,8 +160,7 @@ impl Asked<'_> {
             .arg(format!("--window-size={WIDTH},{height}"))
             .arg(format!("--screenshot={}", picture.display()))
             .arg(format!("file://{}", file.display()));
-        child::run_quietly(&mut command, &format!("drawing {name}"))?;
-        Ok(picture)
+        child::run_quietly(&mut command, "drawing a dashboard")
     }
 }
 
