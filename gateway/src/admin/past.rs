@@ -57,7 +57,7 @@ impl Past {
         let (run, number) = id.split_once('-')?;
         let number: u64 = number.parse().ok()?;
         let next = self.kept().next;
-        (run.parse() == Ok(self.run) && number < next).then_some(number + 1)
+        (run.parse() == Ok(self.run) && number < next).then(|| number + 1)
     }
 
     fn take(&self, heard: Heard) {
