@@ -176,13 +176,14 @@ impl Ledger {
         hold(&self.book).sums.token_requests += 1;
     }
 
-    /// Counts a refresh of a family as in flight while its caller is connected.
-    pub(crate) fn connected(&self, family: FamilyId) -> InFlight {
+    /// Counts a refresh of a family as in flight while its caller is connected, and tells whether
+    /// it has met another.
+    pub(crate) fn connected(&self, family: FamilyId) -> (InFlight, bool) {
         let (guard, now) = enter(&self.connected, family);
         let sums = &mut hold(&self.book).sums;
         sums.max_concurrent_per_family = sums.max_concurrent_per_family.max(now);
         sums.overlapping_refreshes_per_family += u64::from(now > 1);
-        guard
+        (guard, now > 1)
     }
 
     /// Counts a refresh of a family as at work, whether or not its caller is connected.
@@ -267,7 +268,8 @@ impl Summary {
             | Kind::DeviceRefused
             | Kind::ClientCredentials
             | Kind::KeyRotated
-            | Kind::Minted => {}
+            | Kind::Minted
+            | Kind::RefreshesOverlap => {}
         }
     }
 }
@@ -298,15 +300,17 @@ mod tests {
     #[test]
     fn a_vanished_caller_does_not_count_as_concurrent() {
         let ledger = Ledger::default();
-        let first = ledger.connected(7);
+        let (first, _) = ledger.connected(7);
         let _at_work = ledger.processing(7);
         drop(first);
-        let (_second, _also_at_work) = (ledger.connected(7), ledger.processing(7));
+        let ((_second, met), _also_at_work) = (ledger.connected(7), ledger.processing(7));
+        assert!(!met);
         let _other_family = ledger.connected(8);
         let sums = ledger.summary();
         assert_eq!((sums.max_concurrent_per_family, sums.max_processing_per_family), (1, 2));
         assert_eq!(sums.overlapping_refreshes_per_family, 0);
-        let _third = ledger.connected(7);
+        let (_third, met) = ledger.connected(7);
+        assert!(met);
         let sums = ledger.summary();
         assert_eq!((sums.max_concurrent_per_family, sums.overlapping_refreshes_per_family), (2, 1));
     }

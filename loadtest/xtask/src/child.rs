@@ -122,6 +122,11 @@ impl Child {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Tells whether we have killed or stopped it.
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Stops the clock of the program alone: it does nothing until it is thawed.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);

@@ -6,19 +6,17 @@
 mod aim;
 mod course;
 pub(crate) mod crowd;
-mod dice;
 mod doubt;
 mod judge;
 mod lane;
 mod points;
-mod port;
 mod trace;
 
 use clap::Args;
 
-use crate::crash::dice::Dice;
 use crate::crash::lane::{Lane, Shared};
 use crate::crash::points::Point;
+use crate::dice::Dice;
 use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::{Profile, Tree};

@@ -5,6 +5,7 @@ mod calm;
 mod chaos;
 mod display;
 mod feed;
+mod fleet;
 mod guest;
 mod keys;
 mod person;
@@ -44,6 +45,10 @@ pub(crate) struct Options {
     /// Kills the gateway with SIGKILL every ten seconds and starts it again
     #[arg(long)]
     chaos: bool,
+    /// Starts so many gateways on one Redis instead, with keys to kill, pause or cut off any
+    #[arg(long, value_name = "GATEWAYS", conflicts_with = "chaos",
+          value_parser = clap::value_parser!(u8).range(2..=6))]
+    fleet: Option<u8>,
     /// The port to listen on; a free one is taken when something else listens there
     #[arg(long, default_value_t = PORT)]
     port: u16,
@@ -55,7 +60,7 @@ pub(crate) struct Options {
 impl Options {
     /// The smoke test: everything by itself, under chaos, on any port.
     pub(crate) fn smoke(seconds: u64) -> Self {
-        Self { chaos: true, port: 0, headless_for: Some(seconds) }
+        Self { chaos: true, fleet: None, port: 0, headless_for: Some(seconds) }
     }
 }
 
@@ -65,6 +70,9 @@ impl Options {
 /// `Unavailable` when a program does not come up or ends by itself; `Missed` when a headless run
 /// saw a failed call or a revoked family.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(gateways) = options.fleet {
+        return fleet::run(options, gateways);
+    }
     let tree = Tree::find()?;
     let stop = stop_flag()?;
     terminal::note("building the gateway, the sandbox and the wall display");
@@ -79,7 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         options.headless_for.map(|_| Guest::arrive(&world.origin(), options.chaos)).transpose()?;
     let mut show = Show::open(&tree, &world, options.headless_for.is_some())?;
     let ran = watch(&mut world, &mut show, options, &stop);
-    let judged = guest.map_or(Ok(()), |guest| guest.leave(&world)).and(show.close(&world));
+    let judged =
+        guest.map_or(Ok(()), |guest| guest.leave(&world.control())).and(show.close(&world));
     let stopped = world.stop();
     terminal::result("stopped");
     ran.and(judged).and(stopped)

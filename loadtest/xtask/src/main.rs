@@ -9,9 +9,12 @@ mod cross;
 mod dashboards;
 mod deb;
 mod demo;
+mod dice;
 mod failure;
 mod faults;
+mod fleet;
 mod http;
+mod port;
 mod proofs;
 mod setup;
 mod side_by_side;
@@ -52,10 +55,12 @@ enum Command {
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
     /// the dependencies, the simulation, the demo under chaos, the stories, the fault table, the
-    /// dashboards, and the crash loop.
+    /// dashboards, the crash loop, and the fleet.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),
+    /// Runs several gateways on one Redis, harms them, and looks for lost sessions
+    Fleet(fleet::Options),
     /// Plays what goes wrong with providers, callers and machines, and prints a table
     Faults(faults::Options),
     /// Plays the stories that Tokenward was built for, end to end through real processes
@@ -100,6 +105,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => suite::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::Fleet(options) => fleet::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Stories(options) => stories::run(&options),
         Command::Dashboards(options) => dashboards::run(&options),

@@ -11,6 +11,7 @@ use crate::dashboards;
 use crate::demo;
 use crate::failure::Failure;
 use crate::faults;
+use crate::fleet;
 use crate::proofs::{sim, vectors};
 use crate::setup::{self, Tools};
 use crate::stories;
@@ -61,10 +62,12 @@ enum Step {
     Dashboards,
     /// The gateway under load, killed again and again
     Crash,
+    /// Several gateways on one Redis, harmed in every way
+    Fleet,
 }
 
 impl Step {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
@@ -77,6 +80,7 @@ impl Step {
         Self::Faults,
         Self::Dashboards,
         Self::Crash,
+        Self::Fleet,
     ];
 
     fn title(self) -> &'static str {
@@ -93,6 +97,7 @@ impl Step {
             Self::Faults => "fault table",
             Self::Dashboards => "dashboards",
             Self::Crash => "crash loop",
+            Self::Fleet => "fleet",
         }
     }
 
@@ -117,6 +122,7 @@ impl Step {
             Self::Faults => faults::run(&faults::Options::step()),
             Self::Dashboards => dashboards::run(&dashboards::Options::step()),
             Self::Crash => crash::run(&crash::Options::step(CRASH_KILLS)),
+            Self::Fleet => fleet::run(&fleet::Options::step()),
             Self::Fmt | Self::Clippy | Self::Tests | Self::Doc | Self::Deny => {
                 Err(Failure::Ours(format!("the step {} lacks its program", self.title())))
             }
@@ -160,7 +166,8 @@ impl Step {
             | Self::Stories
             | Self::Faults
             | Self::Dashboards
-            | Self::Crash => return None,
+            | Self::Crash
+            | Self::Fleet => return None,
         })
     }
 }

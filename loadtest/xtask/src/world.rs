@@ -238,18 +238,27 @@ impl World {
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let (caller, address) = (Caller::new(), self.admin("/readyz"));
-        let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-            if self.gateway.ended().is_some() {
-                return Some(false);
-            }
-            caller.fetch(&address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
-        });
-        match ready {
-            Some(true) => Ok(()),
-            Some(false) => Err(self.gateway.died("ended while it started")),
-            None => Err(self.gateway.died("did not become ready")),
+        let address = self.admin("/readyz");
+        wait_until_ready(&mut self.gateway, &address)
+    }
+}
+
+/// Waits until a gateway that was started says at this address that it is ready.
+///
+/// # Errors
+/// `Unavailable` with the end of its log.
+pub(crate) fn wait_until_ready(gateway: &mut Child, address: &str) -> Result<(), Failure> {
+    let caller = Caller::new();
+    let ready = clock::poll(READY_LIMIT, READY_GAP, || {
+        if gateway.ended().is_some() {
+            return Some(false);
         }
+        caller.fetch(address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
+    });
+    match ready {
+        Some(true) => Ok(()),
+        Some(false) => Err(gateway.died("ended while it started")),
+        None => Err(gateway.died("did not become ready")),
     }
 }
 
@@ -287,7 +296,11 @@ pub(crate) fn on_core(core: Option<usize>, program: &Path) -> Command {
     command
 }
 
-fn start_sandbox(
+/// Starts the provider with its sample APIs.
+///
+/// # Errors
+/// `Unavailable` when it does not come up.
+pub(crate) fn start_sandbox(
     tree: &Tree,
     launch: &Launch,
     folder: &Path,
@@ -323,7 +336,11 @@ fn start_sandbox(
     Ok((child, addresses))
 }
 
-fn write_gateway_file(
+/// Writes a gateway's file into its folder; `more` is text for its end.
+///
+/// # Errors
+/// `Unavailable` when it cannot be written.
+pub(crate) fn write_gateway_file(
     folder: &Path,
     launch: &Launch,
     addresses: &Addresses,
@@ -348,7 +365,11 @@ fn write_gateway_file(
         .map_err(|error| Failure::io("write the gateway's file", &error))
 }
 
-fn start_gateway(tree: &Tree, launch: &Launch, folder: &Path) -> Result<Child, Failure> {
+/// Starts the gateway whose file is in the folder.
+///
+/// # Errors
+/// `Unavailable` when it cannot be started.
+pub(crate) fn start_gateway(tree: &Tree, launch: &Launch, folder: &Path) -> Result<Child, Failure> {
     let mut command = on_core(launch.gateway_core, &tree.built(launch.profile, "tokenward"));
     command.args(["serve", "--config"]).arg(folder.join("gateway.toml"));
     command.env(SECRET_VARIABLE, CLIENT_SECRET);

@@ -125,7 +125,7 @@ fn happening(dice: &mut Dice, waiter: &mut u64) -> String {
             7 => "wall jumps 3600s".to_owned(),
             8 => "wall jumps back 3600s".to_owned(),
             9 | 10 => format!("lands twice {}ms", dice.below(9_000)),
-            _ => String::new(),
+            _ => format!("store falls back {}ms", dice.below(4_000)),
         },
     }
 }
@@ -142,6 +142,7 @@ fn worst(dice: &mut Dice, need: &str) -> String {
         5 => format!("mfa on {}", &need[..1]),
         6 if dice.below(3) == 0 => "logout".to_owned(),
         6 => format!("reader nudges {need}"),
+        7 if dice.below(2) == 0 => format!("store falls back {}ms", dice.below(2_000)),
         7 => format!("store fails {}", 1 + dice.below(5)),
         8 => "operator retries".to_owned(),
         _ => format!("policy {need} always"),

@@ -10,6 +10,7 @@ mod machine;
 pub(crate) mod oracle;
 pub(crate) mod provider;
 mod setting;
+mod sharing;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
@@ -90,7 +91,10 @@ enum Due {
 enum Mail {
     Alarm,
     Ask(u64, Ask),
-    Told(u64, Ask, Told),
+    /// With the store's era when it answered.
+    Told(u64, u64, Ask, Told),
+    /// The store has fallen back: what this machine wrote lately may be gone.
+    Again,
     Landed(u64, u64, Box<Landing>),
     Notice,
     Reply(usize, Reply),
@@ -179,6 +183,7 @@ impl World {
             Verb::StoreHearsTwice => self.store.hears_twice = true,
             Verb::StoreSlow(span) => self.store.slow = span,
             Verb::StoreTellsLate(span) => self.store.late = span,
+            Verb::StoreFallsBack(span) => self.store_falls_back(span),
             Verb::Crash => self.crash(machine, false),
             Verb::Reboot => self.crash(machine, true),
             Verb::Restart => self.restart(machine),
@@ -334,7 +339,8 @@ impl World {
                 self.input(machine, Input::Alarm);
             }
             Mail::Ask(flight, ask) => self.store_takes(machine, flight, ask),
-            Mail::Told(flight, ask, told) => self.told(machine, flight, ask, told),
+            Mail::Told(flight, era, ask, told) => self.hears(machine, flight, era, ask, told),
+            Mail::Again => self.write_again(machine),
             Mail::Reply(request, reply) => self.replied(machine, request, reply),
             Mail::Notice => self.observe(machine),
             Mail::Paused(flight) => self.paused(machine, flight),
@@ -353,21 +359,6 @@ impl World {
             self.oracle.log.store_takes(self.now, self.now + slow);
         }
         self.mail(machine, self.now + STORE_TAKES + slow, Mail::Ask(flight, ask));
-    }
-
-    /// Tells the other machines that the record was written, late and twice where notices are late.
-    fn notify(&mut self, writer: usize) {
-        let Some(late) = self.notices else {
-            return;
-        };
-        for machine in (0..self.machines.len()).filter(|machine| *machine != writer) {
-            if self.machines[machine].session.is_some() {
-                self.mail(machine, self.now + STORE_TAKES, Mail::Notice);
-                if !late.is_zero() {
-                    self.mail(machine, self.now + late, Mail::Notice);
-                }
-            }
-        }
     }
 
     fn mail(&mut self, machine: usize, at: Instant, mail: Mail) {

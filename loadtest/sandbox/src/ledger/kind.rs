@@ -18,6 +18,8 @@ pub enum Kind {
     CodeRefused,
     /// A refresh token was exchanged.
     Refreshed,
+    /// A refresh arrived while another of its family, with a connected caller, was in flight.
+    RefreshesOverlap,
     /// A refresh token of a family that has ended, or no refresh token at all, was refused.
     RefreshRefused,
     /// A spent refresh token was presented outside the reuse window.
@@ -141,6 +143,7 @@ impl Kind {
             | Self::MfaTokenRefused
             | Self::MfaBadRequest
             | Self::FamilyRevoked
+            | Self::RefreshesOverlap
             | Self::DeviceStarted
             | Self::FaultPlayed
             | Self::KeyRotated

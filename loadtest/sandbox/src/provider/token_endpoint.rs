@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::faults::Endpoint;
 use crate::hold;
-use crate::ledger::{Entry, Kind};
+use crate::ledger::{Entry, InFlight, Kind};
 
 use super::device::Polled;
 use super::family::FamilyId;
@@ -40,7 +40,7 @@ pub(crate) async fn serve(
         return refusal::UNREADABLE.answer(statuses);
     };
     let family = refresh_family(&provider, &params);
-    let connected = family.map(|family| provider.ledger.connected(family));
+    let connected = family.map(|family| provider.connect(family));
     let work = tokio::spawn(work(Arc::clone(&provider), headers, params, family));
     let answer = work.await;
     drop(connected);
@@ -95,6 +95,16 @@ fn refresh_family(provider: &Provider, params: &Params) -> Option<FamilyId> {
 }
 
 impl Provider {
+    /// Counts a refresh as in flight, and notes where it meets another of its family.
+    fn connect(&self, family: FamilyId) -> InFlight {
+        let (in_flight, met) = self.ledger.connected(family);
+        if met {
+            let family = Some(family_name(family));
+            self.log(Kind::RefreshesOverlap, Entry { family, ..Entry::default() });
+        }
+        in_flight
+    }
+
     fn answer(
         &self,
         headers: &HeaderMap,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::dice::Dice;
 use super::points::Point;
 use super::trace::{LOG, STORE, Trace};
 use crate::clock;
 use crate::control::Control;
+use crate::dice::Dice;
 use crate::failure::Failure;
 use crate::world::World;
 

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 pub(super) use self::board::{Board, Missing, Recovery, Tally};
-use super::dice::Dice;
+pub(crate) use self::board::{Heard, understand};
+use crate::control::Control;
+use crate::dice::Dice;
 use crate::failure::Failure;
 use crate::http::Caller;
 use crate::world::{CLIENT_ID, World};
@@ -23,17 +25,17 @@ const GAP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(240
 
 /// An API that the crowd calls.
 #[derive(Debug)]
-pub(super) struct Audience {
-    pub(super) identifier: &'static str,
-    pub(super) scopes: &'static [&'static str],
+pub(crate) struct Audience {
+    pub(crate) identifier: &'static str,
+    pub(crate) scopes: &'static [&'static str],
     /// The gateway's route.
-    pub(super) prefix: &'static str,
+    pub(crate) prefix: &'static str,
     /// What is called behind it.
-    path: &'static str,
+    pub(crate) path: &'static str,
 }
 
 /// The sandbox's three APIs.
-pub(super) const AUDIENCES: [Audience; 3] = [
+pub(crate) const AUDIENCES: [Audience; 3] = [
     Audience {
         identifier: "https://quotes.sandbox.example",
         scopes: &["read:quotes"],
@@ -67,6 +69,12 @@ impl Member {
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.handle)
     }
+
+    /// Makes a member of whom only the id is known.
+    #[cfg(test)]
+    pub(crate) fn known(id: &str) -> Self {
+        Self { id: id.to_owned(), handle: String::new() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,6 +99,18 @@ struct Adopted {
 /// # Errors
 /// `Ours` when either refuses.
 pub(crate) fn gather(world: &World, count: u32) -> Result<Vec<Member>, Failure> {
+    adopt_all(&world.control(), &[world.admin("")], count)
+}
+
+/// Does as [`gather`] with several gateways, given by their admin listeners, which adopt in turn.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) fn adopt_all(
+    control: &Control,
+    admins: &[String],
+    count: u32,
+) -> Result<Vec<Member>, Failure> {
     let [first, ..] = AUDIENCES;
     let wish = json!({
         "count": count,
@@ -98,21 +118,21 @@ pub(crate) fn gather(world: &World, count: u32) -> Result<Vec<Member>, Failure> 
         "audience": first.identifier,
         "scope": format!("openid offline_access {}", first.scopes.join(" ")),
     });
-    let minted: MintedFamilies = serde_json::from_value(world.control().post("sessions", &wish)?)
-        .map_err(|error| {
-        Failure::Ours(format!("the sandbox minted something else: {error}"))
-    })?;
+    let minted: MintedFamilies = serde_json::from_value(control.post("sessions", &wish)?)
+        .map_err(|error| Failure::Ours(format!("the sandbox minted something else: {error}")))?;
     let caller = Caller::new();
-    minted.sessions.iter().map(|family| adopt(world, &caller, family)).collect()
+    let turns = minted.sessions.iter().zip(admins.iter().cycle());
+    turns.map(|(family, admin)| adopt(admin, &caller, family)).collect()
 }
 
-fn adopt(world: &World, caller: &Caller, family: &MintedFamily) -> Result<Member, Failure> {
+fn adopt(admin: &str, caller: &Caller, family: &MintedFamily) -> Result<Member, Failure> {
     let wish = json!({
         "refresh_token": family.refresh_token,
         "subject": family.subject,
         "audience": AUDIENCES[0].identifier,
     });
-    let answer = caller.post_json(&world.admin("/api/adopt"), &[], &wish).map_err(Failure::Ours)?;
+    let answer = caller.post_json(&format!("{admin}/api/adopt"), &[], &wish);
+    let answer = answer.map_err(Failure::Ours)?;
     if answer.status != 201 {
         return Err(Failure::Ours(format!("adopting answered {}: {}", answer.status, answer.body)));
     }

@@ -19,11 +19,11 @@ const SHOWN_ID: usize = 6;
 
 /// One event of `GET /api/events`.
 #[derive(Debug, Deserialize)]
-struct Event {
+pub(super) struct Event {
     #[serde(default)]
-    session: String,
+    pub(super) session: String,
     #[serde(default)]
-    event: String,
+    pub(super) event: String,
     #[serde(default)]
     audience: String,
     text: String,
@@ -31,10 +31,15 @@ struct Event {
 
 /// Follows the stream on a thread that ends with the program or when nobody listens.
 pub(super) fn follow(events: String) -> Receiver<News> {
+    follow_as(events, Event::news)
+}
+
+/// Follows the stream as [`follow`] does, and makes of each event what is wanted.
+pub(super) fn follow_as<T: Send + 'static>(events: String, make: fn(Event) -> T) -> Receiver<T> {
     let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     thread::spawn(move || {
         let caller = Caller::new();
-        while read_once(&caller, &events, &sender).is_ok() {
+        while read_once(&caller, &events, &sender, make).is_ok() {
             thread::sleep(REOPEN_GAP);
         }
     });
@@ -42,13 +47,18 @@ pub(super) fn follow(events: String) -> Receiver<News> {
 }
 
 /// Reads until the stream breaks; fails only when nobody listens any more.
-fn read_once(caller: &Caller, events: &str, sender: &SyncSender<News>) -> Result<(), Deaf> {
+fn read_once<T>(
+    caller: &Caller,
+    events: &str,
+    sender: &SyncSender<T>,
+    make: fn(Event) -> T,
+) -> Result<(), Deaf> {
     let Ok(stream) = caller.stream(events) else {
         return Ok(());
     };
     for line in stream.lines().map_while(Result::ok) {
-        if let Some(news) = news(&line) {
-            sender.send(news).map_err(|_| Deaf)?;
+        if let Some(event) = event(&line) {
+            sender.send(make(event)).map_err(|_| Deaf)?;
         }
     }
     Ok(())
@@ -58,23 +68,34 @@ fn read_once(caller: &Caller, events: &str, sender: &SyncSender<News>) -> Result
 #[derive(Debug)]
 struct Deaf;
 
-/// Returns the news of a stream's line, or nothing where it holds no event.
-fn news(line: &str) -> Option<News> {
-    let event: Event = serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()?;
-    let topic = Some(format!("{} {}", event.session, event.audience));
-    let text = match event.audience.as_str() {
-        "" => event.text,
-        audience => event.text.replace(audience, brief(audience)),
-    };
-    let text = match event.session.get(..SHOWN_ID) {
-        Some(id) => format!("{id}  {text}"),
-        None => text,
-    };
-    Some(News {
-        text,
-        opens: topic.clone().filter(|_| event.event == "exchange_started"),
-        closes: topic.filter(|_| event.event == "refreshed"),
-    })
+/// Returns the event of a stream's line, or nothing where it holds none.
+fn event(line: &str) -> Option<Event> {
+    serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()
+}
+
+impl Event {
+    /// Says it as news.
+    pub(super) fn news(self) -> News {
+        let topic = Some(format!("{} {}", self.session, self.audience));
+        let text = match self.audience.as_str() {
+            "" => self.text,
+            audience => self.text.replace(audience, brief(audience)),
+        };
+        let text = match self.session.get(..SHOWN_ID) {
+            Some(id) => format!("{id}  {text}"),
+            None => text,
+        };
+        News {
+            text,
+            opens: topic.clone().filter(|_| self.event == "exchange_started"),
+            closes: topic.filter(|_| self.event == "refreshed"),
+        }
+    }
+
+    /// Returns as much of the session's public id as is shown.
+    pub(super) fn shown_id(&self) -> Option<&str> {
+        self.session.get(..SHOWN_ID)
+    }
 }
 
 /// Shortens an audience of the sandbox to the name of its API.
@@ -99,16 +120,16 @@ mod tests {
             ("data: no json", None),
             ("", None),
         ] {
-            assert_eq!(news(line).map(|news| news.text).as_deref(), expected, "{line}");
+            assert_eq!(event(line).map(|event| event.news().text).as_deref(), expected, "{line}");
         }
     }
 
     #[test]
     fn the_end_of_an_exchange_names_its_beginning() {
-        let told = |event| {
+        let told = |name: &str| {
             let line =
-                format!(r#"data: {{"session":"s","event":"{event}","audience":"a","text":""}}"#);
-            news(&line).unwrap()
+                format!(r#"data: {{"session":"s","event":"{name}","audience":"a","text":""}}"#);
+            event(&line).unwrap().news()
         };
         assert!(told("exchange_started").opens.is_some());
         assert_eq!(told("exchange_started").opens, told("refreshed").closes);

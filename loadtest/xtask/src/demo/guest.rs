@@ -6,11 +6,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock::Watch;
+use crate::control::Control;
 use crate::failure::Failure;
 use crate::http::Answer;
 use crate::terminal;
 use crate::visitor::Visitor;
-use crate::world::World;
 
 /// Between two calls: each ten-second token serves many.
 const GAP: Duration = Duration::from_millis(200);
@@ -59,11 +59,11 @@ impl Guest {
     ///
     /// # Errors
     /// `Missed` when a call failed or a family was revoked.
-    pub(super) fn leave(self, world: &World) -> Result<(), Failure> {
+    pub(super) fn leave(self, control: &Control) -> Result<(), Failure> {
         self.leave.store(true, Ordering::Relaxed);
         let score = self.work.join().map_err(|_| Failure::Ours("the guest panicked".to_owned()))?;
-        let revoked = world.control().sum("families_revoked");
-        let rotations = world.control().sum("rotations");
+        let revoked = control.sum("families_revoked");
+        let rotations = control.sum("rotations");
         let shown =
             |sum: Option<u64>| sum.map_or_else(|| "unknown".to_owned(), |sum| sum.to_string());
         terminal::result(&format!(

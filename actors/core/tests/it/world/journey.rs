@@ -220,7 +220,8 @@ impl World {
     pub(super) fn store_takes(&mut self, machine: usize, number: u64, ask: Ask) {
         let clock = self.machines[machine].clock;
         let generation = self.store.record.head.generation;
-        let told = self.store.take(&ask, clock, self.now);
+        let writer = (machine, self.machines[machine].boot);
+        let told = self.store.take(&ask, writer, clock, self.now);
         if matches!(ask, Ask::Commit(..)) {
             self.oracle.saves(generation, &self.store, self.now);
         }
@@ -271,7 +272,8 @@ impl World {
         if !late.is_zero() {
             self.oracle.log.store_takes(self.now, self.now + late);
         }
-        self.mail(machine, self.now + STORE_TAKES + late, Mail::Told(number, ask, told));
+        let era = self.store.era;
+        self.mail(machine, self.now + STORE_TAKES + late, Mail::Told(number, era, ask, told));
     }
 
     pub(super) fn told(&mut self, machine: usize, number: u64, ask: Ask, told: Told) {

@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     StoreSlow(Duration),
     /// The store's next answer takes so long.
     StoreTellsLate(Duration),
+    /// The store falls back to what it was so long ago.
+    StoreFallsBack(Duration),
     /// The process ends.
     Crash,
     /// The whole machine begins anew, and its clock with it.
@@ -168,6 +170,7 @@ fn parse(text: &str) -> Option<Verb> {
         ["store", "hears", "twice"] => Verb::StoreHearsTwice,
         ["store", "slow", span] => Verb::StoreSlow(self::span(span)),
         ["store", "tells", "late", span] => Verb::StoreTellsLate(self::span(span)),
+        ["store", "falls", "back", span] => Verb::StoreFallsBack(self::span(span)),
         ["crash"] => Verb::Crash,
         ["reboot"] => Verb::Reboot,
         ["panic"] => Verb::Panic,

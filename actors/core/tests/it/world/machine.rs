@@ -9,6 +9,7 @@ use tokenward_core::session::exchange::{Flight, Reading};
 use tokenward_core::session::{Input, Need, Session, State, Want};
 use tokenward_core::time::Instant;
 
+use super::store::Ask;
 use super::{Due, START, SWEEP, World};
 
 /// How many exchanges a caller waits for at most.
@@ -35,6 +36,8 @@ pub(crate) struct Machine {
     /// Whether what is told was told before.
     pub(super) repeated: bool,
     pub(super) alarm_at: Option<Instant>,
+    /// The writes that were answered lately, oldest first.
+    pub(super) written: Vec<(Instant, Ask)>,
 }
 
 /// An exchange under way.

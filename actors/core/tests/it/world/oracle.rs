@@ -37,6 +37,9 @@ pub(crate) struct Oracle {
     /// The events that were told.
     pub(crate) told: u64,
     any_crash: bool,
+    /// When the store last fell back, and whether something was gone for good by then.
+    fell_back: Option<Instant>,
+    forgot: bool,
     /// When the reply to a flight was known to be lost.
     cut_at: BTreeMap<u64, Instant>,
     /// When each refresh token became durable.
@@ -90,6 +93,9 @@ pub(crate) struct Waiter {
     at_once: bool,
 }
 
+/// How long machines may take to write again what the store has forgotten.
+const WRITTEN_AGAIN: Duration = Duration::from_secs(2);
+
 /// How late after its deadline a caller may be told: one turn of the alarm.
 const LATE_MAX: Duration = Duration::from_millis(50);
 
@@ -112,6 +118,8 @@ impl Oracle {
 
     pub(crate) fn crashed(&mut self, machine: usize, now: Instant) {
         self.any_crash = true;
+        // What the store has just forgotten is not written again by who is gone.
+        self.forgot |= self.fell_back.is_some_and(|at| now.since(at) < WRITTEN_AGAIN);
         self.log.crashed(machine, now);
         self.forgets(machine);
         self.ended.remove(&machine);
@@ -244,7 +252,9 @@ impl Oracle {
     pub(crate) fn asks(&mut self, machine: usize, need: &Need, trigger: Trigger, now: Instant) {
         let demanded = self.demanded.get(&(machine, told(need)));
         let lately = demanded.is_some_and(|at| now.since(*at) < HOLD_PAUSE);
-        if self.told_to_wait.get(&machine).is_some_and(|until| now < *until) {
+        // Where the store has forgotten an intent, what was learnt under it is forgotten with it.
+        let asked = self.told_to_wait.get(&machine).filter(|_| self.fell_back.is_none());
+        if asked.is_some_and(|until| now < *until) {
             self.broken(now, "L7 the provider is asked before the time that it named");
         }
         if lately && !matches!(trigger, Trigger::Doubt | Trigger::StepUp) {
@@ -269,6 +279,9 @@ impl Oracle {
         now: Instant,
     ) {
         let leased_at = leased_at.unwrap_or(Instant::ZERO);
+        if self.may_be_forgotten(leased_at) {
+            return;
+        }
         if store.moved_at < leased_at && store.record.head.intent.is_none() {
             self.broken(now, "L2 a refresh token is spent without a durable intent");
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokenward_core::event::EndReason;
 use tokenward_core::lease::{self, Begin, Begun, Commit, Head, Verdict};
+use tokenward_core::name::Epoch;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::Reading;
 use tokenward_core::snapshot::Snapshot;
@@ -29,10 +30,39 @@ pub(crate) struct Store {
     pub(crate) slow: Duration,
     /// How long the next answer travels.
     pub(crate) late: Duration,
+    /// How often an older state has taken this one's place.
+    pub(crate) era: u64,
+    /// Whether epochs are unknown that were given before.
+    jumps: bool,
     /// The boot whose clock the record, and the intent, are written in.
     written_on: u64,
     intent_on: u64,
+    past: Vec<Past>,
 }
+
+/// What was there before a write.
+#[derive(Debug)]
+struct Past {
+    at: Instant,
+    /// Who wrote then: its machine and its process.
+    writer: (usize, u64),
+    record: Snapshot,
+    moved_at: Instant,
+    written_on: u64,
+    intent_on: u64,
+}
+
+/// What a store has forgotten by falling back.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten {
+    /// Who wrote what is gone.
+    pub(crate) writers: Vec<(usize, u64)>,
+    /// An intent that was not resolved.
+    pub(crate) intent: bool,
+}
+
+/// The most writes that can be forgotten.
+const PAST_MAX: usize = 64;
 
 /// What a machine asks of the store.
 #[derive(Clone, Debug)]
@@ -64,20 +94,48 @@ impl Store {
             hears_twice: false,
             slow: Duration::ZERO,
             late: Duration::ZERO,
+            era: 0,
+            jumps: false,
             written_on: 0,
             intent_on: 0,
+            past: Vec::new(),
         }
     }
 
-    /// Takes a wish at `now`, from a machine that counts by `clock`.
-    pub(crate) fn take(&mut self, ask: &Ask, clock: Clock, now: Instant) -> Told {
+    /// Falls back to what it was at a moment, as where a replica takes over that had not heard of
+    /// the last writes.
+    pub(crate) fn fall_back(&mut self, to: Instant) -> Forgotten {
+        let kept = self.past.partition_point(|past| past.at <= to);
+        let forgotten: Vec<Past> = self.past.drain(kept..).collect();
+        let writers = forgotten.iter().map(|past| past.writer).collect();
+        let before = self.record.head.intent;
+        let Some(oldest) = forgotten.into_iter().next() else {
+            return Forgotten::default();
+        };
+        self.record = oldest.record;
+        self.record.head.tombstone = self.ended.is_some();
+        (self.moved_at, self.written_on, self.intent_on) =
+            (oldest.moved_at, oldest.written_on, oldest.intent_on);
+        (self.era, self.jumps) = (self.era + 1, true);
+        let intent = before.is_some() && before != self.record.head.intent;
+        Forgotten { writers, intent }
+    }
+
+    /// Takes a wish at `now`, from a process on a machine that counts by `clock`.
+    pub(crate) fn take(
+        &mut self,
+        ask: &Ask,
+        writer: (usize, u64),
+        clock: Clock,
+        now: Instant,
+    ) -> Told {
         if self.failures > 0 {
             self.failures -= 1;
             return failed(ask);
         }
-        let mut told = self.apply(ask, clock, now);
+        let mut told = self.apply(ask, writer, clock, now);
         if std::mem::take(&mut self.hears_twice) {
-            told = self.apply(ask, clock, now);
+            told = self.apply(ask, writer, clock, now);
         }
         if self.lost_answers > 0 {
             self.lost_answers -= 1;
@@ -126,11 +184,26 @@ impl Store {
         head
     }
 
-    fn apply(&mut self, ask: &Ask, clock: Clock, now: Instant) -> Told {
+    fn remember(&mut self, writer: (usize, u64), at: Instant) {
+        if self.past.len() == PAST_MAX {
+            self.past.remove(0);
+        }
+        let Self { moved_at, written_on, intent_on, .. } = *self;
+        let record = self.record.clone();
+        self.past.push(Past { at, writer, record, moved_at, written_on, intent_on });
+    }
+
+    fn apply(&mut self, ask: &Ask, writer: (usize, u64), clock: Clock, now: Instant) -> Told {
         match ask {
             Ask::Begin(begin) => {
-                let begun = lease::begin(&self.head(clock), begin, clock.at(now));
-                if let Begun::Leased(intent) = begun {
+                let mut begun = lease::begin(&self.head(clock), begin, clock.at(now));
+                if let Begun::Leased(intent) = &mut begun {
+                    // What was given after the state that is back is unknown: the clock is beyond.
+                    if std::mem::take(&mut self.jumps) {
+                        intent.epoch = intent.epoch.max(Epoch(now.as_nanos() / 1_000));
+                    }
+                    let intent = *intent;
+                    self.remember(writer, now);
                     self.record.head.epoch = intent.epoch;
                     self.record.head.intent = Some(intent);
                     self.intent_on = clock.boot;
@@ -140,6 +213,7 @@ impl Store {
             Ask::Commit(commit, snapshot) => {
                 let verdict = lease::commit(&self.head(clock), commit);
                 if let Verdict::Accept(head) = verdict {
+                    self.remember(writer, now);
                     if head.generation != self.record.head.generation {
                         self.moved_at = now;
                     }
@@ -160,7 +234,7 @@ impl Store {
     }
 }
 
-fn failed(ask: &Ask) -> Told {
+pub(super) fn failed(ask: &Ask) -> Told {
     match ask {
         Ask::Begin(_) => Told::Begun(None),
         Ask::Commit(..) => Told::Committed(None),

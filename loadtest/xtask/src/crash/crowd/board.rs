@@ -72,7 +72,8 @@ pub(in super::super) struct Tally {
 
 /// What an answer means.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
+pub(crate) enum Heard {
+    /// 200.
     Served,
     /// 503 with a Retry-After.
     Postponed,
@@ -80,6 +81,7 @@ enum Heard {
     Unanswered,
     /// 401 of the gateway itself: the session has ended.
     Ended(String),
+    /// Anything else, in words.
     Broken(String),
 }
 
@@ -241,7 +243,7 @@ impl Seat {
 }
 
 /// Understands an answer; nothing may stay unanswered while the gateway was up all the time.
-fn understand(answer: Result<Answer, String>, up_throughout: bool) -> Heard {
+pub(crate) fn understand(answer: Result<Answer, String>, up_throughout: bool) -> Heard {
     let answer = match answer {
         Ok(answer) => answer,
         Err(why) if up_throughout => return Heard::Broken(why),

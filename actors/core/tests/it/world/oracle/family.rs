@@ -32,10 +32,12 @@ pub(crate) enum Cause {
     Held,
     /// The store failed for most of the window, or kept a reply from being saved in its lease.
     StoreIll,
+    /// The store fell back, and nobody was there to write again what it had forgotten.
+    StoreForgot,
 }
 
 impl Cause {
-    pub(crate) const ALL: [(Cause, &'static str); 9] = [
+    pub(crate) const ALL: [(Cause, &'static str); 10] = [
         (Cause::NoWindow, "no reuse window"),
         (Cause::LateRequest, "late request"),
         (Cause::SentTwice, "sent twice in between"),
@@ -45,6 +47,7 @@ impl Cause {
         (Cause::ToldToWait, "told to wait"),
         (Cause::Held, "nothing to ask for"),
         (Cause::StoreIll, "store ill"),
+        (Cause::StoreForgot, "store forgot"),
     ];
 }
 
@@ -56,6 +59,20 @@ const IDLE_MAX: Duration = Duration::from_millis(10_500);
 const TRAVEL: Duration = Duration::from_millis(300);
 
 impl Oracle {
+    /// Takes that the store has fallen back to an older state; `gone` where nobody can write again
+    /// what it has forgotten.
+    pub(crate) fn store_fell_back(&mut self, gone: bool, now: Instant) {
+        self.fell_back = Some(now);
+        self.forgot |= gone;
+        self.served.clear();
+        self.demanded.clear();
+    }
+
+    /// Reports whether a lease that was given at a moment may be forgotten.
+    pub(super) fn may_be_forgotten(&self, leased_at: Instant) -> bool {
+        self.fell_back.is_some_and(|at| at >= leased_at)
+    }
+
     /// Judges the request that ended a family.
     pub(super) fn judge_reuse(
         &mut self,
@@ -65,6 +82,7 @@ impl Oracle {
         now: Instant,
     ) {
         let judged = match reuse {
+            _ if self.forgot => Ok(Cause::StoreForgot),
             Reuse::ChildSpent { .. } => self.late(number, now),
             Reuse::OlderSibling { newest } => self.sibling(number, newest),
             Reuse::AfterWindow { since } => self.after_window(number, since, provider.window, now),

@@ -45,7 +45,8 @@ impl Oracle {
             let under_way = other.arrives_at.is_some() && other.decided_at.is_none();
             let awaited =
                 !other.closed && !self.log.was_away(other.machine, other.departed_at, now);
-            (under_way || awaited) && !self.given_up(other, now)
+            let known = !self.may_be_forgotten(other.leased_at);
+            (under_way || awaited) && known && !self.given_up(other, now)
         });
         if two {
             self.broken(now, "L1 two exchanges are in flight");

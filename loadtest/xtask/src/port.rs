@@ -15,7 +15,7 @@ const COUNT: u16 = 12_000;
 ///
 /// # Errors
 /// `Unavailable` when none of them is free.
-pub(super) fn steady() -> Result<u16, Failure> {
+pub(crate) fn steady() -> Result<u16, Failure> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Two programs of ours side by side begin at places of their own.
     let start = u16::try_from(process::id() % u32::from(COUNT)).unwrap_or(0);

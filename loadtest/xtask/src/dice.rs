@@ -6,21 +6,21 @@ use std::time::Duration;
 /// A small generator (SplitMix64, Steele and others 2014): equal seeds give equal runs, as far as
 /// the machine's own timing allows.
 #[derive(Clone, Debug)]
-pub(super) struct Dice {
+pub(crate) struct Dice {
     state: u64,
 }
 
 impl Dice {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// Draws a seed from the randomness of the standard library's hash maps.
-    pub(super) fn random_seed() -> u64 {
+    pub(crate) fn random_seed() -> u64 {
         RandomState::new().build_hasher().finish()
     }
 
-    pub(super) fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,13 +29,13 @@ impl Dice {
     }
 
     /// Returns a duration of `least` up to `most`, in microseconds.
-    pub(super) fn between(&mut self, least: Duration, most: Duration) -> Duration {
+    pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let span = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
         least + Duration::from_micros(self.roll() % span.saturating_add(1).max(1))
     }
 
     /// Returns one of the choices.
-    pub(super) fn pick<T: Copy, const N: usize>(&mut self, choices: &[T; N]) -> T {
+    pub(crate) fn pick<T: Copy, const N: usize>(&mut self, choices: &[T; N]) -> T {
         const { assert!(N > 0, "nothing to choose from") };
         // The remainder is below N, which is a usize.
         choices[(self.roll() % N as u64) as usize]
