@@ -1,7 +1,8 @@
 //! Several gateways with one provider: each has a folder, a state directory and ports of its own,
 //! and reaches the shared Redis over straits of its own where the layout allows it.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::redis::server::MASTER;
@@ -13,6 +14,9 @@ use crate::failure::Failure;
 use crate::port;
 use crate::tree::{Profile, Tree};
 use crate::world::{self, Addresses, Launch, Route};
+
+/// Where a gateway keeps its keys, in its state directory.
+const KEYS: &str = "keys.json";
 
 /// How a fleet is started.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Gateways {
         let front = Launch { port: wish.public_port.unwrap_or(first), ..launch(wish)? };
         let (sandbox, addresses) = world::start_sandbox(tree, &front, folder)?;
         let names = 'a'..='z';
-        let mut all = Vec::new();
+        let mut all: Vec<Gateway> = Vec::new();
         for (name, launch) in names.zip(launches) {
             let folder = folder.join(format!("gateway-{name}"));
             fs::create_dir(&folder).map_err(|error| Failure::io("make a folder", &error))?;
@@ -73,6 +77,9 @@ impl Gateways {
             };
             let more = shared(redis, strait.as_ref());
             world::write_gateway_file(&folder, &launch, &addresses, routes(&addresses), &more)?;
+            if let Some(first) = all.first() {
+                share_keys(first, &folder)?;
+            }
             let child = world::start_gateway(tree, &launch, &folder)?;
             let mut gateway = Gateway { name, child, strait, launch, folder };
             // One after the other: the first makes what the others take over.
@@ -173,6 +180,15 @@ fn launch(wish: &Wish) -> Result<Launch, Failure> {
         gateway_core: None,
         other_core: None,
     })
+}
+
+/// Gives a gateway that is to be started the keys of the first, as an operator would: what one has
+/// sealed the others open.
+fn share_keys(first: &Gateway, folder: &Path) -> Result<(), Failure> {
+    let fail = |error| Failure::io("share the keys", &error);
+    let state = folder.join("state");
+    DirBuilder::new().mode(0o700).create(&state).map_err(fail)?;
+    fs::copy(first.folder.join("state").join(KEYS), state.join(KEYS)).map(drop).map_err(fail)
 }
 
 /// Returns what a gateway's file says about what all share.
