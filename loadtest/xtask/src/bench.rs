@@ -4,6 +4,7 @@ mod cpu;
 mod device;
 mod hop;
 mod memory;
+mod store;
 mod storm;
 
 use clap::Subcommand;
@@ -19,6 +20,8 @@ pub(crate) enum Subject {
     Hop(hop::Options),
     /// What an idle and an active session cost in memory
     Memory(memory::Options),
+    /// Durable rotations a second through the framework and in the bare store, file and Redis
+    Store,
     /// Ten thousand callers at once on one expired session
     Storm,
 }
@@ -32,6 +35,7 @@ pub(crate) fn run(subject: &Subject) -> Result<(), Failure> {
         Subject::Device => device::run(),
         Subject::Hop(options) => hop::run(options),
         Subject::Memory(options) => memory::run(options),
+        Subject::Store => store::run(),
         Subject::Storm => storm::run(),
     }
 }
