@@ -76,6 +76,7 @@ fn directions_between_the_packages_are_kept() {
         ("dashboards", &["tokenward"]),
         ("loadtest", &["tokenward-sandbox"]),
         ("loadtest/bus", &[]),
+        ("loadtest/parts", &["tokenward", "tokenward-gateway"]),
         ("loadtest/sandbox", &[]),
         ("loadtest/vectors", &[]),
     ] {

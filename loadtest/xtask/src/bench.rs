@@ -1,9 +1,14 @@
 //! Measurements: each compares like with like in one run, and ends with one line.
 
+mod contest;
 mod cpu;
 mod device;
 mod hop;
 mod memory;
+pub(crate) mod parts;
+mod peers;
+mod plain;
+mod start;
 mod store;
 mod storm;
 
@@ -20,6 +25,12 @@ pub(crate) enum Subject {
     Hop(hop::Options),
     /// What an idle and an active session cost in memory
     Memory(memory::Options),
+    /// What the parts of a request and of an exchange cost in instructions, against a kept baseline
+    Parts(parts::Options),
+    /// CPU per proxied request, and what goes wrong, against what people would otherwise pick
+    Peers(peers::Options),
+    /// How soon the gateway serves after a kill, with a million sessions in its store
+    Start(start::Options),
     /// Durable rotations a second through the framework and in the bare store, file and Redis
     Store,
     /// Ten thousand callers at once on one expired session
@@ -35,6 +46,9 @@ pub(crate) fn run(subject: &Subject) -> Result<(), Failure> {
         Subject::Device => device::run(),
         Subject::Hop(options) => hop::run(options),
         Subject::Memory(options) => memory::run(options),
+        Subject::Parts(options) => parts::run(options),
+        Subject::Peers(options) => peers::run(options),
+        Subject::Start(options) => start::run(options),
         Subject::Store => store::run(),
         Subject::Storm => storm::run(),
     }

@@ -54,8 +54,8 @@ enum Command {
     ///
     /// In this order: formatting, lints, all tests (the end-to-end suites with a certified OpenID
     /// provider, Chromium, nginx and h2load among them), documentation, licences and sources of
-    /// the dependencies, the simulation, the demo under chaos, the stories, the fault table, the
-    /// dashboards, the crash loop, and the fleet.
+    /// the dependencies, the instruction counts, the simulation, the demo under chaos, the stories,
+    /// the fault table, the dashboards, the crash loop, and the fleet.
     Test(suite::Options),
     /// Kills a real gateway under load again and again, and looks for lost sessions
     Crash(crash::Options),

@@ -6,7 +6,7 @@
 mod debian;
 pub(crate) mod debs;
 mod deny;
-mod npm;
+pub(crate) mod npm;
 mod provider;
 
 use std::env;
@@ -47,10 +47,12 @@ pub(crate) enum Program {
     Redis,
     /// Watches over several of them, and says which is the master.
     RedisSentinel,
+    /// Counts instructions.
+    Valgrind,
 }
 
 impl Program {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Alertmanager,
         Self::Amtool,
         Self::Chromium,
@@ -64,6 +66,7 @@ impl Program {
         Self::Promtool,
         Self::Redis,
         Self::RedisSentinel,
+        Self::Valgrind,
     ];
 
     /// The environment variable by which tests find it, and by which a person may choose another.
@@ -83,6 +86,7 @@ impl Program {
             Self::Promtool => "PROMTOOL",
             Self::Redis => "REDIS_SERVER",
             Self::RedisSentinel => "REDIS_SENTINEL",
+            Self::Valgrind => "VALGRIND",
         }
     }
 
@@ -103,6 +107,7 @@ impl Program {
             Self::Promtool => &["promtool"],
             Self::Redis => &["redis-server"],
             Self::RedisSentinel => &["redis-sentinel"],
+            Self::Valgrind => &["valgrind"],
         }
     }
 
@@ -120,6 +125,7 @@ impl Program {
             Self::Prometheus | Self::Promtool => "prometheus",
             Self::Redis => "redis-server",
             Self::RedisSentinel => "redis-sentinel",
+            Self::Valgrind => "valgrind",
         }
     }
 

@@ -94,7 +94,8 @@ fn launch(life: u32) -> Result<Launch, Failure> {
     })
 }
 
-fn routes(addresses: &Addresses) -> Vec<Route> {
+/// Returns the routes to the three APIs.
+pub(crate) fn routes(addresses: &Addresses) -> Vec<Route> {
     let apis = &addresses.apis;
     let route = |name: &str, upstream: &String, scopes: &[&str]| Route {
         path: format!("/{name}/"),

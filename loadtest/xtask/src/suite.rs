@@ -4,6 +4,7 @@ use std::process::Command;
 
 use clap::Args;
 
+use crate::bench::parts;
 use crate::child;
 use crate::clock::Watch;
 use crate::crash;
@@ -50,6 +51,8 @@ enum Step {
     Deny,
     /// The vectors of other implementations: that none was left out
     Vectors,
+    /// Instructions of the parts of a request, against the kept baseline
+    Parts,
     /// Schedules of failures against the core
     Sim,
     /// The demo under chaos
@@ -67,13 +70,14 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
         Self::Doc,
         Self::Deny,
         Self::Vectors,
+        Self::Parts,
         Self::Sim,
         Self::Demo,
         Self::Stories,
@@ -91,6 +95,7 @@ impl Step {
             Self::Doc => "documentation",
             Self::Deny => "dependencies",
             Self::Vectors => "vectors",
+            Self::Parts => "instructions",
             Self::Sim => "simulation",
             Self::Demo => "demo under chaos",
             Self::Stories => "stories",
@@ -116,6 +121,7 @@ impl Step {
     fn run_here(self) -> Result<(), Failure> {
         match self {
             Self::Vectors => vectors::run(&vectors::Options::step()),
+            Self::Parts => parts::run(&parts::Options::step()),
             Self::Sim => sim::run(&sim::Schedules::step()),
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
             Self::Stories => stories::run(&stories::Options::step()),
@@ -161,6 +167,7 @@ impl Step {
                 command
             }
             Self::Vectors
+            | Self::Parts
             | Self::Sim
             | Self::Demo
             | Self::Stories

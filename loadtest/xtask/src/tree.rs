@@ -59,6 +59,16 @@ impl Tree {
         self.root.join("loadtest/xtask/provider")
     }
 
+    /// Returns the committed folder of the scripts of those whom we are measured against.
+    pub(crate) fn peers_source(&self) -> PathBuf {
+        self.root.join("loadtest/xtask/peers")
+    }
+
+    /// Returns the folder where they are installed and run.
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.tools().join("peers")
+    }
+
     /// Returns the folder where the real provider is installed and runs.
     pub(crate) fn provider(&self) -> PathBuf {
         self.tools().join("provider")

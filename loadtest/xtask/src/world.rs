@@ -181,8 +181,17 @@ impl World {
     /// # Errors
     /// `Unavailable` with the end of its log.
     pub(crate) fn restart_gateway(&mut self) -> Result<(), Failure> {
-        self.gateway = start_gateway(&self.tree, &self.launch, &self.folder)?;
+        self.launch_gateway()?;
         self.wait_until_ready()
+    }
+
+    /// Starts the gateway again, and does not wait for it.
+    ///
+    /// # Errors
+    /// `Unavailable` when the process cannot be started.
+    pub(crate) fn launch_gateway(&mut self) -> Result<(), Failure> {
+        self.gateway = start_gateway(&self.tree, &self.launch, &self.folder)?;
+        Ok(())
     }
 
     /// Fails when a program has ended by itself.

@@ -4,11 +4,10 @@
 //! that alternate, so that what else the machine does hits both. nginx adds a static Authorization
 //! header of the same length; the gateway identifies the session, routes, and injects its token.
 
-mod peers;
-
 use clap::Args;
 
-use crate::bench::cpu;
+use crate::bench::contest::{self, Contender, Cores, Load, Spread};
+use crate::bench::plain::{self, Upstream};
 use crate::child;
 use crate::failure::Failure;
 use crate::setup::{self, Program};
@@ -18,11 +17,11 @@ use crate::visitor::Visitor;
 use crate::world::{self, Addresses, Launch, Route, World};
 
 /// The path that both proxies serve.
-const PATH: &str = "/hop";
+pub(super) const PATH: &str = "/hop";
 /// Life of the token: longer than any run, so that no exchange falls into a round.
 const ACCESS_TOKEN_SECONDS: u32 = 86_400;
 /// Requests before the first round: connections, caches and branch predictors settle.
-const WARM_UP_REQUESTS: u32 = 20_000;
+pub(super) const WARM_UP_REQUESTS: u32 = 20_000;
 
 /// How the hop is measured.
 #[derive(Debug, Args)]
@@ -41,15 +40,6 @@ pub(crate) struct Options {
     as_built: bool,
 }
 
-/// A proxy under load.
-struct Contender {
-    name: &'static str,
-    process: u32,
-    origin: String,
-    /// CPU per request of each round, in microseconds.
-    rounds_us: Vec<f64>,
-}
-
 /// Measures, and prints `hop cpu tokenward/nginx R` last.
 ///
 /// # Errors
@@ -62,96 +52,42 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         world::build(&tree, Profile::Release)?;
     }
     let folder = tree.fresh_run("hop-peers")?;
-    let upstream = peers::Upstream::start(&tools, &folder, cores.other)?;
-    let mut world =
-        World::start(&tree, "hop", launch(cores)?, |addresses| routes(addresses, &upstream))?;
-    let mut visitor = Visitor::new(&world.origin());
-    visitor.sign_in("ada").map_err(|why| Failure::Ours(format!("signing in failed: {why}")))?;
+    let upstream = Upstream::start(&tools, &folder, cores.other)?;
+    let (mut world, visitor) = gateway(&tree, "hop", cores, &upstream)?;
     let injected = injected_length(&world, &visitor)?;
-    let nginx = peers::Proxy::start(&tools, &folder, cores.proxy, &upstream, injected)?;
+    let nginx = plain::nginx(&tools, &folder, cores.proxy, &upstream, injected)?;
+    let cookie = visitor.cookie();
+    let contender =
+        |name, process, origin| Contender::new(name, process, origin, &cookie, options.requests);
     let mut contenders = [
-        Contender::new("nginx", nginx.process(), nginx.origin()),
-        Contender::new("tokenward", world.gateway.id(), world.origin()),
+        contender("nginx", nginx.process(), nginx.origin()),
+        contender("tokenward", world.gateway.id(), world.origin()),
     ];
-    let load = Load { options, tools: &tools, core: cores.other, cookie: visitor.cookie() };
-    for contender in &contenders {
-        load.drive(&contender.origin, WARM_UP_REQUESTS)?;
-    }
-    for round in 1..=options.rounds {
-        let _running = terminal::spinner(&format!("round {round} of {}", options.rounds));
-        for contender in &mut contenders {
-            contender.measure(&load)?;
-        }
-    }
+    let load = Load { tools: &tools, cores, connections: options.connections, path: PATH };
+    load.compare(&mut contenders, options.rounds, WARM_UP_REQUESTS)?;
     world.stop()?;
-    report(&contenders);
+    terminal::note(&contest::table(&contenders));
+    let [nginx, tokenward] = &contenders;
+    let Spread { least, median, most } = contest::ratio(tokenward, nginx);
+    terminal::note(&format!("round by round the ratio was between {least:.2} and {most:.2}"));
+    terminal::result(&format!("hop cpu tokenward/nginx {median:.2}"));
     Ok(())
 }
 
-/// The cores that the sides are kept on, so that the load does not run where it measures.
-#[derive(Clone, Copy)]
-struct Cores {
-    proxy: Option<usize>,
-    other: Option<usize>,
-}
-
-impl Cores {
-    fn of_this_machine() -> Self {
-        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-            return Self { proxy: Some(0), other: Some(1) };
-        }
-        terminal::note("one core only: proxies and load share it, the ratio is less steady");
-        Self { proxy: None, other: None }
-    }
-}
-
-impl Contender {
-    fn new(name: &'static str, process: u32, origin: String) -> Self {
-        Self { name, process, origin, rounds_us: Vec::new() }
-    }
-
-    fn measure(&mut self, load: &Load<'_>) -> Result<(), Failure> {
-        let before = cpu::spent_us(self.process)?;
-        load.drive(&self.origin, load.options.requests)?;
-        let spent = cpu::spent_us(self.process)?.saturating_sub(before);
-        // Exact: the microseconds of a round are far below 2^52.
-        self.rounds_us.push(spent as f64 / f64::from(load.options.requests));
-        Ok(())
-    }
-}
-
-/// The load generator with what all its rounds share.
-struct Load<'a> {
-    options: &'a Options,
-    tools: &'a setup::Tools,
-    core: Option<usize>,
-    cookie: String,
-}
-
-impl Load<'_> {
-    fn drive(&self, origin: &str, requests: u32) -> Result<(), Failure> {
-        let Some(program) = self.tools.path(Program::H2load.variable()) else {
-            return Err(Failure::Ours("h2load was set up and is gone".to_owned()));
-        };
-        let mut command = world::on_core(self.core, program);
-        // A connection that says nothing for so long is stuck: the round fails instead of hanging.
-        command.args(["--h1", "--threads=1", "--connection-inactivity-timeout=20s"]);
-        command.arg(format!("--clients={}", self.options.connections));
-        command.arg(format!("--requests={requests}"));
-        command.arg(format!("--header=cookie: {}", self.cookie)).arg(format!("{origin}{PATH}"));
-        let output = command.output().map_err(|error| Failure::io("start h2load", &error))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if succeeded(&text) == Some(requests) {
-            return Ok(());
-        }
-        Err(Failure::Ours(format!("not every request of {origin} was answered with 200:\n{text}")))
-    }
-}
-
-/// Reads how many answers had a 2xx status.
-fn succeeded(report: &str) -> Option<u32> {
-    let line = report.lines().find_map(|line| line.strip_prefix("status codes: "))?;
-    line.split_once(" 2xx")?.0.parse().ok()
+/// Starts provider and gateway before the upstream, and signs somebody in.
+///
+/// # Errors
+/// `Unavailable` when one does not come up; `Ours` when the sign-in got stuck.
+pub(super) fn gateway(
+    tree: &Tree,
+    name: &str,
+    cores: Cores,
+    upstream: &Upstream,
+) -> Result<(World, Visitor), Failure> {
+    let world = World::start(tree, name, launch(cores)?, |addresses| routes(addresses, upstream))?;
+    let mut visitor = Visitor::new(&world.origin());
+    visitor.sign_in("ada").map_err(|why| Failure::Ours(format!("signing in failed: {why}")))?;
+    Ok((world, visitor))
 }
 
 fn launch(cores: Cores) -> Result<Launch, Failure> {
@@ -166,7 +102,7 @@ fn launch(cores: Cores) -> Result<Launch, Failure> {
     })
 }
 
-fn routes(addresses: &Addresses, upstream: &peers::Upstream) -> Vec<Route> {
+fn routes(addresses: &Addresses, upstream: &Upstream) -> Vec<Route> {
     vec![
         Route {
             path: PATH.to_owned(),
@@ -179,9 +115,12 @@ fn routes(addresses: &Addresses, upstream: &peers::Upstream) -> Vec<Route> {
     ]
 }
 
-/// Returns the length of the header that the gateway injects, for nginx to add one as long.
-fn injected_length(world: &World, visitor: &Visitor) -> Result<usize, Failure> {
-    let answer = visitor.call(peers::ECHO_PATH).map_err(Failure::Ours)?;
+/// Returns the length of the header that the gateway injects, for others to add one as long.
+///
+/// # Errors
+/// `Ours` when it injects none.
+pub(super) fn injected_length(world: &World, visitor: &Visitor) -> Result<usize, Failure> {
+    let answer = visitor.call(plain::ECHO_PATH).map_err(Failure::Ours)?;
     if answer.status != 200 {
         return Err(Failure::Ours(format!(
             "the gateway answered {} through the measured route; its log is in {}",
@@ -193,44 +132,4 @@ fn injected_length(world: &World, visitor: &Visitor) -> Result<usize, Failure> {
         return Ok(answer.body.len());
     }
     Err(Failure::Ours("the gateway injected no Authorization header".to_owned()))
-}
-
-fn report(contenders: &[Contender; 2]) {
-    let mut rows =
-        vec![["CPU µs per request", "median", "least", "most"].map(str::to_owned).to_vec()];
-    for contender in contenders {
-        let (least, median, most) = spread(&contender.rounds_us);
-        let shown = [median, least, most].map(|us| format!("{us:.2}"));
-        rows.push(std::iter::once(contender.name.to_owned()).chain(shown).collect());
-    }
-    terminal::note(&terminal::table(&rows));
-    let [nginx, tokenward] = contenders;
-    let ratio = spread(&tokenward.rounds_us).1 / spread(&nginx.rounds_us).1;
-    terminal::result(&format!("hop cpu tokenward/nginx {ratio:.2}"));
-}
-
-/// Returns the least, the median and the most of at least one value.
-fn spread(values: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_answers_with_2xx_count() {
-        let report = "requests: 9 total, 9 started\nstatus codes: 7 2xx, 0 3xx, 2 4xx, 0 5xx\n";
-        assert_eq!(succeeded(report), Some(7));
-        assert_eq!(succeeded("requests: 9 total"), None);
-    }
-
-    #[test]
-    fn the_median_is_the_middle_round() {
-        assert_eq!(spread(&[3.0, 1.0, 9.0, 2.0, 4.0]), (1.0, 3.0, 9.0));
-        assert_eq!(spread(&[2.0]), (2.0, 2.0, 2.0));
-    }
 }

@@ -20,7 +20,7 @@ const NPM_FILES: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 ///
 /// # Errors
 /// `Unavailable` with the remedy, when there is none or it is too old.
-pub(super) fn node() -> Result<PathBuf, Failure> {
+pub(crate) fn node() -> Result<PathBuf, Failure> {
     let remedy =
         "install Node.js 22 (20.19 works too) with npm, so that `node` and `npm` are on the path";
     let (Some(node), Some(_npm)) = (on_path("node"), on_path("npm")) else {
@@ -42,7 +42,7 @@ pub(super) fn node() -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// `Unavailable` when the packages cannot be installed.
-pub(super) fn install(
+pub(crate) fn install(
     (source, folder): (&Path, &Path),
     ours: &[&str],
     what: &str,

@@ -1,22 +1,17 @@
-//! The hot path without the network: settle the path, route, identify, look up, inject.
+//! What the benches of the hot path share: sessions in memory, and a request's head.
 //!
 //! Everything is real but the sockets: the sessions live in an embedded store, their access tokens
 //! are published by their actors, and nothing is exchanged, because each lives for a day.
-#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has failed")]
 
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, header};
 use tokenward::core::grant::Grant;
 use tokenward::core::name::Audience;
 use tokenward::core::secret::{AccessToken, RefreshToken};
 use tokenward::core::snapshot::Authentication;
-use tokenward::metrics::Labels;
-use tokenward::metrics::label::{AnsweredBy, HttpOutcome};
 use tokenward::provider::{Identity, Provider, ProviderSettings, SignedIn};
 use tokenward::{Clock, SessionHandle, Tokenward, Vault, Wish};
 use tokenward_gateway::config::Config;
@@ -26,13 +21,6 @@ use tokenward_gateway::inject::{Statement, inject};
 use tokenward_gateway::path::settle;
 use tokenward_gateway::route::{Route, RouteTable};
 use tokenward_gateway::tokens::{Tokens as _, Want};
-
-/// How many sessions are in memory: enough that the directory does not fit the first cache.
-const SESSIONS: usize = 1000;
-
-/// How many requests' observations are moved into their buckets at once: what waits is bounded, and
-/// its share of the cost is measured, as in a gateway that does so each second.
-const BETWEEN_UPKEEP: u32 = 1024;
 
 /// What a browser sends with each call, the cookie left out.
 const HEADERS: [(&str, &str); 10] = [
@@ -48,19 +36,20 @@ const HEADERS: [(&str, &str); 10] = [
     ("connection", "keep-alive"),
 ];
 
-struct Bench {
-    config: Config,
-    table: RouteTable,
-    tokenward: Tokenward,
-    requests: Vec<HeaderMap>,
-    peer: HeaderValue,
-    via: HeaderValue,
+/// A gateway's inside, ready to serve.
+pub(crate) struct Bench {
+    pub(crate) config: Config,
+    pub(crate) table: RouteTable,
+    pub(crate) tokenward: Tokenward,
+    pub(crate) requests: Vec<HeaderMap>,
+    pub(crate) peer: HeaderValue,
+    pub(crate) via: HeaderValue,
 }
 
 impl Bench {
     /// One request, from its head to the head that goes upstream.
-    fn request(&self, number: usize, path: &str) -> HeaderMap {
-        let mut headers = self.requests[number % SESSIONS].clone();
+    pub(crate) fn request(&self, number: usize, path: &str) -> HeaderMap {
+        let mut headers = self.requests[number % self.requests.len()].clone();
         let settled = settle(path).expect("the path is plain");
         let route = self.table.find("app.example.com", &settled).expect("there is a route");
         let caller = identify(&headers, &self.config.session.cookie);
@@ -87,78 +76,8 @@ impl Bench {
     }
 }
 
-fn hot_path(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().expect("there is a place for the store");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("there is a runtime");
-    let bench = runtime.block_on(set_up(directory.path()));
-    let mut number = 0;
-    criterion.bench_function("hot_path/whole", |bencher| {
-        bencher.iter(|| {
-            number += 1;
-            black_box(bench.request(number, black_box("/api/v1/accounts/4711")))
-        });
-    });
-    criterion.bench_function("hot_path/copy_of_head", |bencher| {
-        bencher.iter(|| black_box(bench.requests[0].clone()));
-    });
-    criterion.bench_function("hot_path/settle_and_route", |bencher| {
-        bencher.iter(|| {
-            let settled = settle(black_box("/api/v1/accounts/4711")).expect("the path is plain");
-            black_box(bench.table.find("app.example.com", &settled).map(|route| route.number))
-        });
-    });
-    counting(criterion, &bench);
-    criterion.bench_function("hot_path/identify", |bencher| {
-        bencher.iter(|| black_box(identify(&bench.requests[0], &bench.config.session.cookie)));
-    });
-}
-
-/// What the numbers of one request cost: the look-up that counts beside the one that does not, and
-/// what is counted from a request's beginning to its end.
-fn counting(criterion: &mut Criterion, bench: &Bench) {
-    let route = &bench.config.routes[0];
-    let audience = route.audience.as_ref().expect("the route has an audience");
-    let caller = identify(&bench.requests[0], &bench.config.session.cookie);
-    let (Caller::Browser(session) | Caller::Program(session)) = caller else { return };
-    criterion.bench_function("hot_path/look_up_uncounted", |bencher| {
-        bencher.iter(|| black_box(bench.tokenward.offer(&session, audience, &route.scopes)));
-    });
-    criterion.bench_function("hot_path/look_up_counted", |bencher| {
-        bencher.iter(|| black_box(bench.tokenward.take(&session, audience, &route.scopes)));
-    });
-    let metrics = bench.tokenward.metrics();
-    metrics.learn(&Labels { routes: vec![route.name.to_string()], ..Labels::default() });
-    let place = metrics.route(&route.name);
-    let took = Duration::from_micros(700);
-    let mut counted = 0;
-    criterion.bench_function("hot_path/numbers_of_a_request", |bencher| {
-        bencher.iter(|| {
-            metrics.in_flight(place, 1);
-            metrics.upstream_response(place, took);
-            metrics.overhead(place, took);
-            metrics.http_request(
-                place,
-                &http::Method::GET,
-                http::StatusCode::OK,
-                AnsweredBy::Upstream,
-            );
-            metrics.http_duration(place, HttpOutcome::Ok, took, None);
-            metrics.request_bytes(place, 0);
-            metrics.response_bytes(place, 200);
-            metrics.in_flight(place, -1);
-            counted += 1;
-            if counted % BETWEEN_UPKEEP == 0 {
-                metrics.upkeep();
-            }
-        });
-    });
-}
-
-async fn set_up(directory: &Path) -> Bench {
+/// Signs so many people in, over a store in `directory`.
+pub(crate) async fn set_up(directory: &Path, sessions: usize) -> Bench {
     let config = Config::parse(Path::new("bench.toml"), &configuration()).expect("it is good");
     let clock = Clock::system();
     let settings = ProviderSettings::new("http://localhost:1/", "bench");
@@ -169,8 +88,8 @@ async fn set_up(directory: &Path) -> Bench {
         .build()
         .await
         .expect("the framework starts");
-    let mut requests = Vec::with_capacity(SESSIONS);
-    for _ in 0..SESSIONS {
+    let mut requests = Vec::with_capacity(sessions);
+    for _ in 0..sessions {
         let handle = sign_in(&tokenward).await;
         requests.push(head(&handle, &config.session.cookie));
     }
@@ -240,6 +159,3 @@ fn head(handle: &SessionHandle, cookie: &str) -> HeaderMap {
     headers.insert(header::COOKIE, HeaderValue::try_from(cookies).expect("it is a header"));
     headers
 }
-
-criterion_group!(benches, hot_path);
-criterion_main!(benches);

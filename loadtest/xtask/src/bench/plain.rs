@@ -1,10 +1,11 @@
-//! nginx twice: as the upstream of both proxies, and as the proxy to be measured against.
+//! Proxies that do no more than pass on and add a static header, and nginx as the upstream of all.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::bench::contest;
 use crate::child::{self, Child};
 use crate::clock;
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::world;
 pub(super) const ECHO_PATH: &str = "/hop/injected";
 /// The answer's body, in bytes.
 const BODY_BYTES: usize = 200;
-/// nginx starts in milliseconds.
+/// The slowest, Node.js, starts in a second; a busy machine takes longer.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 const READY_GAP: Duration = Duration::from_millis(10);
 /// Idle connections that the proxy keeps to the upstream: the most that the load generator opens.
@@ -29,9 +30,9 @@ pub(super) struct Upstream {
     _server: Child,
 }
 
-/// nginx as a plain proxy with a static Authorization header.
+/// A plain proxy with a static Authorization header.
 #[derive(Debug)]
-pub(super) struct Proxy {
+pub(super) struct Plain {
     port: u16,
     server: Child,
 }
@@ -62,32 +63,7 @@ impl Upstream {
     }
 }
 
-impl Proxy {
-    /// Starts it with a header of the given length.
-    ///
-    /// # Errors
-    /// `Unavailable` with the end of its log.
-    pub(super) fn start(
-        tools: &Tools,
-        folder: &Path,
-        core: Option<usize>,
-        upstream: &Upstream,
-        injected: usize,
-    ) -> Result<Self, Failure> {
-        let credentials = "a".repeat(injected.saturating_sub("Bearer ".len()));
-        let inside = format!(
-            "upstream backend {{ server 127.0.0.1:{}; keepalive {KEPT_CONNECTIONS}; \
-             keepalive_requests 100000000; }} \
-             server {{ listen 127.0.0.1:PORT; keepalive_requests 100000000; \
-             location / {{ proxy_pass http://backend; proxy_http_version 1.1; \
-             proxy_set_header Connection \"\"; proxy_set_header Host $host; proxy_set_header Cookie \"\"; \
-             proxy_set_header Authorization \"Bearer {credentials}\"; }} }}",
-            upstream.port
-        );
-        let (port, server) = start(tools, &folder.join("proxy"), core, &inside)?;
-        Ok(Self { port, server })
-    }
-
+impl Plain {
     /// Returns the number of its process.
     pub(super) fn process(&self) -> u32 {
         self.server.id()
@@ -97,6 +73,79 @@ impl Proxy {
     pub(super) fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// Starts nginx before the upstream, with a header of the given length.
+///
+/// # Errors
+/// `Unavailable` with the end of its log.
+pub(super) fn nginx(
+    tools: &Tools,
+    folder: &Path,
+    core: Option<usize>,
+    upstream: &Upstream,
+    injected: usize,
+) -> Result<Plain, Failure> {
+    let inside = format!(
+        "upstream backend {{ server 127.0.0.1:{}; keepalive {KEPT_CONNECTIONS}; \
+         keepalive_requests 100000000; }} \
+         server {{ listen 127.0.0.1:PORT; keepalive_requests 100000000; \
+         location / {{ proxy_pass http://backend; proxy_http_version 1.1; \
+         proxy_set_header Connection \"\"; proxy_set_header Host $host; proxy_set_header Cookie \"\"; \
+         proxy_set_header Authorization \"{}\"; }} }}",
+        upstream.port,
+        credentials(injected)
+    );
+    let (port, server) = start(tools, &folder.join("proxy"), core, &inside)?;
+    Ok(Plain { port, server })
+}
+
+/// Starts HAProxy, with one thread, as [`nginx`] is started.
+///
+/// # Errors
+/// `Unavailable` with the end of its log.
+pub(super) fn haproxy(
+    program: &Path,
+    libraries: &Path,
+    folder: &Path,
+    core: Option<usize>,
+    (upstream, injected): (&Upstream, usize),
+) -> Result<Plain, Failure> {
+    let port = child::port_or_free(0)?;
+    let folder = folder.join("haproxy");
+    contest::folder(&folder)?;
+    let text = format!(
+        "global\n  nbthread 1\n  maxconn 4096\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+         frontend callers\n  bind 127.0.0.1:{port}\n  default_backend upstream\n\
+         backend upstream\n  http-reuse always\n  http-request del-header Cookie\n  \
+         http-request set-header Authorization \"{}\"\n  server only 127.0.0.1:{}\n",
+        credentials(injected),
+        upstream.port
+    );
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, text).map_err(|error| Failure::io("write HAProxy's file", &error))?;
+    let mut command = world::on_core(core, program);
+    command.arg("-db").arg("-f").arg(&file).env("LD_LIBRARY_PATH", libraries);
+    let mut server = Child::start("HAProxy", &command, &folder.join("start.log"))?;
+    listening(&mut server, port)?;
+    Ok(Plain { port, server })
+}
+
+/// Waits until a server listens.
+///
+/// # Errors
+/// `Unavailable` with the end of its log.
+pub(super) fn listening(server: &mut Child, port: u16) -> Result<(), Failure> {
+    let up = clock::poll(READY_LIMIT, READY_GAP, || {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
+    });
+    up.map(drop).ok_or_else(|| server.died("did not listen"))
+}
+
+/// Returns a value of the Authorization header with so many bytes.
+fn credentials(length: usize) -> String {
+    format!("Bearer {}", "a".repeat(length.saturating_sub("Bearer ".len())))
 }
 
 /// Starts an nginx with all its files in one folder; `PORT` stands for a free port. It is one process:
@@ -111,7 +160,7 @@ fn start(
         return Err(Failure::Ours("nginx was set up and is gone".to_owned()));
     };
     let port = child::port_or_free(0)?;
-    fs::create_dir_all(folder).map_err(|error| Failure::io("make nginx's folder", &error))?;
+    contest::folder(folder)?;
     let place = folder.display();
     let text = format!(
         "daemon off; master_process off; pid {place}/pid; error_log {place}/error.log warn; \
@@ -126,11 +175,6 @@ fn start(
     let mut command = world::on_core(core, program);
     command.arg("-p").arg(folder).arg("-c").arg(&file);
     let mut server = Child::start("nginx", &command, &folder.join("start.log"))?;
-    let up = clock::poll(READY_LIMIT, READY_GAP, || {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-    });
-    if up.is_none() {
-        return Err(server.died("did not listen"));
-    }
+    listening(&mut server, port)?;
     Ok((port, server))
 }
