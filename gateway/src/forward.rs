@@ -6,8 +6,11 @@
 //! dropped, and with it its connection or stream: the upstream learns at once.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
@@ -15,6 +18,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use crate::config::{Timeouts, UpstreamConfig};
+use crate::serve::late::{self, Late};
 use crate::tls;
 
 pub use body::BodyFault;
@@ -213,12 +217,26 @@ async fn in_time<F: Future>(limit: Duration, tape: Option<&Tape>, answer: F) -> 
     let mut answer = std::pin::pin!(answer);
     loop {
         let before = tape.map(Tape::moved);
-        match tokio::time::timeout(limit, answer.as_mut()).await {
-            Ok(output) => return Some(output),
-            Err(_) if before.is_some() && tape.map(Tape::moved) != before => {}
-            Err(_) => return None,
+        match within(limit, answer.as_mut()).await {
+            Some(output) => return Some(output),
+            None if before.is_some() && tape.map(Tape::moved) != before => {}
+            None => return None,
         }
     }
+}
+
+/// Waits for `answer` for `limit` at most; a long limit may be a second longer.
+async fn within<F: Future>(limit: Duration, mut answer: Pin<&mut F>) -> Option<F::Output> {
+    if limit < late::COARSE_FROM {
+        return tokio::time::timeout(limit, answer).await.ok();
+    }
+    let mut late = Late::after(limit);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if late.is_over(cx) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 fn relay(response: Response<Incoming>, mut lease: Lease, idle: Duration) -> Response<Relayed> {

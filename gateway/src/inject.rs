@@ -84,7 +84,8 @@ pub(crate) fn strip_connection(headers: &mut HeaderMap) {
         .get_all(header::CONNECTION)
         .into_iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        .filter_map(option)
         // Our own statements are written after this, so that no caller can name them away; the
         // length of a body is not the caller's to take back.
         .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
@@ -95,19 +96,32 @@ pub(crate) fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
+/// Reads a connection option as the name of a header; what nearly every message says is read at once.
+fn option(option: &[u8]) -> Option<HeaderName> {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    if option.eq_ignore_ascii_case(b"keep-alive") {
+        return Some(KEEP_ALIVE);
+    }
+    HeaderName::from_bytes(option).ok()
+}
+
 /// Reports whether a header speaks about a single connection (RFC 9110 §7.6.1).
-pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION
-        | header::PROXY_AUTHENTICATE
-        | header::PROXY_AUTHORIZATION
-        | header::TE
-        | header::TRANSFER_ENCODING
-        | header::UPGRADE => true,
-        _ => matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "proxy-authentication-info" | "http2-settings"
+fn is_hop_by_hop(text: &str) -> bool {
+    // Every header of every message is asked: most are told by their first letter.
+    match text.as_bytes().first() {
+        Some(b'c') => text == "connection",
+        Some(b'h') => text == "http2-settings",
+        Some(b'k') => text == "keep-alive",
+        Some(b'p') => matches!(
+            text,
+            "proxy-authenticate"
+                | "proxy-authentication-info"
+                | "proxy-authorization"
+                | "proxy-connection"
         ),
+        Some(b't') => matches!(text, "te" | "transfer-encoding"),
+        Some(b'u') => text == "upgrade",
+        Some(_) | None => false,
     }
 }
 
@@ -118,10 +132,11 @@ pub(crate) fn clean_response(headers: &mut HeaderMap, cookie: &str) {
     let mut doomed: Vec<HeaderName> = Vec::new();
     let mut sets_ours = false;
     for (name, value) in headers.iter() {
-        if is_hop_by_hop(name) || *name == header::ALT_SVC {
+        let text = name.as_str();
+        if is_hop_by_hop(text) || text == "alt-svc" {
             doomed.push(name.clone());
         }
-        sets_ours |= *name == header::SET_COOKIE && is_ours(value.as_bytes(), cookie);
+        sets_ours |= text == "set-cookie" && is_ours(value.as_bytes(), cookie);
     }
     for name in doomed {
         headers.remove(name);
@@ -149,7 +164,8 @@ fn strip_claims(headers: &mut HeaderMap) {
     // Most requests carry one or two of these: a short list is cheaper than asking for each.
     let mut doomed: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
-        if is_hop_by_hop(name) || is_claim(name) {
+        let text = name.as_str();
+        if is_hop_by_hop(text) || is_claim(text) {
             doomed.push(name.clone());
         }
     }
@@ -159,27 +175,18 @@ fn strip_claims(headers: &mut HeaderMap) {
 }
 
 /// Reports whether only we may say this to an upstream, or nobody.
-fn is_claim(name: &HeaderName) -> bool {
-    match *name {
-        header::AUTHORIZATION | header::EXPECT | header::FORWARDED | header::VIA => true,
-        _ => {
-            let text = name.as_str();
-            match text.as_bytes()[0] {
-                b'x' => is_proxy_claim(text),
-                // Some servers cannot tell these from their spelling with a dash.
-                b'p' | b't' if text.contains('_') => {
-                    matches!(
-                        text,
-                        "proxy_authorization"
-                            | "proxy_connection"
-                            | "transfer_encoding"
-                            | "tokenward_device"
-                    )
-                }
-                b'c' => matches!(text, "content_length"),
-                _ => false,
-            }
-        }
+fn is_claim(text: &str) -> bool {
+    match text.as_bytes().first() {
+        Some(b'a') => text == "authorization",
+        Some(b'c') => text == "content_length",
+        Some(b'e') => text == "expect",
+        Some(b'f') => text == "forwarded",
+        // Some servers cannot tell these from their spelling with a dash.
+        Some(b'p') => matches!(text, "proxy_authorization" | "proxy_connection"),
+        Some(b't') => matches!(text, "transfer_encoding" | "tokenward_device"),
+        Some(b'v') => text == "via",
+        Some(b'x') => is_proxy_claim(text),
+        Some(_) | None => false,
     }
 }
 

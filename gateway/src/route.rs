@@ -91,6 +91,9 @@ impl RouteTable {
         let fitting =
             |group: &&Group| group.host.as_ref().is_none_or(|pattern| fits(pattern, host));
         for route in self.groups.iter().filter(fitting).flat_map(|group| &group.routes) {
+            if begin_apart(&route.config.path, path) {
+                continue;
+            }
             if below(&route.config.path, path) {
                 return Ok(route);
             }
@@ -132,6 +135,16 @@ impl Route {
     /// Returns the Host header of its upstream.
     pub(crate) fn host(&self) -> &HeaderValue {
         &self.upstream.host
+    }
+}
+
+/// Reports whether the first letters after the slash already tell that no server, strict or lenient,
+/// takes `path` for something below `prefix`: plain letters and digits have one reading.
+fn begin_apart(prefix: &str, path: &str) -> bool {
+    let first = |text: &str| text.as_bytes().get(1).copied().filter(u8::is_ascii_alphanumeric);
+    match (first(prefix), first(path)) {
+        (Some(wanted), Some(asked)) => !wanted.eq_ignore_ascii_case(&asked),
+        (None, _) | (_, None) => false,
     }
 }
 

@@ -36,6 +36,7 @@ mod files;
 mod flight;
 mod framing;
 mod gate;
+pub(crate) mod late;
 mod pulse;
 pub(crate) mod tick;
 mod wire;
@@ -226,6 +227,7 @@ async fn tick_on(bounds: Bounds) {
     loop {
         ticks.tick().await;
         tick::advance();
+        late::wake();
         pulse::walk(&bounds);
         forward::sweep();
     }
