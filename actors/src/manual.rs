@@ -3,6 +3,9 @@
 #[doc = include_str!("../manual/bounds.md")]
 pub mod bounds {}
 
+#[doc = include_str!("../manual/fleet.md")]
+pub mod fleet {}
+
 #[doc = include_str!("../manual/rotation.md")]
 pub mod rotation {}
 

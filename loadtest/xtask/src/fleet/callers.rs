@@ -12,13 +12,14 @@ use crate::crash::crowd::{AUDIENCES, Member};
 use crate::dice::Dice;
 use crate::http::Caller;
 
-/// Callers that wait for an answer at the same time at most. A gateway answers within its soft
-/// deadline of 8 s; those that a frozen one keeps waiting are few ([`STRAYS`]).
+/// Callers that wait for an answer at the same time at most: those that a frozen gateway keeps
+/// waiting are few ([`STRAYS`]).
 const CALLERS: usize = 96;
 /// Calls that wait for a free caller; beyond it the pace gives way.
 const WAITING_MAX: usize = 16;
-/// How long a caller waits: longer than the gateway's soft deadline.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits: longer than the gateway's soft deadline, which is three times as long
+/// where exchanges for other audiences of the session come first.
+const PATIENCE: Duration = Duration::from_secs(26);
 /// One of so many calls goes to a gateway that a balancer would spare.
 const STRAYS: u64 = 16;
 /// Between two looks at the clock.

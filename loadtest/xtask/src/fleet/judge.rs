@@ -1,5 +1,5 @@
 //! The verdict: nobody lost, no family revoked, no call answered as none may be, and exchanges of one
-//! session that met only where a machine had been suspended.
+//! session that met only where a machine had been suspended, or its lease was lost with a master.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,9 +72,10 @@ fn broken(options: &Options, course: &Course) -> Vec<String> {
             format!("lost: {id}: {}", ended.as_deref().unwrap_or("was not answered"))
         }));
     }
-    let unexcused = course.seen.iter().filter(|seen| {
-        seen.what == What::Overlap && suspended_before(&course.faults, seen.at).is_none()
-    });
+    let unexcused = course
+        .seen
+        .iter()
+        .filter(|seen| seen.what == What::Overlap && excuse(&course.faults, seen.at).is_none());
     let unexcused = unexcused.count();
     if unexcused > 0 {
         broken.push(format!("law L1: {unexcused} exchanges met another of their session"));
@@ -89,10 +90,27 @@ fn broken(options: &Options, course: &Course) -> Vec<String> {
     broken
 }
 
-/// Returns the freeze that an exchange at this moment may have outlasted.
-fn suspended_before(faults: &[Struck], at: Duration) -> Option<&Struck> {
-    let frozen = faults.iter().filter(|struck| struck.fault.kind == Kind::Freeze);
-    frozen.into_iter().find(|struck| struck.from <= at && at <= struck.until + WAKES)
+/// Returns why two exchanges of one session may meet at this moment: the machine of one was
+/// suspended between its last check and its send, or its lease was among the writes that a
+/// failover lost, and another machine was given it anew.
+fn excuse(faults: &[Struck], at: Duration) -> Option<String> {
+    let excuse = |struck: &Struck| match struck.fault.kind {
+        Kind::Freeze => Some(format!("gateway {} was suspended", struck.fault.whom)),
+        Kind::FailOver => Some("the master's last writes were lost".to_owned()),
+        Kind::Kill
+        | Kind::Cut
+        | Kind::Stall
+        | Kind::Slow
+        | Kind::CrashRedis
+        | Kind::Loading
+        | Kind::MoveSlots => None,
+    };
+    let near = faults.iter().filter(|struck| struck.from <= at && at <= struck.until + WAKES);
+    let mut excuses = near.filter_map(|struck| {
+        let (from, until) = (struck.from.as_secs_f64(), struck.until.as_secs_f64());
+        excuse(struck).map(|why| format!("{why} from {from:.1} s until {until:.1} s"))
+    });
+    excuses.next()
 }
 
 fn tell_faults(course: &Course) {
@@ -121,15 +139,8 @@ fn is_of(struck: &Struck, seen: &Seen) -> bool {
 fn tell_exceptions(course: &Course) {
     let listed = course.seen.iter().filter(|seen| seen.what != What::Fork);
     for seen in listed.take(TOLD_MAX) {
-        let why = match suspended_before(&course.faults, seen.at) {
-            Some(struck) => format!(
-                "gateway {} was suspended for {:.1} s until {:.1} s",
-                struck.fault.whom,
-                struck.fault.lasts.as_secs_f64(),
-                struck.until.as_secs_f64()
-            ),
-            None => "no machine was suspended".to_owned(),
-        };
+        let why = excuse(&course.faults, seen.at);
+        let why = why.unwrap_or_else(|| "no machine was suspended, no write was lost".to_owned());
         terminal::note(&format!(
             "at {:.1} s an exchange of family {} {}: {why}",
             seen.at.as_secs_f64(),

@@ -15,6 +15,10 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a starting server is asked.
 const READY_GAP: Duration = Duration::from_millis(20);
 
+/// How often a server is started on another port: a node of a cluster also listens 10,000 above its
+/// port, where the kernel gives ports to everybody.
+const STARTS: u32 = 4;
+
 /// A server that can be killed and started again.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -34,24 +38,30 @@ impl Server {
     pub(crate) fn start(above: &Path, name: &str, settings: &[&str]) -> Result<Self, Failure> {
         let folder = above.join(name);
         std::fs::create_dir_all(&folder).map_err(|error| Failure::io("make a folder", &error))?;
-        let port = port::steady()?;
-        let mut arguments: Vec<String> = [
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            &folder.display().to_string(),
-            "--logfile",
-            "redis.log",
-            // Snapshots beside the log would only take the cores that others run on.
-            "--save",
-            "",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        arguments.extend(settings.iter().map(|&word| word.to_owned()));
-        Self::launch(name, port, folder, arguments)
+        let mut tries = 1;
+        loop {
+            let port = port::steady()?;
+            let mut arguments: Vec<String> = [
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                &folder.display().to_string(),
+                "--logfile",
+                "redis.log",
+                // Snapshots beside the log would only take the cores that others run on.
+                "--save",
+                "",
+            ]
+            .map(str::to_owned)
+            .to_vec();
+            arguments.extend(settings.iter().map(|&word| word.to_owned()));
+            match Self::launch(name, port, folder.clone(), arguments) {
+                Err(Failure::Unavailable(_)) if tries < STARTS => tries += 1,
+                started => return started,
+            }
+        }
     }
 
     /// Starts a sentinel, which rewrites the file that it is given.
