@@ -32,6 +32,10 @@ const CROWDED_EVERY: Duration = Duration::from_secs(5);
 /// at once, and the provider should not feel it.
 const SPREAD: Duration = Duration::from_secs(60);
 
+/// Over how long machines that share a store spread the waking of one session: several times what a
+/// refresh takes, and less than the shortest refresh-ahead of tokens that live ten seconds.
+const STAGGER: Duration = Duration::from_secs(2);
+
 /// How often the sessions in doubt are listed at least: a machine that dies leaves its doubts to
 /// the others, and they are to be found while the provider's reuse window is open.
 const DOUBT_EVERY: Duration = Duration::from_secs(5);
@@ -165,7 +169,7 @@ async fn read_due(
             if shared.directory.find(key).is_none()
                 && let Some(at) = awake.admit(*key, *at, now)
             {
-                shared.router(key).alarms().set(*key, Some(at));
+                shared.router(key).alarms().set(*key, Some(at + stagger(&shared, key)));
             }
         }
         mark = page.next;
@@ -212,6 +216,17 @@ async fn sweep(shared: &Weak<Shared>) {
         // What stays costs a little room, and is swept next time.
         tracing::warn!(%error, "old tombstones were not removed");
     }
+}
+
+/// How much later than the first machine this one wakes a session: whoever comes first refreshes it,
+/// and the others hear of that before their turn.
+fn stagger(shared: &Shared, key: &SessionKey) -> Duration {
+    if shared.alone {
+        return Duration::ZERO;
+    }
+    // The owner is random for each start, and the key is a hash: their sum is as good as either.
+    let share = (shared.owner.0 as u16).wrapping_add(u16::from_be_bytes([key.0[6], key.0[7]]));
+    STAGGER.mul_f64(f64::from(share) / f64::from(u16::MAX))
 }
 
 /// A share of [`SPREAD`] that is the session's own.

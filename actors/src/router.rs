@@ -308,6 +308,10 @@ impl RouterState {
 
     fn reread(&mut self, myself: &Address<RouterMessage>, key: SessionKey) {
         if !self.seats.contains_key(&key) {
+            // Another machine has just refreshed it: nobody needs to be woken here for that.
+            if !self.shared.alone {
+                self.shared.router(&key).alarms().set(key, None);
+            }
             return;
         }
         let (myself, shared) = (myself.clone(), Arc::clone(&self.shared));
