@@ -61,10 +61,9 @@ pub(super) fn check(path: &Path, raw: Option<file::Store>, faults: &mut Vec<Faul
             "it is missing beside username; write password = { env = \"NAME\" }".into(),
         );
     }
-    if let Some(ca) = &raw.ca {
-        if !settings.tls {
-            fault("ca", "nobody is vouched for without TLS; write rediss:// in store.redis".into());
-        }
+    if raw.ca.is_some() && !settings.tls {
+        fault("ca", "nobody is vouched for without TLS; write rediss:// in store.redis".into());
+    } else if let Some(ca) = &raw.ca {
         let file = base.join(ca);
         match std::fs::read(&file) {
             Ok(roots) => settings.roots = Some(roots),

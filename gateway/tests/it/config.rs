@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenward_gateway::config::{ClientAuth, Config, StepUp, StoreConfig};
+use tokenward_gateway::config::{ClientAuth, Config, StepUp};
 
 const LISTEN: &str = "listen = \"127.0.0.1:1\"\n";
 const PROVIDER: &str = "[provider]\nissuer = \"https://idp.example/\"\nclient_id = \"c\"\n";
@@ -94,27 +94,6 @@ fn a_listener_that_cannot_be_is_named() {
         (whole("prefix = \"/\"\n", ""), &["prefix", "/auth"]),
         (whole("prefix = \"/api\"\n", ""), &["route[0].path", "prefix /api"]),
         (whole("prefix = \"/a/../b\"\n", ""), &["prefix"]),
-    ]);
-}
-
-#[test]
-fn l13_a_redis_that_cannot_be_is_named_without_its_password() {
-    let store = |text: &str| whole("", &format!("[store]\n{text}"));
-    let config = parse(&store("redis = \"redis+sentinel://a,b/main\"\nbuckets = 16\n")).unwrap();
-    let StoreConfig::Redis(settings) = &config.store else { panic!("{config:?}") };
-    assert_eq!((settings.buckets, &*settings.prefix), (16, "tw"));
-    let good = "redis = \"redis://a/\"\n";
-    told(&[
-        (store(""), &["redis"]),
-        (store("redis = \"10.0.0.5\"\n"), &["store.redis", "redis://10.0.0.5:6379/"]),
-        (store("redis = \"redis://:s3cret@a/\"\n"), &["store.redis", "{ env = \"NAME\" }"]),
-        (store("redis = \"redis+sentinel://a/\"\n"), &["store.redis", "/mymaster"]),
-        (store(&format!("{good}password = \"s3cret\"\n")), &["password", "{ env = \"NAME\" }"]),
-        (store(&format!("{good}username = \"u\"\n")), &["store.password", "missing"]),
-        (store(&format!("{good}prefix = \"{{x}}\"\n")), &["store.prefix", "\"tw\""]),
-        (store(&format!("{good}ca = \"none.pem\"\n")), &["store.ca", "rediss://"]),
-        (store(&format!("{good}buckets = 0\n")), &["store.buckets", "16384"]),
-        (store(&format!("{good}bukets = 1\n")), &["`bukets`", "write `buckets`"]),
     ]);
 }
 
