@@ -191,7 +191,7 @@ fn long_functions(text: &str) -> Vec<(String, usize, usize)> {
             )
             .chain(["pub(super) async fn ", "pub(super) const fn ", "pub(crate) const fn "].iter())
             .any(|head| code.starts_with(head));
-        if !is_function || code.ends_with(';') {
+        if !is_function || code.ends_with([';', '}']) {
             continue;
         }
         let close = format!("{}}}", " ".repeat(indent));

@@ -12,7 +12,7 @@ use super::gateway::{Gateway, read_whole, signed};
 use crate::agent::Told;
 
 /// The silence that is asked for: each sign of life wakes the machine, and between two of them the
-/// kernel alone watches the connection. The gateway allows no longer one.
+/// kernel alone watches the connection. The gateway allows none that is longer.
 const CALM: Duration = Duration::from_secs(10 * 60);
 
 /// The silence that is asked for behind a proxy that cuts what is silent for a minute.
