@@ -9,6 +9,8 @@ use crate::failure::Failure;
 /// The ports below those that Linux gives out by itself (32768 and up, ip-sysctl.txt).
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
+/// Ports that one run takes at most, with room for those that others hold.
+const STRIDE: u32 = 64;
 
 /// Returns a free port of 127.0.0.1 that the kernel gives to nobody who asks for any: whoever stops
 /// listening there for a moment finds it free again.
@@ -17,8 +19,9 @@ const COUNT: u16 = 12_000;
 /// `Unavailable` when none of them is free.
 pub(super) fn steady() -> Result<u16, Failure> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Two programs of ours side by side begin at places of their own.
-    let start = u16::try_from(process::id() % u32::from(COUNT)).unwrap_or(0);
+    // Two programs of ours side by side begin at places of their own, whose numbers are neighbours.
+    let start = process::id().wrapping_mul(STRIDE) % u32::from(COUNT);
+    let start = u16::try_from(start).unwrap_or(0);
     let candidates = (0..COUNT).map(|_| {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed);
         FIRST + start.wrapping_add(offset) % COUNT
