@@ -202,7 +202,7 @@ mod tests {
             ("s3cret", false),
         ] {
             let mut sent = HeaderMap::new();
-            sent.insert(header::AUTHORIZATION, format!("Basic {pair}").parse().unwrap());
+            sent.append(header::AUTHORIZATION, format!("Basic {pair}").parse().unwrap());
             assert_eq!(proves(&sent, "s3cret"), proven, "{pair}");
         }
     }
