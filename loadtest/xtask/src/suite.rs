@@ -147,7 +147,8 @@ impl Step {
             Self::Clippy => {
                 cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
             }
-            Self::Tests => cargo(&["test", "--workspace"]),
+            // All of them: who waited for one failure wants to know of the others.
+            Self::Tests => cargo(&["test", "--workspace", "--no-fail-fast"]),
             Self::Doc => {
                 let mut command = cargo(&[
                     "doc",
