@@ -251,7 +251,23 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use tokenward_fuzz::fuzz;
+
     use super::*;
+
+    fuzz!(device_reports, |bytes| {
+        let Some(report) = Report::read(bytes) else { return };
+        assert!(bytes.len() <= BYTES_MAX);
+        let View { state, version, panel, .. } = &report.view;
+        assert!(state.is_none_or(|state| STATES.contains(&state)));
+        for name in [version, panel].into_iter().flatten() {
+            assert!(name.len() <= NAME_CHARS_MAX && !name.contains(|c: char| c.is_control()));
+        }
+        let fetches = report.fetches.iter().map(|(_, count)| *count);
+        assert!(
+            fetches.chain(report.writes.iter().map(|(_, count)| *count)).all(|n| n <= COUNT_MAX)
+        );
+    });
 
     #[test]
     fn a_report_is_read_and_what_is_new_in_it_passed_over() {
