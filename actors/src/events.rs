@@ -41,6 +41,9 @@ pub struct LifecycleEvent {
     /// The audience it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
+    /// The factor that a person was asked for or tried, where it is known: `push`, `otp`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Cow<'static, str>>,
     /// One plain sentence.
     pub text: String,
 }

@@ -285,6 +285,19 @@ impl Event {
             | Self::Superseded => None,
         }
     }
+
+    /// Returns the factor that a person was asked for or tried, where the fact is about one that is
+    /// known.
+    pub const fn factor(&self) -> Option<Factor> {
+        if let Self::Challenged { factor, .. }
+        | Self::Verified { factor, .. }
+        | Self::VerificationFailed { factor, .. } = self
+        {
+            *factor
+        } else {
+            None
+        }
+    }
 }
 
 impl Trigger {

@@ -86,6 +86,7 @@ pub(super) fn fact(key: &SessionKey, event: &Event, at_ms: u64, past: &Past<'_>)
         session: key.id(),
         event: Cow::Borrowed(event.code()),
         audience: event.audience().map(ToString::to_string),
+        factor: event.factor().map(|factor| Cow::Borrowed(factor.code())),
         text: in_words(event, past),
     }
 }

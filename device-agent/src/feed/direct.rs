@@ -177,7 +177,7 @@ impl Direct {
         while let Some(heard) = events.next().await {
             let news = match heard {
                 tokenward::Heard::Event(fact) if fact.session == own => {
-                    told(&fact.event, &fact.text)
+                    told(&fact.event, fact.factor.as_deref(), &fact.text)
                 }
                 tokenward::Heard::Event(_) => None,
                 tokenward::Heard::Missed(_) => Some(Told::Missed),

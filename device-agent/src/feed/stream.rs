@@ -63,6 +63,7 @@ struct Lines {
 #[derive(Deserialize)]
 struct Event {
     event: String,
+    factor: Option<String>,
     #[serde(default)]
     text: String,
 }
@@ -131,15 +132,15 @@ async fn says_signed_out(response: reqwest::Response) -> bool {
 
 fn read_event(data: &str) -> Option<Told> {
     let event: Event = serde_json::from_str(data).ok()?;
-    told(&event.event, &event.text)
+    told(&event.event, event.factor.as_deref(), &event.text)
 }
 
 /// Reduces a fact of the session's to what decides.
-pub(super) fn told(event: &str, text: &str) -> Option<Told> {
+pub(super) fn told(event: &str, factor: Option<&str>, text: &str) -> Option<Told> {
     match event {
         "ended" => Some(Told::Ended(Some(text.chars().take(REASON_CHARS_MAX).collect()))),
         "held" => Some(Told::Held),
-        "mfa_challenged" if text.contains("push") => Some(Told::Pushing),
+        "mfa_challenged" if factor == Some("push") => Some(Told::Pushing),
         "missed" => Some(Told::Missed),
         "released" => Some(Told::Released),
         _ => None,
@@ -202,6 +203,17 @@ mod tests {
             }
             assert_eq!(heard, [Told::Held, ended.clone()], "{size}");
             assert_eq!(lines.last_id.as_deref(), Some("9"));
+        }
+    }
+
+    #[test]
+    fn a_question_on_the_phone_is_told_by_its_factor_and_by_no_word_of_the_sentence() {
+        for (data, wanted) in [
+            (r#"{"event":"mfa_challenged","factor":"push","text":"t"}"#, Some(Told::Pushing)),
+            (r#"{"event":"mfa_challenged","factor":"otp","text":"for https://push"}"#, None),
+            (r#"{"event":"mfa_challenged","text":"for https://push"}"#, None),
+        ] {
+            assert_eq!(read_event(data), wanted, "{data}");
         }
     }
 

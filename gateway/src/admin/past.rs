@@ -103,6 +103,7 @@ mod tests {
             session: "s".to_owned(),
             event: "held".into(),
             audience: None,
+            factor: None,
             text: String::new(),
         })
     }

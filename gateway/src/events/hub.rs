@@ -180,8 +180,8 @@ mod tests {
     use super::*;
 
     fn fact(key: &SessionKey, event: &'static str) -> LifecycleEvent {
-        let text = event.to_owned();
-        LifecycleEvent { at_ms: 1, session: key.id(), event: event.into(), audience: None, text }
+        let (session, text, event) = (key.id(), event.to_owned(), event.into());
+        LifecycleEvent { at_ms: 1, session, event, audience: None, factor: None, text }
     }
 
     async fn heard(listening: &mut Listening) -> Option<String> {

@@ -113,6 +113,7 @@ mod tests {
                 session: "s".to_owned(),
                 event: event.into(),
                 audience: None,
+                factor: None,
                 text: "urn:a waits".to_owned(),
             });
         }
