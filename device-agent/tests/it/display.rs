@@ -30,12 +30,17 @@ async fn seed_000_a_display_is_held_asks_once_and_goes_on_when_a_person_has_acte
     let (place, display) = signed_in(&house).await;
     assert_eq!(display.threads(), 2, "the loop and the panel");
 
+    display.signal(Signal::SIGHUP);
+    let listed = house.lists("online").await;
+    assert_eq!(listed["version"], env!("CARGO_PKG_VERSION"), "{listed}");
+    assert_eq!((&listed["up"], &listed["kind"]), (&true.into(), &"display".into()), "{listed}");
+
     house.demand_a_factor();
     display.shows("MFA required").await;
     let refused = house.sandbox.ledger().summary().mfa_challenges;
     assert_eq!(refused, 1, "the provider was asked once");
     let handle = place.handle().unwrap();
-    house.show_factor(&handle).await;
+    house.confirm(&handle).await;
     quote(&display).await;
     let summary = house.sandbox.ledger().summary();
     assert_eq!((summary.reuse_detected, summary.families_revoked), (0, 0));

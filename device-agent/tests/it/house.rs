@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use serde_json::{Value, json};
@@ -17,6 +18,9 @@ use tokio::sync::watch;
 use super::program::PATIENCE;
 
 const SECRET: &str = "house-secret";
+
+/// Between two looks at the list of displays.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The API that the display shows.
 const QUOTES: &str = "https://quotes.sandbox.example";
@@ -103,16 +107,43 @@ impl House {
         self.sandbox.tenant(&rules).unwrap();
     }
 
-    /// A person shows a factor for the display's session.
-    pub(super) async fn show_factor(&self, handle: &str) {
-        let held = self.as_display(Method::GET, "/api/quotes/quote", handle).send().await.unwrap();
-        assert_eq!(held.status(), 403);
-        let held: Value = held.json().await.unwrap();
-        let otp = self.sandbox.otp("ada").unwrap();
-        let proof = json!({"mfa_token": held["mfa_token"], "otp": otp});
-        let request = self.as_display(Method::POST, "/auth/mfa/verify", handle).json(&proof);
-        let verified = request.send().await.unwrap();
+    /// A person scans the link that the held display shows, and types a code from an app.
+    pub(super) async fn confirm(&self, handle: &str) {
+        let seen = self.as_display(Method::GET, "/auth/session", handle).send().await.unwrap();
+        let seen: Value = seen.json().await.unwrap();
+        let link = seen["holds"][0]["step_up_uri"].as_str().unwrap();
+        let path = link.strip_prefix(&self.origin()).unwrap();
+        assert!(path.starts_with("/d/"), "{link}");
+        let mut phone = Phone::default();
+        let reply = phone.send(self.request(Method::GET, path)).await;
+        let place = reply.headers()["location"].to_str().unwrap().to_owned();
+        let page = phone.send(self.request(Method::GET, &place)).await.text().await.unwrap();
+        let (_, rest) = page.split_once("name=\"mfa_token\" value=\"").unwrap();
+        let mfa_token = rest.split('"').next().unwrap();
+        let proof = json!({"mfa_token": mfa_token, "otp": self.sandbox.otp("ada").unwrap()});
+        let request = self.request(Method::POST, "/d/mfa/verify");
+        let request = request.header("sec-fetch-site", "same-origin").json(&proof);
+        let verified = phone.send(request).await;
         assert_eq!(verified.status(), 200, "{:?}", verified.text().await);
+    }
+
+    /// Waits until the gateway lists the one display as told, for whoever looks after it.
+    pub(super) async fn lists(&self, state: &str) -> Value {
+        let url = format!("http://{}/api/devices", self.gateway.admin_address());
+        let seen = async {
+            loop {
+                let listed = self.http.get(&url).send().await.unwrap();
+                let listed: Value = listed.json().await.unwrap();
+                assert_eq!(listed["broken_reports"], 0, "{listed}");
+                let displays = listed["devices"].as_array().unwrap();
+                assert!(displays.len() <= 1, "{listed}");
+                if let Some(display) = displays.first().filter(|one| one["state"] == state) {
+                    return display.clone();
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap()
     }
 
     /// Ends the display's session, as an operator does.
