@@ -30,7 +30,7 @@ const MINUTE_BYTES_MAX: u64 = 20;
 pub(super) fn run() -> Result<(), Failure> {
     let tree = Tree::find()?;
     let on_the_card = cross::size(&cross::built(&tree, Machine::Aarch64)?)?;
-    let program = vm::built_here(&tree, "tokenward-device", &["--bin", "tokenward-device"])?;
+    let program = vm::built_here(&tree, "tokenward-device", "tokenward-device", &[])?;
     let here = cross::size(&program)?;
     let run = tree.fresh_run("bench-device")?;
     let stage = Stage::open(&tree, &run)?;

@@ -12,14 +12,16 @@ use crate::vm::PC;
 use crate::vm::machine::Machine;
 use crate::vm::parts::{self, Parts};
 
-/// The modules of a disk with a journal.
-const MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
+/// The modules of a disk with a journal, whose checksums are a module that it does not name.
+pub(super) const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 /// How often the plug is pulled.
 const CUTS: u32 = 50;
 /// The disk's size: room for the journal and a few records.
 const DISK_BYTES: u64 = 48 << 20;
 /// The plug is pulled after so many records at the least, and so many more at the most.
 const RECORDS: (u32, u32) = (3, 40);
+/// The program that stores.
+const STORER: &str = "tokenward-device-storing";
 /// What the storing program says of a record that is safe, and of the one it found.
 const STORED: &str = "stored ";
 const FOUND: &str = "found ";
@@ -29,15 +31,12 @@ const FOUND: &str = "found ";
 /// # Errors
 /// `Missed` when a generation that was called safe is gone.
 pub(super) fn play(tree: &Tree, parts: &Parts, run: &Path) -> Result<u64, Failure> {
-    let storer = parts::built_here(tree, "tokenward-device", &["--example", "storing"])?;
+    let storer = parts::built_here(tree, "tokenward-device", STORER, &["--features", "storing"])?;
     let (image, disk) = (run.join("cuts.cpio"), run.join("cuts.ext4"));
     let mut files = parts.image(&MODULES, "")?;
     files.program("/bin/storing", &storer)?;
     files.write(&image)?;
-    let made = File::create(&disk).and_then(|file| file.set_len(DISK_BYTES));
-    made.map_err(|error| Failure::io("make a disk", &error))?;
-    let mut format = Command::new("/sbin/mkfs.ext4");
-    child::run_quietly(format.arg("-q").arg(&disk), "mkfs.ext4")?;
+    format(&disk, DISK_BYTES, None)?;
     let mut command = parts.emulator()?;
     command.args(PC).arg("-initrd").arg(&image);
     command.arg("-drive").arg(format!("file={},format=raw,if=virtio", disk.display()));
@@ -64,6 +63,21 @@ pub(super) fn play(tree: &Tree, parts: &Parts, run: &Path) -> Result<u64, Failur
         progress.step(&format!("generation {safe} was safe"));
     }
     Ok(u64::from(CUTS))
+}
+
+/// Makes a disk with a journal, empty or with what is in a folder.
+///
+/// # Errors
+/// `Unavailable` when it cannot be written.
+pub(super) fn format(disk: &Path, bytes: u64, content: Option<&Path>) -> Result<(), Failure> {
+    let made = File::create(disk).and_then(|file| file.set_len(bytes));
+    made.map_err(|error| Failure::io("make a disk", &error))?;
+    let mut command = Command::new("/sbin/mkfs.ext4");
+    command.arg("-q");
+    if let Some(content) = content {
+        command.arg("-d").arg(content);
+    }
+    child::run_quietly(command.arg(disk), "mkfs.ext4")
 }
 
 fn number(line: &str, before: &str) -> Option<u64> {

@@ -70,7 +70,7 @@ pub(super) fn play(tree: &Tree, parts: &Parts, run: &Path) -> Result<u64, Failur
 
 /// Has the program on this machine draw the screen, and returns the part of it that QEMU shows.
 fn expected(tree: &Tree) -> Result<Vec<bool>, Failure> {
-    let program = parts::built_here(tree, "tokenward-device", &["--bin", "tokenward-device"])?;
+    let program = parts::built_here(tree, "tokenward-device", "tokenward-device", &[])?;
     let mut show = Command::new(program);
     let text = child::told(show.args(["show", SCREEN, "--term", "--braille"]), "show")?;
     let lines: Vec<Vec<u32>> = text.lines().map(letters).filter(|line| !line.is_empty()).collect();

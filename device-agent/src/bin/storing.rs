@@ -1,6 +1,6 @@
 //! Stores one record after the other, and names each when it is safe: for whoever pulls the plug.
 //!
-//! `cargo xtask test --vm cuts` runs it in a virtual machine.
+//! `cargo xtask test --vm cuts` builds it with the feature `storing`, and runs it in a virtual machine.
 #![expect(clippy::print_stdout, reason = "whoever pulls the plug reads what is safe")]
 
 use std::env;
