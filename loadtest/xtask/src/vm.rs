@@ -9,6 +9,7 @@ mod machine;
 mod modules;
 mod parts;
 mod pi;
+mod unit;
 
 use std::path::Path;
 
@@ -37,10 +38,12 @@ pub(crate) enum Scene {
     Pi,
     /// The plug is pulled fifty times while the display stores
     Cuts,
+    /// The unit of the package under systemd: a hang, its watchdog, and a mistake that stays
+    Unit,
 }
 
 impl Scene {
-    const ALL: [Self; 4] = [Self::Bus, Self::Cuts, Self::BusArm64, Self::Pi];
+    const ALL: [Self; 5] = [Self::Bus, Self::Unit, Self::Cuts, Self::BusArm64, Self::Pi];
 
     fn title(self) -> &'static str {
         match self {
@@ -48,6 +51,7 @@ impl Scene {
             Self::BusArm64 => "I2C on a stock arm64 kernel",
             Self::Pi => "Raspberry Pi 3 with QEMU's panel",
             Self::Cuts => "power cuts while storing",
+            Self::Unit => "the unit under systemd",
         }
     }
 
@@ -57,6 +61,7 @@ impl Scene {
             Self::BusArm64 => bus(&Parts::ready(tree, Kind::Arm64)?, run, "bus-arm64", &BOARD),
             Self::Pi => pi::play(tree, &Parts::ready(tree, Kind::Arm64)?, run),
             Self::Cuts => cuts::play(tree, &Parts::ready(tree, Kind::Amd64)?, run),
+            Self::Unit => unit::play(tree, &Parts::ready(tree, Kind::Amd64)?, run),
         }
     }
 }

@@ -58,13 +58,29 @@ pub(crate) struct Pinned {
 /// # Errors
 /// `Unavailable` with the remedy, when this is no Debian or a package cannot be fetched.
 pub(crate) fn unpacked(tree: &Tree, wanted: &Wanted) -> Result<PathBuf, Failure> {
+    unpack(tree, wanted, Apt::get)
+}
+
+/// Unpacks packages with all that they need, as for a machine that has nothing.
+///
+/// # Errors
+/// As [`unpacked`].
+pub(crate) fn system(tree: &Tree, wanted: &Wanted) -> Result<PathBuf, Failure> {
+    unpack(tree, wanted, |apt| {
+        let mut command = apt.get();
+        command.arg("--option=Dir::State::status=/dev/null");
+        command
+    })
+}
+
+fn unpack(tree: &Tree, wanted: &Wanted, get: fn(&Apt) -> Command) -> Result<PathBuf, Failure> {
     let root = tree.tools().join("debian").join(wanted.folder);
     let stamp = format!("{wanted:?}\n");
     if fs::read_to_string(root.join(STAMP)).is_ok_and(|found| found == stamp) {
         return Ok(root);
     }
     let apt = Apt::ready(&tree.tools().join("debian/apt"))?;
-    let debs = apt.fetch(wanted)?;
+    let debs = apt.fetch(wanted, get)?;
     // What an earlier list left there would be found instead of what this one has.
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root).map_err(|error| Failure::io("make a folder", &error))?;
@@ -125,7 +141,7 @@ impl Apt {
     }
 
     /// Downloads the packages, and returns their files.
-    fn fetch(&self, wanted: &Wanted) -> Result<Vec<PathBuf>, Failure> {
+    fn fetch(&self, wanted: &Wanted, get: fn(&Self) -> Command) -> Result<Vec<PathBuf>, Failure> {
         let archives = self.folder.join("cache/archives");
         let single = self.folder.join("single").join(wanted.folder);
         for folder in [&archives, &single] {
@@ -139,7 +155,7 @@ impl Apt {
             [wanted.programs, wanted.single, wanted.behind].concat().join(", ")
         ));
         if !wanted.programs.is_empty() {
-            let mut command = self.get();
+            let mut command = get(self);
             command.args(["install", "--download-only", "--yes", "--no-install-recommends"]);
             if wanted.backports {
                 command.arg(format!("--target-release={}-backports", codename()?));

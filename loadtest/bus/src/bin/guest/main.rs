@@ -1,4 +1,5 @@
-//! The first and only program of a virtual machine, in which the wall display meets a real kernel.
+//! The first program of a virtual machine, in which the wall display meets a real kernel, and mostly
+//! the only one.
 //!
 //! It loads the kernel's modules, does what the kernel's command line names by `tokenward=`, says on
 //! the console how each scene ended, and switches the machine off. The lines that begin with
@@ -8,6 +9,7 @@ mod machine;
 mod program;
 mod scenes;
 mod storing;
+mod unit;
 
 use std::fs;
 use std::io;
@@ -15,7 +17,10 @@ use std::io;
 use nix::sys::reboot::{RebootMode, reboot};
 
 fn main() {
-    let outcome = machine::set_up().and_then(|()| play(&wanted()?));
+    let outcome = match std::env::args().nth(1).as_deref() {
+        Some(unit::WATCHING) => unit::watch(),
+        _ => machine::set_up().and_then(|()| play(&wanted()?)),
+    };
     match outcome {
         Ok(()) => say("done"),
         Err(error) => say(&format!("failed: {error}")),
@@ -30,6 +35,7 @@ fn play(name: &str) -> io::Result<()> {
         "bus" => scenes::play_all(),
         "wired" => scenes::play_wired(),
         "store" => storing::store(),
+        "unit" => unit::enter(),
         other => Err(io::Error::other(format!("there is no scene called {other:?}"))),
     }
 }

@@ -11,11 +11,11 @@ use crate::program::{PICTURE_BYTES, Program};
 use crate::say;
 
 /// Where the panel is.
-const ADDRESS: u16 = 0x3c;
+pub(crate) const ADDRESS: u16 = 0x3c;
 
 /// Acknowledges everything, and remembers the longest message.
 #[derive(Default)]
-struct Glass {
+pub(crate) struct Glass {
     longest: usize,
 }
 
