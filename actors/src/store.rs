@@ -19,16 +19,15 @@ use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 
-pub use self::common_time::CommonTime;
 pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;
 pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
 pub use self::migrate::{MoveFault, Moved};
 pub use self::news::{News, Tiding};
+pub use self::shared_time::SharedTime;
 pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 
-mod common_time;
 mod due;
 pub mod embedded;
 mod fault;
@@ -42,6 +41,7 @@ pub mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod seal;
+mod shared_time;
 mod vault;
 
 /// A store's answer: boxed, so that stores can be chosen at run time.
@@ -128,7 +128,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the time that all machines on this store have in common; `None` where it belongs to
     /// one machine, or has not been heard from.
-    fn common_time(&self) -> Option<CommonTime> {
+    fn shared_time(&self) -> Option<SharedTime> {
         None
     }
 

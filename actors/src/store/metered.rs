@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Body, CommonTime, DuePage, IndexKey, Loaded, Mark, News, Remedy, Row, Store,
+    Answer, Body, DuePage, IndexKey, Loaded, Mark, News, Remedy, Row, SharedTime, Store,
     StoreError, Tombstone,
 };
 use crate::clock::Clock;
@@ -121,8 +121,8 @@ impl Store for Metered {
         self.counted(StoreOp::Put, self.store.ping(), good)
     }
 
-    fn common_time(&self) -> Option<CommonTime> {
-        self.store.common_time()
+    fn shared_time(&self) -> Option<SharedTime> {
+        self.store.shared_time()
     }
 
     fn news(&self) -> Option<News> {

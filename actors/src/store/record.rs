@@ -25,7 +25,7 @@ use crate::core::name::Epoch;
 use crate::core::secret::{AccessToken, IdToken, RefreshToken};
 use crate::core::snapshot::{Authentication, Device, Entry, Hold, Snapshot};
 use crate::core::time::{Instant, UnixSeconds};
-use crate::store::CommonTime;
+use crate::store::SharedTime;
 
 mod bytes;
 mod holds;
@@ -58,22 +58,22 @@ pub enum RecordFault {
     UnknownVersion(u8),
 }
 
-/// Writes a session as bytes; `common` is the time of the store where machines share one.
+/// Writes a session as bytes; `shared` is the time of the store where machines share one.
 ///
 /// # Errors
 /// [`RecordFault::TooLarge`] beyond [`RECORD_BYTES_MAX`].
 pub fn encode(
     snapshot: &Snapshot,
     clock: &Clock,
-    common: Option<&CommonTime>,
+    shared: Option<&SharedTime>,
 ) -> Result<Zeroizing<Vec<u8>>, RecordFault> {
     let mut to = Writer::new();
     let now = clock.now();
     to.byte(VERSION_5);
     to.raw(&clock.boot().0);
-    to.maybe(common, |to, common| {
-        to.raw(&common.id.0);
-        to.number(common.stamp(now).unsigned_abs());
+    to.maybe(shared, |to, shared| {
+        to.raw(&shared.id.0);
+        to.number(shared.stamp(now).unsigned_abs());
         to.instant(now);
     });
     to.text(&snapshot.provider);
@@ -105,7 +105,7 @@ pub fn decode(
     bytes: &[u8],
     head: Head,
     clock: &Clock,
-    common: Option<&CommonTime>,
+    shared: Option<&SharedTime>,
 ) -> Result<Snapshot, RecordFault> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(RecordFault::TooLarge { bytes: bytes.len() });
@@ -113,7 +113,7 @@ pub fn decode(
     let mut from = Reader::new(bytes);
     match from.byte()? {
         version @ (VERSION_1 | VERSION_2 | VERSION_3 | VERSION_4 | VERSION_5) => {
-            let shift = read_shift(version, &mut from, clock, common)?;
+            let shift = read_shift(version, &mut from, clock, shared)?;
             decode_known(version, from, head, (clock.now(), shift))
         }
         version => Err(RecordFault::UnknownVersion(version)),
@@ -176,15 +176,15 @@ fn read_shift(
     version: u8,
     from: &mut Reader<'_>,
     clock: &Clock,
-    common: Option<&CommonTime>,
+    shared: Option<&SharedTime>,
 ) -> Result<Option<i128>, RecordFault> {
     let boot = BootId(from.array()?);
     let stamp = if version < VERSION_5 { None } else { from.maybe(read_stamp)? };
     if boot == clock.boot() {
         return Ok(Some(0));
     }
-    let Some(((id, stamp, written_at), common)) = stamp.zip(common) else { return Ok(None) };
-    let here = common.earliest(stamp).filter(|_| common.id == id);
+    let Some(((id, stamp, written_at), shared)) = stamp.zip(shared) else { return Ok(None) };
+    let here = shared.earliest(stamp).filter(|_| shared.id == id);
     Ok(here.map(|here| i128::from(here.as_nanos()) - i128::from(written_at.as_nanos())))
 }
 

@@ -24,7 +24,7 @@ use self::script::{Index, Names, Request, Source};
 use self::server_time::ServerTime;
 use self::spool::Spool;
 use super::{
-    Answer, Body, CommonTime, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, Store,
+    Answer, Body, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, SharedTime, Store,
     StoreError, Tombstone,
 };
 use crate::clock::Clock;
@@ -133,7 +133,7 @@ impl Redis {
         let mut reply = Reply::of(value, &self.place)?;
         let server = reply.stamp()?;
         self.time.hear(asked_at, server);
-        Ok(reply.with(self.time.common()))
+        Ok(reply.with(self.time.shared()))
     }
 
     async fn plain(&self, command: Cmd) -> Result<Value, StoreError> {
@@ -141,9 +141,9 @@ impl Redis {
     }
 
     async fn create_row(&self, key: &SessionKey, row: Row) -> Result<(), StoreError> {
-        let common = self.time.common();
-        let mut own = body_arguments(row.body, common.as_ref());
-        own.extend(head_arguments(&row.head, common.as_ref()));
+        let shared = self.time.shared();
+        let mut own = body_arguments(row.body, shared.as_ref());
+        own.extend(head_arguments(&row.head, shared.as_ref()));
         let mut reply = self.run(&script::CREATE, key, own).await?;
         match reply.word()?.as_str() {
             "created" => Ok(()),
@@ -208,7 +208,7 @@ impl Redis {
         commit: Commit,
         body: Body,
     ) -> Result<Verdict, StoreError> {
-        let mut own = body_arguments(body, self.time.common().as_ref());
+        let mut own = body_arguments(body, self.time.shared().as_ref());
         let rotated = number(u64::from(commit.rotated));
         own.extend([number(commit.consumed.0), number(commit.epoch.0), rotated]);
         let mut reply = self.run(&script::COMMIT, key, own).await?;
@@ -340,8 +340,8 @@ impl Store for Redis {
         Box::pin(self.beat())
     }
 
-    fn common_time(&self) -> Option<CommonTime> {
-        self.time.common()
+    fn shared_time(&self) -> Option<SharedTime> {
+        self.time.shared()
     }
 
     fn news(&self) -> Option<News> {

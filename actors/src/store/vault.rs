@@ -95,7 +95,7 @@ impl Vault {
 
     /// Reports whether other machines may use the store too.
     pub fn is_shared(&self) -> bool {
-        self.store.common_time().is_some()
+        self.store.shared_time().is_some()
     }
 
     /// Listens to what other machines change: see [`Store::news`].
@@ -116,8 +116,8 @@ impl Vault {
     /// Writes a moment so that every machine on the store can place it: whose clock it is of, and
     /// nanoseconds of it.
     pub fn stamp(&self, at: Instant) -> (BootId, u64) {
-        match self.store.common_time() {
-            Some(common) => (common.id, common.stamp(at).unsigned_abs().saturating_mul(1_000)),
+        match self.store.shared_time() {
+            Some(shared) => (shared.id, shared.stamp(at).unsigned_abs().saturating_mul(1_000)),
             None => (self.clock.boot(), at.as_nanos()),
         }
     }
@@ -127,8 +127,8 @@ impl Vault {
         if whose == self.clock.boot() {
             return Some(Instant::from_nanos(nanos));
         }
-        let common = self.store.common_time().filter(|common| common.id == whose)?;
-        common.earliest(i64::try_from(nanos / 1_000).ok()?)
+        let shared = self.store.shared_time().filter(|shared| shared.id == whose)?;
+        shared.earliest(i64::try_from(nanos / 1_000).ok()?)
     }
 
     /// Reads a session.
@@ -343,7 +343,7 @@ impl Vault {
         snapshot: &Snapshot,
         due: Option<Instant>,
     ) -> Result<Body, StoreError> {
-        let plain = record::encode(snapshot, &self.clock, self.store.common_time().as_ref())
+        let plain = record::encode(snapshot, &self.clock, self.store.shared_time().as_ref())
             .map_err(|fault| StoreError::record(key, fault))?;
         let sealed = self
             .ring
@@ -367,7 +367,7 @@ impl Vault {
             .open_sealed(Purpose::Record, &key.0, &row.body.sealed)
             .map_err(|fault| StoreError::seal(key, fault))?;
         let head = head_at(row.head, &self.clock);
-        record::decode(&plain, head, &self.clock, self.store.common_time().as_ref())
+        record::decode(&plain, head, &self.clock, self.store.shared_time().as_ref())
             .map_err(|fault| StoreError::record(key, fault))
     }
 }

@@ -42,11 +42,12 @@ deb-systemd-helper update-state tokenward-device.service >/dev/null || true\n   
 const PRERM: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then\n    \
 deb-systemd-invoke stop tokenward-device.service >/dev/null || true\nfi\n";
 /// Forgets what `deb-systemd-helper` kept.
-const POSTRM: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = purge ] && [ -x /usr/bin/deb-systemd-helper ]; then\n    \
+const POSTRM: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = purge ] && command -v deb-systemd-helper >/dev/null; then\n    \
 deb-systemd-helper purge tokenward-device.service >/dev/null || true\nfi\n";
-/// What lintian may say of a package that is not in Debian's archive: each is about an upload.
+/// What lintian may say of a package that is not in Debian's archive: each is about an upload, the
+/// last about an address for its maintainer, who is whoever builds it.
 const NOT_FOR_US: &str =
-    "initial-upload-closes-no-bugs,no-manual-page,bad-distribution-in-changes-file";
+    "initial-upload-closes-no-bugs,no-manual-page,bad-distribution-in-changes-file,bogus-mail-host";
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -151,24 +152,29 @@ fn control(machine: Machine, size: u64) -> String {
          Maintainer: Tokenward contributors <tokenward@localhost>\nInstalled-Size: {size}\n\
          Depends: {DEPENDS}\nRecommends: i2c-tools\nSection: net\nPriority: optional\n\
          Description: wall display that shows a text of an API on an I2C panel\n \
-         Signs in through a Tokenward gateway by a code on its own panel, shows a text of\n an API \
-         behind it, and says on the panel whatever it waits for: a person, the\n network, the clock, \
-         another factor.\n",
+         Signs in through a Tokenward gateway by a code on its own panel, shows\n a text of an API \
+         behind it, and says on the panel whatever it waits for:\n a person, the network, the \
+         clock, another factor.\n",
         env!("CARGO_PKG_VERSION"),
         machine.debian(),
     )
 }
 
+/// Says who may do what, with Debian's own copy of the longer text.
 fn copyright(license: &str) -> String {
-    let indented: Vec<String> = license
+    // The file holds both texts; the second begins with its own heading.
+    let (_, expat) = license.rsplit_once("MIT License\n\n").unwrap_or(("", license));
+    let expat: Vec<String> = expat
         .lines()
         .map(|line| if line.trim().is_empty() { " .".to_owned() } else { format!(" {line}") })
         .collect();
     format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
-         Upstream-Name: tokenward\n\nFiles: *\nCopyright: Tokenward contributors\n\
-         License: Apache-2.0 or Expat\n{}\n",
-        indented.join("\n")
+         Upstream-Name: tokenward\n\nFiles: *\nCopyright: 2026 The Tokenward authors\n\
+         License: Apache-2.0 or Expat\n\nLicense: Apache-2.0\n \
+         On Debian systems its text is in /usr/share/common-licenses/Apache-2.0.\n\n\
+         License: Expat\n{}\n",
+        expat.join("\n")
     )
 }
 

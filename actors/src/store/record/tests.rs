@@ -190,8 +190,8 @@ fn l12_another_machine_on_the_same_store_knows_how_old_everything_is() {
     let (there, _hand) = Clock::manual();
     let (here, hand) = Clock::manual();
     hand.advance(Duration::from_secs(70));
-    // The common time is 5 s ahead there; here, known within 3 ms, it is 61 s behind.
-    let known = |ahead_min, ahead_max| CommonTime {
+    // The shared time is 5 s ahead there; here, known within 3 ms, it is 61 s behind.
+    let known = |ahead_min, ahead_max| SharedTime {
         id: BootId([9; 16]),
         ahead_min,
         ahead_max,
@@ -208,7 +208,7 @@ fn l12_another_machine_on_the_same_store_knows_how_old_everything_is() {
     assert_eq!(snapshot.proofs[0].at, Some(written_at));
     assert!(snapshot.holds[0].context.is_some());
 
-    let other = CommonTime { id: BootId([8; 16]), ..ours };
+    let other = SharedTime { id: BootId([8; 16]), ..ours };
     for unknown in [None, Some(&other)] {
         let snapshot = decode(&bytes, Head::new(), &here, unknown).expect("readable");
         assert!(snapshot.entries.is_empty() && snapshot.proofs[0].at.is_none());

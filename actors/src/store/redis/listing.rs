@@ -10,7 +10,7 @@ use super::reply::strange;
 use super::script::Index;
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
-use crate::store::common_time::micros;
+use crate::store::shared_time::micros;
 use crate::store::{DuePage, IndexKey, Mark, PAGE_MAX, StoreError, TOMBSTONE_KEEP, Tombstone};
 
 /// How many buckets are asked at once: their answers share a few packets, and other commands on the
@@ -67,10 +67,10 @@ impl Redis {
         after: Option<Mark>,
         limit: usize,
     ) -> Result<DuePage, StoreError> {
-        let Some(common) = self.time.common() else { return Ok(DuePage::default()) };
+        let Some(shared) = self.time.shared() else { return Ok(DuePage::default()) };
         let from = after.map_or_else(|| b"-".to_vec(), |mark| [&b"("[..], &written(mark)].concat());
         // One more than the last, so that the last itself is within.
-        let to = [b"(", &digits(common.stamp(until).saturating_add(1))[..]].concat();
+        let to = [b"(", &digits(shared.stamp(until).saturating_add(1))[..]].concat();
         let share = (4 * limit / usize::from(self.names.buckets)).max(DUE_SHARE_MIN);
         let buckets = self.each(0..self.names.buckets, |bucket| {
             range(self.names.index(bucket, Index::Due), &from, &to, share)
@@ -95,7 +95,7 @@ impl Redis {
         all.truncate(limit);
         let more = all.len() < known || sure_until.is_some();
         let next = all.last().filter(|_| more).map(|(stamp, key)| mark(*stamp, key));
-        let sessions = all.into_iter().map(|(stamp, key)| (key, common.earliest(stamp))).collect();
+        let sessions = all.into_iter().map(|(stamp, key)| (key, shared.earliest(stamp))).collect();
         Ok(DuePage { sessions, next })
     }
 
@@ -149,8 +149,8 @@ impl Redis {
     }
 
     pub(super) async fn sweep_old(&self, limit: usize) -> Result<usize, StoreError> {
-        let Some(common) = self.time.common() else { return Ok(0) };
-        let now = common.stamp(self.clock.now());
+        let Some(shared) = self.time.shared() else { return Ok(0) };
+        let now = shared.stamp(self.clock.now());
         let until = now.saturating_sub(micros(Instant::ZERO + TOMBSTONE_KEEP));
         if until < 0 {
             return Ok(0);

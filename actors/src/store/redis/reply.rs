@@ -9,27 +9,27 @@ use crate::core::event::EndReason;
 use crate::core::lease::{Head, Intent};
 use crate::core::name::{Epoch, Generation, Owner, SessionKey};
 use crate::core::time::Instant;
-use crate::store::common_time::micros;
-use crate::store::{Body, CommonTime, IndexKey, Row, StoreError};
+use crate::store::shared_time::micros;
+use crate::store::{Body, IndexKey, Row, SharedTime, StoreError};
 
 /// An answer, read from its front.
 pub(super) struct Reply<'r> {
     values: std::vec::IntoIter<Value>,
     place: &'r Arc<str>,
     /// How the moments in it are placed.
-    common: Option<CommonTime>,
+    shared: Option<SharedTime>,
 }
 
 impl<'r> Reply<'r> {
     /// Takes an answer apart; each is a list.
     pub(super) fn of(value: Value, place: &'r Arc<str>) -> Result<Self, StoreError> {
         let Value::Array(values) = value else { return Err(strange(place)) };
-        Ok(Self { values: values.into_iter(), place, common: None })
+        Ok(Self { values: values.into_iter(), place, shared: None })
     }
 
     /// Places the moments that follow.
-    pub(super) fn with(mut self, common: Option<CommonTime>) -> Self {
-        self.common = common;
+    pub(super) fn with(mut self, shared: Option<SharedTime>) -> Self {
+        self.shared = shared;
         self
     }
 
@@ -69,17 +69,17 @@ impl<'r> Reply<'r> {
     /// Returns a moment as the earliest it can have been here; `None` where there is none, and
     /// where nobody knows.
     pub(super) fn earliest(&mut self) -> Result<Option<Instant>, StoreError> {
-        self.moment(CommonTime::earliest)
+        self.moment(SharedTime::earliest)
     }
 
     fn latest(&mut self) -> Result<Option<Instant>, StoreError> {
-        self.moment(CommonTime::latest)
+        self.moment(SharedTime::latest)
     }
 
     /// Returns the list that comes next.
     pub(super) fn list(&mut self) -> Result<Self, StoreError> {
         let value = self.values.next().ok_or_else(|| self.strange())?;
-        Ok(Self::of(value, self.place)?.with(self.common))
+        Ok(Self::of(value, self.place)?.with(self.shared))
     }
 
     pub(super) fn head(&mut self) -> Result<Head, StoreError> {
@@ -142,11 +142,11 @@ impl<'r> Reply<'r> {
 
     fn moment(
         &mut self,
-        place: fn(&CommonTime, i64) -> Option<Instant>,
+        place: fn(&SharedTime, i64) -> Option<Instant>,
     ) -> Result<Option<Instant>, StoreError> {
         let Some(stamp) = self.maybe_number()? else { return Ok(None) };
         let stamp = i64::try_from(stamp).map_err(|_| self.strange())?;
-        Ok(self.common.and_then(|common| place(&common, stamp)))
+        Ok(self.shared.and_then(|shared| place(&shared, stamp)))
     }
 
     /// Says that the server answers what our scripts do not.
@@ -161,14 +161,14 @@ pub(super) fn strange(place: &Arc<str>) -> StoreError {
 }
 
 /// Writes a head in the order in which scripts tell it; what is not there is empty.
-pub(super) fn head_arguments(head: &Head, common: Option<&CommonTime>) -> Vec<Vec<u8>> {
+pub(super) fn head_arguments(head: &Head, shared: Option<&SharedTime>) -> Vec<Vec<u8>> {
     let mut arguments = vec![
         number(head.generation.0),
         head.parent.map(|Generation(parent)| number(parent)).unwrap_or_default(),
         number(head.born_in.0),
         number(head.epoch.0),
     ];
-    let stamped = |at: Option<Instant>| stamp(at, common);
+    let stamped = |at: Option<Instant>| stamp(at, shared);
     match &head.intent {
         None => arguments.extend(vec![Vec::new(); 7]),
         Some(intent) => arguments.extend([
@@ -185,10 +185,10 @@ pub(super) fn head_arguments(head: &Head, common: Option<&CommonTime>) -> Vec<Ve
 }
 
 /// Writes what a commit or a creation replaces as a whole.
-pub(super) fn body_arguments(body: Body, common: Option<&CommonTime>) -> Vec<Vec<u8>> {
+pub(super) fn body_arguments(body: Body, shared: Option<&SharedTime>) -> Vec<Vec<u8>> {
     let Body { sealed, due, by_subject, by_provider_session } = body;
     let by_provider_session = by_provider_session.map(|IndexKey(name)| name.to_vec());
-    let due = stamp(due, common);
+    let due = stamp(due, shared);
     vec![sealed, due, by_subject.0.to_vec(), by_provider_session.unwrap_or_default()]
 }
 
@@ -200,7 +200,7 @@ pub(super) fn span(span: Duration) -> Vec<u8> {
     number(micros(Instant::ZERO + span).unsigned_abs())
 }
 
-fn stamp(at: Option<Instant>, common: Option<&CommonTime>) -> Vec<u8> {
-    let stamp = at.zip(common).map(|(at, common)| common.stamp(at).unsigned_abs());
+fn stamp(at: Option<Instant>, shared: Option<&SharedTime>) -> Vec<u8> {
+    let stamp = at.zip(shared).map(|(at, shared)| shared.stamp(at).unsigned_abs());
     stamp.map(number).unwrap_or_default()
 }

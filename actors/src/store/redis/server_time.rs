@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::{BootId, Clock};
 use crate::core::time::Instant;
-use crate::store::CommonTime;
-use crate::store::common_time::micros;
+use crate::store::SharedTime;
+use crate::store::shared_time::micros;
 
 /// How much two clocks drift apart at most, one in so many: clocks that are being set slowly go at
 /// most 500 millionths faster or slower than others (adjtime), and crystals 100 beside that.
@@ -42,7 +42,7 @@ impl ServerTime {
         Self { clock, bounds: Mutex::default() }
     }
 
-    /// Names the common time, once that is known.
+    /// Names the shared time, once that is known.
     pub(super) fn meet(&self, id: BootId, asked_at: Instant, server: i64) {
         self.replace(|_| None);
         let hand = self.clock.is_by_hand();
@@ -73,13 +73,13 @@ impl ServerTime {
         });
     }
 
-    /// Returns the common time as it is known at present.
-    pub(super) fn common(&self) -> Option<CommonTime> {
+    /// Returns the shared time as it is known at present.
+    pub(super) fn shared(&self) -> Option<SharedTime> {
         let now = self.clock.now();
         let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let bounds = if self.clock.is_by_hand() { bounds? } else { bounds?.at(now) };
         let Bounds { id, ahead_min, ahead_max, known_from, .. } = bounds;
-        Some(CommonTime { id, ahead_min, ahead_max, known_from })
+        Some(SharedTime { id, ahead_min, ahead_max, known_from })
     }
 
     /// Returns the time that a script is to go by, in place of the server's own: that of a test's
@@ -125,19 +125,19 @@ mod tests {
         let now = Clock::system().now();
         let time = ServerTime::new(Clock::system());
         let server = |ahead: i64| micros(Clock::system().now()) + ahead;
-        assert_eq!(time.common(), None);
+        assert_eq!(time.shared(), None);
         time.meet(BootId([1; 16]), now - Duration::from_secs(1), server(7_000_000));
-        let vague = time.common().expect("met");
+        let vague = time.shared().expect("met");
         assert!(vague.ahead_max - vague.ahead_min >= 1_000_000);
 
         time.hear(Clock::system().now(), server(7_000_000));
-        let sharp = time.common().expect("met");
+        let sharp = time.shared().expect("met");
         assert!(sharp.ahead_max - sharp.ahead_min < 1_000_000, "{sharp:?}");
         assert!(sharp.ahead_min <= 7_000_000 && 7_000_000 <= sharp.ahead_max, "{sharp:?}");
 
         let before = sharp.stamp(Clock::system().now());
         time.hear(Clock::system().now(), server(3_607_000_000));
-        let set = time.common().expect("met");
+        let set = time.shared().expect("met");
         assert_eq!(set.earliest(before), None, "nobody knows how old that is");
         let at = Clock::system().now();
         assert!(

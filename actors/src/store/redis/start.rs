@@ -28,7 +28,7 @@ const LAYOUT: i64 = 1;
 const VERSION_MIN: (u32, u32) = (6, 2);
 
 /// Reads how the store is laid out, or says so where it is new; returns its number of buckets. The
-/// common time is known from then on.
+/// shared time is known from then on.
 pub(super) async fn lay_out(
     line: &Line,
     names: &Names,
