@@ -68,7 +68,7 @@ enum Command {
     ///
     /// Stop the gateways first. Records stay sealed, no token is spent, and nothing is removed from
     /// the old store; run it again where it was cut short. Example: `tokenward migrate --from old.toml
-    /// --to new.toml`, where the files differ in their [store]
+    /// --to new.toml`, where the files differ in their store
     Migrate(migrate::Options),
 }
 
