@@ -1,6 +1,7 @@
 //! Two runs side by side: what changed, and whether the change is larger than the noise.
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
 use crate::verdict::{Fifth, Verdict};
 
 /// A change counts when it is larger than so many standard errors: with five parts on either side

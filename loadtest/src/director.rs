@@ -8,17 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-
-use crate::board::Ends;
-use crate::clock::Watch;
-use crate::exchanges::Exchanges;
-use crate::failure::Failure;
-use crate::fleet::{Fleet, Session};
-use crate::http::Caller;
-use crate::plan::{Api, Plan};
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use self::meter::Meter;
 use self::script::{Cue, Step};
+use crate::board::Ends;
+use crate::exchanges::Exchanges;
+use crate::fleet::{Fleet, Session};
+use crate::plan::{Api, Plan};
 
 pub use self::meter::Sample;
 
@@ -274,7 +273,7 @@ impl Director {
             let url = format!("http://127.0.0.1:{port}/auth/logout");
             self.ends.begin(seat, self.watch.elapsed());
             let headers = [(session.header, session.credential.as_str())];
-            let answer = caller.post(&url, &headers, &json!({}))?;
+            let answer = caller.post_json(&url, &headers, &json!({})).map_err(Failure::Ours)?;
             if answer.status != 200 {
                 let status = answer.status;
                 return Err(Failure::Ours(format!("signing out was answered with {status}")));

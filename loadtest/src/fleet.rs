@@ -5,31 +5,25 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::child::Child;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::gateway::{self, READY_GAP, READY_LIMIT};
+use tokenward_programs::http::Caller;
+use tokenward_programs::port;
 
-use crate::clock;
-use crate::failure::Failure;
-use crate::http::Caller;
-use crate::plan::{Plan, Store};
-
-use self::child::Child;
 use self::files::Addresses;
+use crate::plan::{Plan, Store};
 
 pub use self::control::Control;
 pub use self::sign_in::{Session, sign_in};
 
-mod child;
 mod control;
 mod files;
-mod port;
 mod sign_in;
 
-/// A start takes under a second; a machine that compiles on all cores beside it needs much more.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How often a starting program is asked whether it is ready.
-const READY_GAP: Duration = Duration::from_millis(20);
 /// What the sample APIs forgive beyond a token's end, in seconds: a token that is served too late
 /// must show in the API's answer, rather than be refused there and replaced on the way.
 const API_LEEWAY_S: u64 = 3_600;
@@ -152,7 +146,7 @@ impl Fleet {
             let folder = fleet.folder.path().join(format!("gateway-{number}"));
             files::write_gateway(plan, &folder, &fleet.addresses, (port, admin), redis_port)?;
             if let [first, ..] = fleet.gateways.as_slice() {
-                files::share_keys(&first.folder, &folder)?;
+                gateway::share_keys(&first.folder, &folder)?;
             }
             let child = start_gateway(&fleet.programs, &folder, number)?;
             fleet.gateways.push(Gateway { child, port, admin, folder });
@@ -215,7 +209,8 @@ impl Fleet {
     pub fn metrics(&self) -> Result<Vec<String>, Failure> {
         let caller = Caller::new();
         let read = |gateway: &Gateway| {
-            caller.fetch(&gateway.admin_url("/metrics"), &[]).map(|answer| answer.body)
+            let answer = caller.fetch(&gateway.admin_url("/metrics"), &[]);
+            answer.map(|answer| answer.body).map_err(Failure::Ours)
         };
         self.gateways.iter().map(read).collect()
     }
@@ -238,18 +233,8 @@ impl Fleet {
         let Some(gateway) = self.gateways.get_mut(number) else {
             return Ok(());
         };
-        let (caller, address) = (Caller::new(), gateway.admin_url("/readyz"));
-        let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-            if gateway.child.ended().is_some() {
-                return Some(false);
-            }
-            caller.fetch(&address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
-        });
-        match ready {
-            Some(true) => Ok(()),
-            Some(false) => Err(gateway.child.died("ended while it started")),
-            None => Err(gateway.child.died("did not become ready")),
-        }
+        let address = gateway.admin_url("/readyz");
+        gateway::wait_until_ready(&mut gateway.child, &address)
     }
 }
 

@@ -11,14 +11,11 @@
 //! house in the README promises.
 
 pub mod board;
-pub mod clock;
 pub mod compare;
-pub mod dice;
+pub mod date;
 pub mod director;
 pub mod exchanges;
-pub mod failure;
 pub mod fleet;
-pub mod http;
 pub mod machine;
 pub mod pacer;
 pub mod plan;
@@ -26,6 +23,5 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod run;
-pub mod usage;
 pub mod verdict;
 pub mod worker;

@@ -10,13 +10,13 @@ use clap::{Args, Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokenward_loadtest::compare::{self, Bound};
-use tokenward_loadtest::dice::Dice;
-use tokenward_loadtest::failure::Failure;
 use tokenward_loadtest::fleet::{self, Programs};
 use tokenward_loadtest::plan::{Plan, shipped};
 use tokenward_loadtest::report;
 use tokenward_loadtest::run::{self, Wish};
 use tokenward_loadtest::verdict::Verdict;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
 
 /// Puts Tokenward under load, in open loop, and judges what a caller sees.
 ///

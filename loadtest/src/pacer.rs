@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::dice::Dice;
+use tokenward_programs::dice::Dice;
+
 use crate::plan::{Api, Arrivals, Plan, Stage};
 
 pub mod keeper;

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 pub use self::act::{Act, Deed};
 pub use self::span::Span;

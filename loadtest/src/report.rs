@@ -4,12 +4,11 @@
 //! light or dark, and says more where a pointer rests.
 
 use askama::Template;
-
-use crate::compare::{self, Change, Row};
-use crate::failure::Failure;
-use crate::verdict::{Law, Picture, StageFigures, State, Verdict};
+use tokenward_programs::failure::Failure;
 
 use self::words::{bytes, figure, percent, us};
+use crate::compare::{self, Change, Row};
+use crate::verdict::{Law, Picture, StageFigures, State, Verdict};
 
 pub use self::words::count;
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::failure::Failure;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::board::{Board, Ends};
-use crate::clock::{self, Watch};
+use crate::date;
 use crate::director::{self, Backstage, Director, Notes, Signals};
 use crate::exchanges::{Counts, Exchanges, Sums};
-use crate::failure::Failure;
 use crate::fleet::{self, Fleet, Programs, Session};
 use crate::machine::Environment;
 use crate::pacer::Schedule;
@@ -71,7 +72,7 @@ struct Before {
 /// `Unavailable` when a program does not come up, `Ours` when one does not do as it is told.
 pub fn run(wish: &Wish, stop: &Arc<AtomicBool>) -> Result<(Verdict, Picture), Failure> {
     let plan = &wish.plan;
-    let started = clock::utc();
+    let started = date::utc();
     let mut progress = Progress::begin(&wish.name, plan);
     progress.say("starting the programs");
     let fleet = Fleet::start(plan, &wish.programs)?;

@@ -8,18 +8,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
+use self::line::Line;
 use crate::board::{Board, Heard};
-use crate::clock::Watch;
-use crate::failure::Failure;
 use crate::fleet::Session;
 use crate::pacer::Due;
 use crate::plan::{Api, Http, Plan};
 use crate::record::Cause;
-
-use self::line::Line;
 
 mod answer;
 mod line;

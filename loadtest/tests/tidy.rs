@@ -74,9 +74,10 @@ fn directions_between_the_packages_are_kept() {
         ("gateway", &["tokenward"]),
         ("device-agent", &["tokenward"]),
         ("dashboards", &["tokenward"]),
-        ("loadtest", &["tokenward-sandbox"]),
+        ("loadtest", &["tokenward-programs", "tokenward-sandbox"]),
         ("loadtest/bus", &[]),
         ("loadtest/parts", &["tokenward", "tokenward-gateway"]),
+        ("loadtest/programs", &[]),
         ("loadtest/sandbox", &[]),
         ("loadtest/vectors", &[]),
     ] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::usage;
+use tokenward_programs::usage;
 
 /// What all gateways together had used at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Meter {
         let mut rss_bytes = 0;
         for (last_us, &process) in self.last_us.iter_mut().zip(processes) {
             // One that is dead uses nothing more.
-            if let Some(usage) = usage::of(process) {
+            if let Ok(usage) = usage::of(process) {
                 self.total_us += usage.cpu_us.saturating_sub(*last_us);
                 *last_us = usage.cpu_us.max(*last_us);
                 rss_bytes += usage.rss_bytes;

@@ -1,21 +1,26 @@
-//! The sandbox's control port: faults, the tenant's behaviour, and the ledger.
+//! The sandbox's control port, with the types of a run: the tenant's behaviour, and the ledger.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokenward_programs::control::Control as Port;
+use tokenward_programs::failure::Failure;
 
 use crate::exchanges::{Event, Sums};
-use crate::failure::Failure;
-use crate::http::Caller;
 
 /// The control port of one sandbox.
 #[derive(Clone, Debug)]
 pub struct Control {
-    caller: Caller,
-    base: String,
+    port: Port,
 }
 
 impl Control {
     pub(super) fn at(address: &str) -> Self {
-        Self { caller: Caller::new(), base: address.trim_end_matches('/').to_owned() }
+        Self { port: Port::at(address) }
+    }
+
+    /// Returns the port itself.
+    pub(super) const fn port(&self) -> &Port {
+        &self.port
     }
 
     /// Asks for something to be done, and returns what the sandbox says.
@@ -23,8 +28,7 @@ impl Control {
     /// # Errors
     /// `Ours` when it refuses.
     pub fn post(&self, path: &str, wish: &Value) -> Result<Value, Failure> {
-        let url = format!("{}/{path}", self.base);
-        self.caller.post(&url, &[], wish)?.json(&format!("the sandbox's {path}"))
+        self.port.post(path, wish)
     }
 
     /// Changes the tenant.
@@ -48,8 +52,7 @@ impl Control {
     /// # Errors
     /// `Ours` when the sandbox refuses.
     pub fn disarm(&self) -> Result<(), Failure> {
-        let answer = self.caller.delete(&format!("{}/faults", self.base))?;
-        answer.json("disarming the sandbox").map(drop)
+        self.port.delete("faults")
     }
 
     /// Returns the events of the ledger after a sequence number: one page of them.
@@ -61,10 +64,7 @@ impl Control {
         struct Page {
             events: Vec<Event>,
         }
-        let url = format!("{}/ledger?since={since}", self.base);
-        let page = self.caller.fetch(&url, &[])?.json("the sandbox's ledger")?;
-        let page: Page = serde_json::from_value(page)
-            .map_err(|error| Failure::Ours(format!("the sandbox's ledger: {error}")))?;
+        let page: Page = self.read(&format!("ledger?since={since}"))?;
         Ok(page.events)
     }
 
@@ -73,9 +73,11 @@ impl Control {
     /// # Errors
     /// `Ours` when the ledger cannot be read.
     pub fn sums(&self) -> Result<Sums, Failure> {
-        let url = format!("{}/ledger/summary", self.base);
-        let sums = self.caller.fetch(&url, &[])?.json("the sandbox's ledger")?;
-        serde_json::from_value(sums)
+        self.read("ledger/summary")
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        serde_json::from_value(self.port.read(path)?)
             .map_err(|error| Failure::Ours(format!("the sandbox's ledger: {error}")))
     }
 }

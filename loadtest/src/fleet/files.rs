@@ -1,13 +1,13 @@
 //! The configuration files of the programs, as an operator would write them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::gateway;
 
-use crate::failure::Failure;
 use crate::plan::{Api, Plan};
 
 /// The client that the gateways are at the sandbox's tenant.
@@ -16,11 +16,6 @@ pub(super) const CLIENT_ID: &str = "tokenward-load";
 pub(super) const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
 /// By this variable the gateway reads it.
 pub(super) const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
-/// The state directory in a gateway's folder, which is its owner's alone, and the key ring in it.
-const STATE: &str = "state";
-const STATE_MODE: u32 = 0o700;
-const KEYS: &str = "keys.json";
-
 /// Where the sandbox listens, as its first line says.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Addresses {
@@ -121,7 +116,7 @@ pub(super) fn write_gateway(
     };
     let file = GatewayFile {
         listen: format!("127.0.0.1:{port}"),
-        state_dir: &folder.join(STATE),
+        state_dir: &gateway::state(folder),
         provider: ProviderTable {
             issuer: &addresses.issuer,
             client_id: CLIENT_ID,
@@ -133,19 +128,6 @@ pub(super) fn write_gateway(
         route: Api::all().into_iter().map(route).collect(),
     };
     write(&folder.join("gateway.toml"), &file)
-}
-
-/// Gives a further gateway the keys of the first one, as an operator of several must: what one of
-/// them has sealed the others are to open.
-///
-/// # Errors
-/// `Unavailable` when they cannot be copied.
-pub(super) fn share_keys(first: &Path, further: &Path) -> Result<(), Failure> {
-    let copied = DirBuilder::new()
-        .mode(STATE_MODE)
-        .create(further.join(STATE))
-        .and_then(|()| fs::copy(first.join(STATE).join(KEYS), further.join(STATE).join(KEYS)));
-    copied.map(drop).map_err(|error| Failure::io("share the first gateway's keys", &error))
 }
 
 /// Writes a configuration file.

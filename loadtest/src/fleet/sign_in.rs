@@ -2,13 +2,13 @@
 
 use std::thread;
 
-use serde::Deserialize;
 use serde_json::json;
+use tokenward_programs::adoption::{self, Family, Wish};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::{Answer, Caller};
 
 use super::files::CLIENT_ID;
 use super::{Control, Fleet};
-use crate::failure::Failure;
-use crate::http::{Answer, Caller};
 use crate::plan::{Api, Plan, SignIn};
 
 /// Sign-ins at once: enough to keep two cores busy.
@@ -25,17 +25,6 @@ pub struct Session {
     pub credential: String,
 }
 
-#[derive(Deserialize)]
-struct MintedFamilies {
-    sessions: Vec<MintedFamily>,
-}
-
-#[derive(Deserialize)]
-struct MintedFamily {
-    subject: String,
-    refresh_token: String,
-}
-
 /// Makes the sessions of a plan, spread over the gateways.
 ///
 /// # Errors
@@ -49,17 +38,14 @@ pub fn sign_in(plan: &Plan, fleet: &Fleet) -> Result<Vec<Session>, Failure> {
             })
         }
         SignIn::Adoption => {
-            let wish = json!({
-                "count": plan.sessions.count,
-                "client_id": CLIENT_ID,
-                "audience": Api::Quotes.audience(),
-                "scope": format!("openid offline_access {}", Api::Quotes.scope()),
-            });
-            let minted: MintedFamilies =
-                serde_json::from_value(fleet.control().post("sessions", &wish)?).map_err(
-                    |error| Failure::Ours(format!("the sandbox minted something else: {error}")),
-                )?;
-            in_lanes(&minted.sessions, |family, caller| adopt(fleet, caller, family))
+            let wish = Wish {
+                count: plan.sessions.count,
+                client_id: CLIENT_ID,
+                audience: Api::Quotes.audience(),
+                scope: Api::Quotes.scope(),
+            };
+            let minted = adoption::mint(fleet.control().port(), &wish)?;
+            in_lanes(&minted, |family, caller| adopt(fleet, caller, family))
         }
     }
 }
@@ -102,12 +88,12 @@ fn browse(
     let subject = user["subject"].as_str().unwrap_or_default().to_owned();
     let start = format!("http://127.0.0.1:{}/auth/login?return_to=/", gateway.port);
     let page = [("accept", "text/html")];
-    let begun = caller.fetch(&start, &page)?;
+    let begun = caller.fetch(&start, &page).map_err(Failure::Ours)?;
     let approve = json!({ "authorize_url": redirect(&begun, "login")?, "user": name });
     let approved = control.post("authenticate", &approve)?;
     let place = approved["location"].as_str().unwrap_or_default();
     let cookies = cookies(&begun);
-    let done = caller.fetch(place, &[page[0], ("cookie", &cookies)])?;
+    let done = caller.fetch(place, &[page[0], ("cookie", &cookies)]).map_err(Failure::Ours)?;
     redirect(&done, "callback")?;
     let credential = cookies_of(&done).filter(|pair| !pair.ends_with('=')).collect::<Vec<_>>();
     if credential.is_empty() {
@@ -116,22 +102,11 @@ fn browse(
     Ok(Session { subject, header: "cookie", credential: credential.join("; ") })
 }
 
-fn adopt(fleet: &Fleet, caller: &Caller, family: &MintedFamily) -> Result<Session, Failure> {
-    #[derive(Deserialize)]
-    struct Adopted {
-        handle: String,
-    }
-    let wish = json!({
-        "refresh_token": family.refresh_token,
-        "subject": family.subject,
-        "audience": Api::Quotes.audience(),
-    });
+fn adopt(fleet: &Fleet, caller: &Caller, family: &Family) -> Result<Session, Failure> {
     let [gateway, ..] = fleet.gateways.as_slice() else {
         return Err(Failure::Ours("a fleet without gateways".to_owned()));
     };
-    let answer = caller.post(&gateway.admin_url("/api/adopt"), &[], &wish)?;
-    let adopted: Adopted = serde_json::from_value(answer.json("adopting a refresh token")?)
-        .map_err(|_| Failure::Ours("adopting answered something else".to_owned()))?;
+    let adopted = adoption::adopt(&gateway.admin_url(""), caller, family, Api::Quotes.audience())?;
     Ok(Session {
         subject: family.subject.clone(),
         header: "authorization",

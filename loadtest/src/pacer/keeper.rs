@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use nix::sys::prctl;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
 use tokio::sync::mpsc;
 
 use super::{Due, Schedule};
-use crate::clock::Watch;
-use crate::failure::Failure;
 
 /// The slack of this thread's timers, in nanoseconds: with the kernel's default of 50 µs, requests
 /// leave twice as late.

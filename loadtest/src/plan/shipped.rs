@@ -1,7 +1,8 @@
 //! The plans that come with the program.
 
+use tokenward_programs::failure::Failure;
+
 use super::fault;
-use crate::failure::Failure;
 
 /// A plan that comes with the program.
 #[derive(Clone, Copy, Debug)]

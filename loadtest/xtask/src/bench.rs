@@ -1,7 +1,6 @@
 //! Measurements: each compares like with like in one run, and ends with one line.
 
 mod contest;
-mod cpu;
 mod device;
 mod hop;
 mod memory;
@@ -13,8 +12,7 @@ mod store;
 mod storm;
 
 use clap::Subcommand;
-
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]

@@ -13,11 +13,11 @@ mod points;
 mod trace;
 
 use clap::Args;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
 
 use crate::crash::lane::{Lane, Shared};
 use crate::crash::points::Point;
-use crate::dice::Dice;
-use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::{Profile, Tree};
 use crate::world;

@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use tokenward_programs::failure::Failure;
 
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::setup::debs::{self, Pinned, Wanted};
 use crate::terminal;
 use crate::tree::Tree;
@@ -170,7 +170,7 @@ impl Toolchain {
         let archiver = self.wrapper(&format!("{}-ar", machine.gnu()));
         let cargo_name = target.to_uppercase().replace('-', "_");
         let cc_name = target.replace('-', "_");
-        let mut command = child::cargo();
+        let mut command = command::cargo();
         command
             // The wall's own machines have no room for direct mode and its database.
             .args(["build", "--locked", "--no-default-features", "--package", package])
@@ -183,7 +183,7 @@ impl Toolchain {
             .env(format!("AR_{cc_name}"), archiver)
             .current_dir(tree.root());
         terminal::note(&format!("building {program} for {target}"));
-        child::run_visibly(&mut command, &format!("building {program} for {target}"))?;
+        command::run_visibly(&mut command, &format!("building {program} for {target}"))?;
         Ok(folder.join(target).join(PROFILE).join(program))
     }
 

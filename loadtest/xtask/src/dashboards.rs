@@ -15,15 +15,15 @@ use std::fs;
 use std::thread;
 
 use clap::{Args, Subcommand};
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::failure::Failure;
 
 use self::alerts::Hook;
 use self::panels::Panels;
 use self::played::Played;
 use self::scene::Scene;
 use self::watchers::Watchers;
-use crate::child;
-use crate::clock::{self, Watch};
-use crate::failure::Failure;
+use crate::command;
 use crate::setup::{self, Program};
 use crate::stage;
 use crate::terminal;
@@ -75,9 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn generator(tree: &Tree, arguments: &[&str]) -> Result<(), Failure> {
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["run", "--quiet", "--package", "tokenward-dashboards", "--"]).args(arguments);
-    child::run_visibly(command.current_dir(tree.root()), "generating dashboards and rules")
+    command::run_visibly(command.current_dir(tree.root()), "generating dashboards and rules")
 }
 
 fn check(tree: &Tree, draws: bool) -> Result<(), Failure> {

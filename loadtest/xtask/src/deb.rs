@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
-use crate::child;
+use crate::command;
 use crate::cross::{self, Machine};
-use crate::failure::Failure;
 use crate::setup::{self, Program};
 use crate::terminal;
 use crate::tree::Tree;
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         for package in &packages {
             let mut command = Command::new(lintian);
             command.args(["--fail-on", "error,warning", "--suppress-tags", NOT_FOR_US]);
-            child::run_visibly(command.arg("--allow-root").arg(package), "lintian")?;
+            command::run_visibly(command.arg("--allow-root").arg(package), "lintian")?;
         }
     }
     for package in packages {
@@ -117,13 +117,14 @@ fn pack(tree: &Tree, machine: Machine, program: &Path) -> Result<PathBuf, Failur
         folder.join(format!("{NAME}_{}_{}.deb", env!("CARGO_PKG_VERSION"), machine.debian()));
     let mut command = Command::new("dpkg-deb");
     command.args(["--root-owner-group", "-Zxz", "--build"]).arg(&root).arg(&package);
-    child::run_quietly(command.env("SOURCE_DATE_EPOCH", stamp.to_string()), "dpkg-deb --build")?;
+    command::run_quietly(command.env("SOURCE_DATE_EPOCH", stamp.to_string()), "dpkg-deb --build")?;
     Ok(package)
 }
 
 /// Unpacks a package again, and looks whether what it must bring is there.
 fn look_into(package: &Path, program: &Path) -> Result<(), Failure> {
-    let listed = child::told(Command::new("dpkg-deb").arg("--contents").arg(package), "dpkg-deb")?;
+    let listed =
+        command::told(Command::new("dpkg-deb").arg("--contents").arg(package), "dpkg-deb")?;
     let brings = |path: &str| listed.lines().any(|line| line.ends_with(&format!(" ./{path}")));
     let mut paths = FILES.iter().map(|(path, _)| *path).chain(["usr/bin/tokenward-device"]);
     if let Some(path) = paths.find(|path| !brings(path)) {
@@ -135,7 +136,7 @@ fn look_into(package: &Path, program: &Path) -> Result<(), Failure> {
     let folder = package.with_extension("unpacked");
     let _ = fs::remove_dir_all(&folder);
     let mut command = Command::new("dpkg-deb");
-    child::run_quietly(command.arg("--extract").arg(package).arg(&folder), "dpkg-deb --extract")?;
+    command::run_quietly(command.arg("--extract").arg(package).arg(&folder), "dpkg-deb --extract")?;
     let same = read(&folder.join("usr/bin").join(NAME))? == read(program)?;
     // Only looked at; what is left of it costs disk and nothing else.
     let _ = fs::remove_dir_all(&folder);
@@ -181,7 +182,7 @@ fn copyright(license: &str) -> String {
 fn changelog_text(stamp: u64) -> Result<String, Failure> {
     let mut command = Command::new("date");
     command.args(["--utc", "--rfc-email", &format!("--date=@{stamp}")]);
-    let date = child::told(&mut command, "date")?;
+    let date = command::told(&mut command, "date")?;
     Ok(format!(
         "{NAME} ({}) stable; urgency=low\n\n  * As the commit of this time has it.\n\n \
          -- Tokenward contributors <tokenward@localhost>  {}",
@@ -194,7 +195,7 @@ fn changelog_text(stamp: u64) -> Result<String, Failure> {
 fn compress(text: &str, into: &Path) -> Result<(), Failure> {
     let plain = into.with_extension("");
     fs::write(&plain, text).map_err(|error| Failure::io("write a changelog", &error))?;
-    child::run_quietly(Command::new("gzip").args(["-9n", "--force"]).arg(&plain), "gzip")
+    command::run_quietly(Command::new("gzip").args(["-9n", "--force"]).arg(&plain), "gzip")
 }
 
 /// Returns when the commit was made that is built; `SOURCE_DATE_EPOCH` overrides it.
@@ -204,7 +205,7 @@ fn commit_time(tree: &Tree) -> Result<u64, Failure> {
         Err(_) => {
             let mut command = Command::new("git");
             command.args(["log", "-1", "--format=%ct"]).current_dir(tree.root());
-            child::told(&mut command, "git log")?
+            command::told(&mut command, "git log")?
         }
     };
     text.trim().parse().map_err(|_| {
@@ -222,7 +223,7 @@ fn put(root: &Path, path: &str, content: &[u8], mode: u32) -> Result<(), Failure
 }
 
 fn installed_kib(root: &Path) -> Result<u64, Failure> {
-    let told = child::told(Command::new("du").args(["-sk", "--apparent-size"]).arg(root), "du")?;
+    let told = command::told(Command::new("du").args(["-sk", "--apparent-size"]).arg(root), "du")?;
     let size = told.split_whitespace().next().and_then(|size| size.parse().ok());
     size.ok_or_else(|| Failure::Unavailable(format!("du said {told:?}")))
 }
@@ -231,7 +232,7 @@ fn installed_kib(root: &Path) -> Result<u64, Failure> {
 fn sums(root: &Path) -> Result<String, Failure> {
     let script =
         "find . -type f ! -path './DEBIAN/*' -printf '%P\\n' | LC_ALL=C sort | xargs md5sum";
-    child::told(Command::new("sh").args(["-c", script]).current_dir(root), "md5sum")
+    command::told(Command::new("sh").args(["-c", script]).current_dir(root), "md5sum")
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
 
-use crate::child;
 use crate::demo::chaos::Chaos;
 use crate::demo::guest::Guest;
 use crate::demo::show::Show;
-use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::{Profile, Tree};
 use crate::world::{self, Addresses, Launch, Route, World};
@@ -125,8 +125,8 @@ fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 fn launch(wanted: u16) -> Result<Launch, Failure> {
-    let port = child::port_or_free(wanted)?;
-    let admin_port = child::port_or_free(ADMIN_PORT)?;
+    let port = port::wanted_or_free(wanted)?;
+    let admin_port = port::wanted_or_free(ADMIN_PORT)?;
     for (wanted, port) in [(wanted, port), (ADMIN_PORT, admin_port)] {
         if wanted != port && wanted != 0 {
             terminal::note(&format!("port {wanted} is taken: using {port}"));

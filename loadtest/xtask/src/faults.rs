@@ -10,8 +10,8 @@ mod stage;
 mod table;
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
-use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
 use crate::faults::rows::Row;
 use crate::side_by_side::{self, Piece};

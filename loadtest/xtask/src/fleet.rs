@@ -15,11 +15,11 @@ pub(crate) mod strait;
 use std::time::Duration;
 
 use clap::Args;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
 
-use crate::clock::Watch;
 use crate::crash::crowd;
-use crate::dice::Dice;
-use crate::failure::Failure;
 use crate::fleet::course::Scene;
 use crate::fleet::gateways::{Gateways, Wish};
 use crate::fleet::redis::{Fsync, Layout, Redis};

@@ -1,20 +1,14 @@
 //! Set-up and automation: the one front door to everything that can be run here.
 
 mod bench;
-mod child;
-mod clock;
-mod control;
+mod command;
 mod crash;
 mod cross;
 mod dashboards;
 mod deb;
 mod demo;
-mod dice;
-mod failure;
 mod faults;
 mod fleet;
-mod http;
-mod port;
 mod proofs;
 mod setup;
 mod side_by_side;
@@ -30,8 +24,7 @@ mod world;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// Runs Tokenward's demo, tests and measurements, and installs what they need.
 ///
@@ -89,7 +82,11 @@ enum Command {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => return failure::usage(&message),
+        Err(message) => {
+            // Nobody is left to tell when standard error itself is closed.
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
     };
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,8 @@ mod provider;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
 use crate::terminal;
 use crate::tree::Tree;
 

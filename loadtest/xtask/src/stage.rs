@@ -1,8 +1,9 @@
 //! What every play has in common: three APIs, their callers, and a world that comes up.
 
-use crate::child;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
+
 use crate::crash::crowd;
-use crate::failure::Failure;
 use crate::tree::{Profile, Tree};
 use crate::visitor::Visitor;
 use crate::world::{Addresses, Launch, Route, World};
@@ -85,8 +86,8 @@ pub(crate) fn programs(world: &World, count: u32) -> Result<Vec<Who>, Failure> {
 fn launch(life: u32) -> Result<Launch, Failure> {
     Ok(Launch {
         profile: Profile::Debug,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
+        port: port::wanted_or_free(0)?,
+        admin_port: port::wanted_or_free(0)?,
         access_token_seconds: life,
         reuse_window_seconds: None,
         gateway_core: None,

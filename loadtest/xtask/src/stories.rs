@@ -12,8 +12,8 @@ mod seed_004;
 mod stage;
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
-use crate::failure::Failure;
 use crate::side_by_side::{self, Piece};
 use crate::stories::stage::Stage;
 use crate::terminal;

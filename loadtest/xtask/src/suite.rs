@@ -3,14 +3,14 @@
 use std::process::Command;
 
 use clap::Args;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
 
 use crate::bench::parts;
-use crate::child;
-use crate::clock::Watch;
+use crate::command;
 use crate::crash;
 use crate::dashboards;
 use crate::demo;
-use crate::failure::Failure;
 use crate::faults;
 use crate::fleet;
 use crate::proofs::{sim, vectors};
@@ -113,8 +113,8 @@ impl Step {
         for (name, path) in tools.variables() {
             command.env(name, path);
         }
-        terminal::note(&format!("$ {}", child::spoken(&command)));
-        child::run_visibly(command.current_dir(tree.root()), self.title())
+        terminal::note(&format!("$ {}", command::spoken(&command)));
+        command::run_visibly(command.current_dir(tree.root()), self.title())
     }
 
     /// Runs a step that has no program of its own.
@@ -138,7 +138,7 @@ impl Step {
     /// Returns the program of the step; what plays against ours has none.
     fn command(self, tools: &Tools) -> Option<Command> {
         let cargo = |arguments: &[&str]| {
-            let mut command = child::cargo();
+            let mut command = command::cargo();
             command.args(arguments);
             command
         };

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// The folders that the commands work in.
 #[derive(Clone, Debug)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::http::{Answer, Caller};
+use tokenward_programs::http::{Answer, Caller};
+
 use crate::stage::SAME_ORIGIN;
 
 /// How many redirects and pages a sign-in may take: the longest seen takes seven.

@@ -14,9 +14,9 @@ mod unit;
 use std::path::Path;
 
 use clap::ValueEnum;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
 
-use crate::clock::Watch;
-use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::Tree;
 use crate::vm::machine::Machine;

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokenward_programs::child::Child;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::gateway::{self, READY_LIMIT};
 
-use crate::child::{self, Child};
-use crate::clock;
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::Caller;
+use crate::command;
 use crate::tree::{Profile, Tree};
 
 /// The client that the gateway is at the sandbox's tenant.
@@ -21,11 +20,6 @@ pub(crate) const CLIENT_ID: &str = "tokenward-demo";
 pub(crate) const CLIENT_SECRET: &str = "only-for-the-sandbox-on-this-machine";
 /// By this variable the gateway reads it, as an operator would have it.
 const SECRET_VARIABLE: &str = "TOKENWARD_CLIENT_SECRET";
-/// A start takes under a second; a machine that compiles on all cores beside it needs much more.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How often a starting gateway is asked whether it is ready.
-const READY_GAP: Duration = Duration::from_millis(20);
-
 /// One route of the gateway, with the keys of its configuration file.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Route {
@@ -243,31 +237,12 @@ impl World {
 
     /// Returns the gateway's state directory.
     pub(crate) fn state(&self) -> PathBuf {
-        state(&self.folder)
+        gateway::state(&self.folder)
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let address = self.admin("/readyz");
-        wait_until_ready(&mut self.gateway, &address)
-    }
-}
-
-/// Waits until a gateway that was started says at this address that it is ready.
-///
-/// # Errors
-/// `Unavailable` with the end of its log.
-pub(crate) fn wait_until_ready(gateway: &mut Child, address: &str) -> Result<(), Failure> {
-    let caller = Caller::new();
-    let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-        if gateway.ended().is_some() {
-            return Some(false);
-        }
-        caller.fetch(address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
-    });
-    match ready {
-        Some(true) => Ok(()),
-        Some(false) => Err(gateway.died("ended while it started")),
-        None => Err(gateway.died("did not become ready")),
+        gateway::wait_until_ready(&mut self.gateway, &address)
     }
 }
 
@@ -284,7 +259,7 @@ pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_all(tree: &Tree, profile: Profile, packages: &[&str]) -> Result<(), Failure> {
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["build", "--bins"]);
     for package in packages {
         command.args(["--package", package]);
@@ -292,7 +267,7 @@ pub(crate) fn build_all(tree: &Tree, profile: Profile, packages: &[&str]) -> Res
     if matches!(profile, Profile::Release) {
         command.arg("--release");
     }
-    child::run_visibly(command.current_dir(tree.root()), "building the programs")
+    command::run_visibly(command.current_dir(tree.root()), "building the programs")
 }
 
 /// Returns a command that stays on one core, where one is wanted.
@@ -356,7 +331,7 @@ pub(crate) fn write_gateway_file(
     route: Vec<Route>,
     more: &str,
 ) -> Result<(), Failure> {
-    let state = state(folder);
+    let state = gateway::state(folder);
     let file = GatewayFile {
         listen: format!("127.0.0.1:{}", launch.port),
         state_dir: &state,
@@ -383,10 +358,6 @@ pub(crate) fn start_gateway(tree: &Tree, launch: &Launch, folder: &Path) -> Resu
     command.args(["serve", "--config"]).arg(folder.join("gateway.toml"));
     command.env(SECRET_VARIABLE, CLIENT_SECRET);
     Child::start("the gateway", &command, &folder.join("gateway.log"))
-}
-
-fn state(folder: &Path) -> PathBuf {
-    folder.join("state")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use crate::bench::cpu;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::usage;
+
 use crate::setup::{Program, Tools};
 use crate::terminal;
 use crate::world;
@@ -81,9 +82,9 @@ impl Contender {
     }
 
     fn measure(&mut self, load: &Load<'_>) -> Result<(), Failure> {
-        let before = cpu::spent_us(self.process)?;
+        let before = usage::of(self.process)?.cpu_us;
         load.drive(self, self.requests)?;
-        let spent = cpu::spent_us(self.process)?.saturating_sub(before);
+        let spent = usage::of(self.process)?.cpu_us.saturating_sub(before);
         // Exact: the microseconds of a round are far below 2^52.
         self.rounds_us.push(spent as f64 / f64::from(self.requests));
         Ok(())

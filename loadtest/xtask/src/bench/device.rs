@@ -4,10 +4,11 @@
 mod stage;
 mod subject;
 
+use tokenward_programs::failure::Failure;
+
 use crate::bench::device::stage::Stage;
 use crate::bench::device::subject::{Figures, Subject};
 use crate::cross::{self, Machine};
-use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::Tree;
 use crate::vm;

@@ -5,11 +5,11 @@
 //! header of the same length; the gateway identifies the session, routes, and injects its token.
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
 
 use crate::bench::contest::{self, Contender, Cores, Load, Spread};
 use crate::bench::plain::{self, Upstream};
-use crate::child;
-use crate::failure::Failure;
 use crate::setup::{self, Program};
 use crate::terminal;
 use crate::tree::{Profile, Tree};
@@ -93,8 +93,8 @@ pub(super) fn gateway(
 fn launch(cores: Cores) -> Result<Launch, Failure> {
     Ok(Launch {
         profile: Profile::Release,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
+        port: port::wanted_or_free(0)?,
+        admin_port: port::wanted_or_free(0)?,
         access_token_seconds: ACCESS_TOKEN_SECONDS,
         reuse_window_seconds: None,
         gateway_core: cores.proxy,

@@ -1,9 +1,9 @@
 //! What sessions cost in memory: the framework's own bench, whose last line is ours.
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::tree::Tree;
 
 /// How the memory is measured.
@@ -20,8 +20,8 @@ pub(crate) struct Options {
 /// `Missed` when a session costs more than it may.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let tree = Tree::find()?;
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["bench", "--package", "tokenward", "--bench", "memory", "--"]);
     command.arg(options.sessions.to_string());
-    child::run_visibly(command.current_dir(tree.root()), "the memory of sessions")
+    command::run_visibly(command.current_dir(tree.root()), "the memory of sessions")
 }

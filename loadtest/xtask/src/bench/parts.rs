@@ -9,9 +9,9 @@ mod baseline;
 mod count;
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
 use crate::bench::parts::baseline::{Baseline, Judged, Verdict};
-use crate::failure::Failure;
 use crate::setup::{self, Program};
 use crate::terminal;
 use crate::tree::Tree;

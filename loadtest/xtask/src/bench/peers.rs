@@ -13,12 +13,12 @@ mod peer;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
 use crate::bench::contest::{self, Contender, Cores, Load};
 use crate::bench::hop;
 use crate::bench::peers::peer::{Peer, Seat};
 use crate::bench::plain::{self, Upstream};
-use crate::failure::Failure;
 use crate::setup::debs::{self, Wanted};
 use crate::setup::npm;
 use crate::setup::{self, Program, Tools};

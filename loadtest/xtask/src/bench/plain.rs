@@ -5,10 +5,12 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use tokenward_programs::child::Child;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
+
 use crate::bench::contest;
-use crate::child::{self, Child};
-use crate::clock;
-use crate::failure::Failure;
 use crate::setup::{Program, Tools};
 use crate::world;
 
@@ -111,7 +113,7 @@ pub(super) fn haproxy(
     core: Option<usize>,
     (upstream, injected): (&Upstream, usize),
 ) -> Result<Plain, Failure> {
-    let port = child::port_or_free(0)?;
+    let port = port::wanted_or_free(0)?;
     let folder = folder.join("haproxy");
     contest::folder(&folder)?;
     let text = format!(
@@ -159,7 +161,7 @@ fn start(
     let Some(program) = tools.path(Program::Nginx.variable()) else {
         return Err(Failure::Ours("nginx was set up and is gone".to_owned()));
     };
-    let port = child::port_or_free(0)?;
+    let port = port::wanted_or_free(0)?;
     contest::folder(folder)?;
     let place = folder.display();
     let text = format!(

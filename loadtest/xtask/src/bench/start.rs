@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
+use tokenward_programs::port;
+use tokenward_programs::usage;
 
-use crate::child;
-use crate::clock::{self, Watch};
-use crate::failure::Failure;
-use crate::http::Caller;
+use crate::command;
 use crate::stage::{self, ACCOUNTS, QUOTES, Who};
 use crate::terminal;
 use crate::tree::{Profile, Tree};
@@ -74,12 +76,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     world.gateway.stop()?;
     world.restart_gateway()?;
     served(&world, &ada)?;
-    let few = resident_bytes(world.gateway.id())?;
+    let few = usage::of(world.gateway.id())?.rss_bytes;
     world.gateway.stop()?;
     fill(&tree, &world, options.sessions)?;
     world.restart_gateway()?;
     served(&world, &ada)?;
-    let many = resident_bytes(world.gateway.id())?;
+    let many = usage::of(world.gateway.id())?.rss_bytes;
     let mut starts = Vec::new();
     for kill in 1..=options.kills {
         let origin = world.origin();
@@ -111,8 +113,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 fn launch() -> Result<Launch, Failure> {
     Ok(Launch {
         profile: Profile::Release,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
+        port: port::wanted_or_free(0)?,
+        admin_port: port::wanted_or_free(0)?,
         access_token_seconds: LONG_SECONDS,
         reuse_window_seconds: None,
         gateway_core: None,
@@ -124,7 +126,7 @@ fn launch() -> Result<Launch, Failure> {
 fn fill(tree: &Tree, world: &World, sessions: u64) -> Result<(), Failure> {
     let mut command = Command::new(tree.built(Profile::Release, "tokenward-fill"));
     command.arg(world.state()).arg(sessions.to_string());
-    child::run_visibly(&mut command, "filling the store")
+    command::run_visibly(&mut command, "filling the store")
 }
 
 /// Lets the others call an API whose access tokens last for two seconds, and kills in the middle.
@@ -163,17 +165,6 @@ fn served(world: &World, who: &Who) -> Result<(), Failure> {
         Ok(answer) => Err(Failure::Missed(format!("the session was answered {}", answer.status))),
         Err(why) => Err(Failure::Missed(why)),
     }
-}
-
-fn resident_bytes(process: u32) -> Result<u64, Failure> {
-    let path = format!("/proc/{process}/status");
-    let text = fs::read_to_string(&path);
-    let text = text.map_err(|error| Failure::io(&format!("read {path}"), &error))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes
-        .map(|kilobytes| kilobytes * 1024)
-        .ok_or_else(|| Failure::Unavailable(format!("{path} is not as proc(5) says")))
 }
 
 /// Returns how much disk the state directory takes.

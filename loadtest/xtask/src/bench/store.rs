@@ -1,8 +1,9 @@
 //! Durable rotations a second, in a file and in a Redis: the framework's own bench, whose last line
 //! is ours.
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::{self, Program};
 use crate::tree::Tree;
 
@@ -13,7 +14,7 @@ use crate::tree::Tree;
 pub(super) fn run() -> Result<(), Failure> {
     let tree = Tree::find()?;
     setup::programs(&[Program::Redis])?;
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["bench", "--package", "tokenward", "--features", "redis", "--bench", "store"]);
-    child::run_visibly(command.current_dir(tree.root()), "the stores")
+    command::run_visibly(command.current_dir(tree.root()), "the stores")
 }

@@ -1,7 +1,8 @@
 //! Ten thousand callers on one expired session: the framework's own bench, whose last line is ours.
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::tree::Tree;
 
 /// Runs the bench in release mode.
@@ -10,7 +11,7 @@ use crate::tree::Tree;
 /// `Missed` when more than one exchange was seen for an audience, or a caller failed.
 pub(super) fn run() -> Result<(), Failure> {
     let tree = Tree::find()?;
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["bench", "--package", "tokenward", "--bench", "storm"]);
-    child::run_visibly(command.current_dir(tree.root()), "the storm")
+    command::run_visibly(command.current_dir(tree.root()), "the storm")
 }

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::clock;
+use tokenward_programs::control::Control;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
 
 use super::points::Point;
 use super::trace::{LOG, STORE, Trace};
-use crate::clock;
-use crate::control::Control;
-use crate::dice::Dice;
-use crate::failure::Failure;
 use crate::world::World;
 
 /// How long the load runs before an aimed kill, at least and at most.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use tokenward_programs::failure::Failure;
+
 use super::crowd::{Board, Missing, Tally};
 use super::doubt::Doubts;
-use crate::failure::Failure;
 use crate::world::World;
 
 /// The outcome of one lane.

@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::json;
+use tokenward_programs::adoption::{self, Adopted, Family, Wish};
+use tokenward_programs::control::Control;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 pub(super) use self::board::{Board, Missing, Recovery, Tally};
 pub(crate) use self::board::{Heard, understand};
-use crate::control::Control;
-use crate::dice::Dice;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::world::{CLIENT_ID, World};
 
 mod board;
@@ -77,23 +76,6 @@ impl Member {
     }
 }
 
-#[derive(Deserialize)]
-struct MintedFamilies {
-    sessions: Vec<MintedFamily>,
-}
-
-#[derive(Deserialize)]
-struct MintedFamily {
-    subject: String,
-    refresh_token: String,
-}
-
-#[derive(Deserialize)]
-struct Adopted {
-    handle: String,
-    session: String,
-}
-
 /// Starts token families at the provider, and lets the gateway adopt each as a session.
 ///
 /// # Errors
@@ -112,33 +94,16 @@ pub(crate) fn adopt_all(
     count: u32,
 ) -> Result<Vec<Member>, Failure> {
     let [first, ..] = AUDIENCES;
-    let wish = json!({
-        "count": count,
-        "client_id": CLIENT_ID,
-        "audience": first.identifier,
-        "scope": format!("openid offline_access {}", first.scopes.join(" ")),
-    });
-    let minted: MintedFamilies = serde_json::from_value(control.post("sessions", &wish)?)
-        .map_err(|error| Failure::Ours(format!("the sandbox minted something else: {error}")))?;
+    let scope = first.scopes.join(" ");
+    let wish = Wish { count, client_id: CLIENT_ID, audience: first.identifier, scope: &scope };
+    let families = adoption::mint(control, &wish)?;
     let caller = Caller::new();
-    let turns = minted.sessions.iter().zip(admins.iter().cycle());
-    turns.map(|(family, admin)| adopt(admin, &caller, family)).collect()
-}
-
-fn adopt(admin: &str, caller: &Caller, family: &MintedFamily) -> Result<Member, Failure> {
-    let wish = json!({
-        "refresh_token": family.refresh_token,
-        "subject": family.subject,
-        "audience": AUDIENCES[0].identifier,
-    });
-    let answer = caller.post_json(&format!("{admin}/api/adopt"), &[], &wish);
-    let answer = answer.map_err(Failure::Ours)?;
-    if answer.status != 201 {
-        return Err(Failure::Ours(format!("adopting answered {}: {}", answer.status, answer.body)));
-    }
-    let adopted: Adopted = serde_json::from_str(&answer.body)
-        .map_err(|error| Failure::Ours(format!("adopting answered something else: {error}")))?;
-    Ok(Member { id: adopted.session, handle: adopted.handle })
+    let turns = families.iter().zip(admins.iter().cycle());
+    let member = |adopted: Adopted| Member { id: adopted.session, handle: adopted.handle };
+    let adopt = |(family, admin): (&Family, &String)| {
+        adoption::adopt(admin, &caller, family, first.identifier).map(member)
+    };
+    turns.map(adopt).collect()
 }
 
 /// The callers at work.

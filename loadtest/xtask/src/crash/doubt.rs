@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::Sum;
 
 use serde::Deserialize;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use super::crowd::{Member, Recovery};
 use super::points::Point;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::world::World;
 
 /// The doubts of all lives.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tokenward_programs::failure::Failure;
+
 use super::Options;
 use super::course::{Calls, Course, Ledger, Recovered};
 use super::doubt::Struck;
 use super::points::Point;
-use crate::failure::Failure;
 use crate::terminal;
 
 /// From this reuse window on the retry of a lost call always falls inside (DESIGN, law L3).

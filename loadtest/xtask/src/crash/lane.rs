@@ -7,6 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::dice::Dice;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
 
 use super::Options;
 use super::aim::Aim;
@@ -14,10 +18,6 @@ use super::course::Course;
 use super::crowd::{self, Board, Crowd, Member};
 use super::doubt::Doubts;
 use super::points::Turns;
-use crate::clock::{self, Watch};
-use crate::dice::Dice;
-use crate::failure::Failure;
-use crate::port;
 use crate::terminal::Progress;
 use crate::tree::Tree;
 use crate::world::{Addresses, Launch, Route, World};

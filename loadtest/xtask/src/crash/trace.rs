@@ -7,9 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-
-use crate::clock;
-use crate::failure::Failure;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 /// The store's file: written when the log is moved into it.
 pub(super) const STORE: &str = "sessions.db";

@@ -7,13 +7,13 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use serde_json::{Value, json};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use super::alerts::Wanted;
 use super::display::Display;
 use super::ledger;
 use super::scene::Scene;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::stage::{self, ACCOUNTS, QUOTES, Who};
 use crate::terminal;
 

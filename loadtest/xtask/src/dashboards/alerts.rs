@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use tokenward_programs::failure::Failure;
 
 use super::played::{Request, serve};
-use crate::failure::Failure;
 
 /// An alert: its name, and the window of those that have several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use super::scene::Scene;
-use crate::clock;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::stage::Who;
 use crate::visitor::Visitor;
 

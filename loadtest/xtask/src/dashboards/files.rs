@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use tokenward_programs::failure::Failure;
 
 use super::alerts::Wanted;
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::setup::{self, Grafana, Program, Tools};
 use crate::tree::Tree;
 
@@ -30,7 +30,7 @@ pub(super) fn read(tree: &Tree, tools: &Tools, wanted: &[Wanted]) -> Result<(), 
     types(tree, &folder.join("grafana/dashboards"))?;
     let run = |program: Program, arguments: &[&str], what: &str| {
         let mut command = Command::new(tools.path(program.variable()).unwrap_or(Path::new("")));
-        child::told(command.args(arguments).current_dir(&folder), what)
+        command::told(command.args(arguments).current_dir(&folder), what)
     };
     run(Program::Promtool, &["check", "config", "prometheus/prometheus.yml"], "promtool")?;
     run(Program::Amtool, &["check-config", "alertmanager/alertmanager.yml"], "amtool")?;
@@ -50,7 +50,7 @@ fn types(tree: &Tree, boards: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::io("write the dashboards as TypeScript", &error))?;
     let mut command = Command::new(folder.join("node_modules/.bin/tsc"));
     let what = "holding the dashboards against Grafana's types";
-    child::run_quietly(command.args(["--project", "tsconfig.json"]).current_dir(&folder), what)
+    command::run_quietly(command.args(["--project", "tsconfig.json"]).current_dir(&folder), what)
 }
 
 /// Returns the dashboards of a folder: each one's name, and its text.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::scene::Scene;
-use crate::clock;
-use crate::failure::Failure;
 
 /// How long the two may differ after the callers have gone quiet: an exchange that is on its way, and
 /// one that is repeated.

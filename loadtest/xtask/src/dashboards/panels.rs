@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::failure::Failure;
 
 use super::watchers::Watchers;
-use crate::failure::Failure;
 
 /// How long a round of looking rests: some panels show something only while a fault is there.
 const GAP: Duration = Duration::from_millis(1_500);

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::files;
 use super::played::{Request, serve};
-use crate::child;
-use crate::clock;
-use crate::failure::Failure;
+use crate::command;
 use crate::setup::{self, Grafana, Program, Tools};
 use crate::terminal;
 use crate::tree::Tree;
@@ -109,7 +109,7 @@ fn bundled(tree: &Tree) -> Result<PathBuf, Failure> {
         "--loader:.woff=empty",
         "--log-level=error",
     ]);
-    child::run_quietly(command.current_dir(&folder), "bundling the page")?;
+    command::run_quietly(command.current_dir(&folder), "bundling the page")?;
     Ok(folder.join("drawn"))
 }
 
@@ -160,7 +160,7 @@ impl Asked<'_> {
             .arg(format!("--window-size={WIDTH},{height}"))
             .arg(format!("--screenshot={}", picture.display()))
             .arg(format!("file://{}", file.display()));
-        child::run_quietly(&mut command, "drawing a dashboard")
+        command::run_quietly(&mut command, "drawing a dashboard")
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// The longest body that is taken: Alertmanager's messages have a few kilobytes.
 const BODY_MAX: usize = 1 << 20;

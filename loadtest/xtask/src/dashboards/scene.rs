@@ -8,14 +8,14 @@ use std::time::Duration;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokenward_programs::clock;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::{Answer, Caller};
 
 use super::alerts::{Hook, Wanted};
 use super::display::Display;
 use super::played::Played;
-use crate::clock;
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::{Answer, Caller};
 use crate::stage::{ECHO, QUOTES, SAME_ORIGIN, Who};
 use crate::visitor::Visitor;
 use crate::world::World;

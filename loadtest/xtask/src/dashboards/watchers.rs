@@ -6,13 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::child::Child;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
+use tokenward_programs::port;
 
 use super::alerts::Hook;
 use super::played::Played;
-use crate::child::{self, Child};
-use crate::clock;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::setup::{Program, Tools};
 use crate::world::World;
 
@@ -45,7 +46,7 @@ impl Watchers {
             path.map(Path::to_owned)
                 .ok_or_else(|| Failure::Ours(format!("{} is not set up", program.variable())))
         };
-        let manager_port = child::port_or_free(0)?;
+        let manager_port = port::wanted_or_free(0)?;
         let manager_file = folder.join("alertmanager.yml");
         write(&manager_file, &manager_configuration(&hook.url()))?;
         let mut command = Command::new(program(Program::Alertmanager)?);
@@ -58,7 +59,7 @@ impl Watchers {
         let log = folder.join("alertmanager.log");
         let manager = Child::start("Alertmanager", &command, &log)?;
 
-        let port = child::port_or_free(0)?;
+        let port = port::wanted_or_free(0)?;
         let file = folder.join("prometheus.yml");
         let gateway = world.admin("");
         write(&file, &configuration(&gateway, &played.address(), manager_port))?;

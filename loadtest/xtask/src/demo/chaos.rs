@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
-use crate::clock::Watch;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::world::World;
 
 /// Between two kills: long enough for a refresh on either side of it with ten-second tokens.

@@ -7,8 +7,9 @@ use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::child::Child;
-use crate::failure::Failure;
+use tokenward_programs::child::Child;
+use tokenward_programs::failure::Failure;
+
 use crate::tree::{Profile, Tree};
 use crate::world::World;
 

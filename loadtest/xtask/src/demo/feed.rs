@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokenward_programs::http::Caller;
 
 use super::calm::News;
-use crate::http::Caller;
 
 /// News that wait for the screen; beyond it the reader waits, and the gateway drops for it.
 const WAITING_MAX: usize = 1024;

@@ -10,6 +10,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
+
 use self::balancer::Balancer;
 use self::owners::{Condition, Owners};
 use self::residents::Residents;
@@ -17,10 +21,7 @@ use super::calm::{Calm, News};
 use super::guest::Guest;
 use super::keys::Keys;
 use super::{Options, TICK, routes, stop_flag};
-use crate::child;
-use crate::clock::Watch;
 use crate::crash::crowd;
-use crate::failure::Failure;
 use crate::fleet::gateways::{Gateways, Wish};
 use crate::fleet::redis::{Fsync, Layout, Redis};
 use crate::fleet::strait::Weather;
@@ -51,7 +52,7 @@ pub(super) fn run(options: &Options, count: u8) -> Result<(), Failure> {
     let starting = terminal::spinner("starting Redis, the provider and the gateways");
     let folder = tree.fresh_run("demo-fleet")?;
     let redis = Redis::start(&folder, Layout::Single, Fsync::Everysec)?;
-    let port = child::port_or_free(options.port)?;
+    let port = port::wanted_or_free(options.port)?;
     let wish = Wish {
         profile: Profile::Debug,
         gateways: count.into(),

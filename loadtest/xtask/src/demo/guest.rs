@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::clock::Watch;
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::Answer;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Answer;
+
 use crate::terminal;
 use crate::visitor::Visitor;
 
@@ -132,7 +133,7 @@ fn call_until(visitor: &Visitor, chaos: bool, leave: &AtomicBool) -> Score {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderMap, HeaderValue};
+    use tokenward_programs::http::{HeaderMap, HeaderValue};
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! Ada, with a telephone: she scans what a panel shows, and says yes.
 
 use serde_json::{Value, json};
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::visitor::Visitor;
 use crate::world::World;
 

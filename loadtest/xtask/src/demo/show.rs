@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+
 use super::calm::{Calm, News};
 use super::display::{Display, LINES};
 use super::keys::Keys;
 use super::{feed, person};
-use crate::clock::Watch;
-use crate::failure::Failure;
 use crate::terminal::{self, Board};
 use crate::tree::Tree;
 use crate::world::World;

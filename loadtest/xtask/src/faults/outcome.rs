@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-
-use crate::http::Answer;
+use tokenward_programs::http::Answer;
 
 /// The most wrong answers that are told one by one.
 const TOLD_MAX: usize = 3;
@@ -143,7 +142,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderMap, HeaderValue};
+    use tokenward_programs::http::{HeaderMap, HeaderValue};
 
     use super::*;
 

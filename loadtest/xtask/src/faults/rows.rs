@@ -9,8 +9,9 @@ mod operator;
 mod storms;
 mod tokens;
 
+use tokenward_programs::failure::Failure;
+
 use super::outcome::Outcome;
-use crate::failure::Failure;
 use crate::tree::Tree;
 
 /// One row.

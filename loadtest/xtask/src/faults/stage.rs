@@ -7,12 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::{Answer, Caller};
 
 use super::outcome::{Calls, Entry, Ledger, Outcome};
-use crate::clock::{self, Watch};
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::{Answer, Caller};
 use crate::stage::{self, ACCOUNTS, SAME_ORIGIN, Who};
 use crate::tree::Tree;
 use crate::visitor::Visitor;

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokenward_programs::http::Answer;
+
 use crate::crash::crowd::{AUDIENCES, Heard, Member, understand};
-use crate::http::Answer;
 
 /// The most broken promises that are kept in words; all are counted.
 const TOLD_MAX: usize = 10;
@@ -167,7 +168,7 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::HeaderMap;
+    use tokenward_programs::http::HeaderMap;
 
     use super::*;
 

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokenward_programs::clock::Watch;
+use tokenward_programs::dice::Dice;
+use tokenward_programs::http::Caller;
+
 use super::board::Board;
-use crate::clock::Watch;
 use crate::crash::crowd::{AUDIENCES, Member};
-use crate::dice::Dice;
-use crate::http::Caller;
 
 /// Callers that wait for an answer at the same time at most: those that a frozen gateway keeps
 /// waiting are few ([`STRAYS`]).

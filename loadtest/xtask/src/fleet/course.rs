@@ -6,6 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::failure::Failure;
 
 use super::Options;
 use super::board::{Board, Tally};
@@ -15,9 +17,7 @@ use super::gateways::Gateways;
 use super::ledger::{Ledger, Seen, Sums};
 use super::redis::Redis;
 use super::strait::Weather;
-use crate::clock::{self, Watch};
 use crate::crash::crowd::{AUDIENCES, Member};
-use crate::failure::Failure;
 use crate::terminal;
 
 /// How long everybody gets at least to be answered at the end: longer than a lease and a window.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tokenward_programs::dice::Dice;
+
 use super::redis::{Fsync, Layout};
-use crate::dice::Dice;
 
 /// The longest lease: whoever is frozen for longer finds that others have taken over.
 const LEASE: Duration = Duration::from_secs(15);

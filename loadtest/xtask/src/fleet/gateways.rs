@@ -1,22 +1,20 @@
 //! Several gateways with one provider: each has a folder, a state directory and ports of its own,
 //! and reaches the shared Redis over straits of its own where the layout allows it.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use tokenward_programs::child::Child;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::gateway;
+use tokenward_programs::port;
 
 use super::redis::server::MASTER;
 use super::redis::{Layout, Redis};
 use super::strait::Strait;
-use crate::child::Child;
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::port;
 use crate::tree::{Profile, Tree};
 use crate::world::{self, Addresses, Launch, Route};
-
-/// Where a gateway keeps its keys, in its state directory.
-const KEYS: &str = "keys.json";
 
 /// How a fleet is started.
 #[derive(Clone, Debug)]
@@ -78,7 +76,7 @@ impl Gateways {
             let more = shared(redis, strait.as_ref());
             world::write_gateway_file(&folder, &launch, &addresses, routes(&addresses), &more)?;
             if let Some(first) = all.first() {
-                share_keys(first, &folder)?;
+                gateway::share_keys(&first.folder, &folder)?;
             }
             let child = world::start_gateway(tree, &launch, &folder)?;
             let mut gateway = Gateway { name, child, strait, launch, folder };
@@ -166,7 +164,7 @@ impl Gateway {
 
     fn wait(&mut self) -> Result<(), Failure> {
         let address = self.admin("/readyz");
-        world::wait_until_ready(&mut self.child, &address)
+        gateway::wait_until_ready(&mut self.child, &address)
     }
 }
 
@@ -180,15 +178,6 @@ fn launch(wish: &Wish) -> Result<Launch, Failure> {
         gateway_core: None,
         other_core: None,
     })
-}
-
-/// Gives a gateway that is to be started the keys of the first, as an operator would: what one has
-/// sealed the others open.
-fn share_keys(first: &Gateway, folder: &Path) -> Result<(), Failure> {
-    let fail = |error| Failure::io("share the keys", &error);
-    let state = folder.join("state");
-    DirBuilder::new().mode(0o700).create(&state).map_err(fail)?;
-    fs::copy(first.folder.join("state").join(KEYS), state.join(KEYS)).map(drop).map_err(fail)
 }
 
 /// Returns what a gateway's file says about what all share.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokenward_programs::failure::Failure;
+
 use super::Options;
 use super::course::{Course, Struck};
 use super::fault::Kind;
 use super::ledger::{Seen, What};
-use crate::failure::Failure;
 use crate::terminal;
 
 /// From this reuse window on the retry of a lost call always falls inside (DESIGN, law L3).

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-
-use crate::clock::Watch;
-use crate::control::Control;
-use crate::failure::Failure;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
 
 /// The most exceptions that are kept in words; all are counted.
 const KEPT_MAX: usize = 200;

@@ -5,16 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use super::gateways::{Gateways, Wish};
 use super::ledger::{Ledger, Sums};
 use super::redis::{Fsync, Layout, Redis};
 use super::{Options, routes};
-use crate::clock::{self, Watch};
-use crate::control::Control;
 use crate::crash::crowd::{self, AUDIENCES, Member};
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::side_by_side::{self, Piece};
 use crate::terminal;
 use crate::tree::Tree;

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+
 pub(crate) use self::server::Server;
 use self::server::{MASTER, cli};
-use crate::child;
-use crate::clock;
-use crate::failure::Failure;
+use crate::command;
 
 /// How many servers a cluster has: the fewest that Redis lets form one.
 const NODES: usize = 3;
@@ -174,7 +175,7 @@ impl Redis {
         let node = format!("127.0.0.1:{}", self.servers[0].port());
         command.args(["--cluster", "reshard", &node, "--cluster-from", &id(from)?]);
         command.args(["--cluster-to", &id(to)?, "--cluster-slots", MOVED_SLOTS, "--cluster-yes"]);
-        child::run_quietly(&mut command, "moving slots")
+        command::run_quietly(&mut command, "moving slots")
     }
 
     /// Returns how often each command was called, over all servers.
@@ -228,7 +229,7 @@ impl Redis {
         command.args(["--cluster", "create"]);
         command.args(self.doors().iter().map(|port| format!("127.0.0.1:{port}")));
         command.args(["--cluster-replicas", "0", "--cluster-yes"]);
-        child::run_quietly(&mut command, "forming a cluster")?;
+        command::run_quietly(&mut command, "forming a cluster")?;
         let agrees = |server: &Server| {
             server.ask(&["CLUSTER", "INFO"]).is_ok_and(|told| told.contains("cluster_state:ok"))
         };

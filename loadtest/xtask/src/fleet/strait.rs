@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// What is taken over in one go.
 const PIECE_BYTES: usize = 16 << 10;

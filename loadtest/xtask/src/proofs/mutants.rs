@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use clap::Args;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
 
 use self::list::Mutant;
 use self::workshop::{Finding, Workshop};
-use crate::clock::Watch;
-use crate::failure::Failure;
 use crate::terminal;
 use crate::tree::Tree;
 

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use tokenward_programs::child;
+use tokenward_programs::failure::Failure;
 
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::terminal::{self, Progress};
 use crate::tree::Tree;
 
@@ -37,7 +38,7 @@ impl Schedules {
 /// `Unavailable` when the search cannot be started, `Missed` when a schedule was found.
 pub(crate) fn run(schedules: &Schedules) -> Result<(), Failure> {
     let tree = Tree::find()?;
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args([
         "run",
         "--quiet",
@@ -53,7 +54,7 @@ pub(crate) fn run(schedules: &Schedules) -> Result<(), Failure> {
 }
 
 fn search(command: &mut Command, seeds: u64) -> Result<(), Failure> {
-    let failed = |error| Failure::io(&format!("start {}", child::spoken(command)), &error);
+    let failed = |error| Failure::io(&format!("start {}", command::spoken(command)), &error);
     let search = child::until_we_die(command).stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut search = search.map_err(failed)?;
     let bar = terminal::progress(seeds, "schedules");
@@ -67,7 +68,7 @@ fn search(command: &mut Command, seeds: u64) -> Result<(), Failure> {
     match status.success() {
         true => Ok(()),
         false => {
-            let repeat = child::spoken(command);
+            let repeat = command::spoken(command);
             Err(Failure::Missed(format!(
                 "the simulation failed ({status}); to repeat it: {repeat}"
             )))

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use tokenward_programs::failure::Failure;
 
 use super::tally::{Sums, Tally};
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::terminal;
 use crate::tree::Tree;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         })?,
     };
     let areas = areas(&folder)?;
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["test", "--no-fail-fast", "--test", "it"]);
     for package in HOLDERS {
         command.args(["--package", package]);
@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Err(Failure::Missed(format!(
         "vectors failed or were not run; to see everything: {FOLDER_VARIABLE}={} {}",
         folder.display(),
-        child::spoken(&command)
+        command::spoken(&command)
     )))
 }
 

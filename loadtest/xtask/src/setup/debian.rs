@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::unistd::Uid;
+use tokenward_programs::failure::Failure;
 
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::setup::{Program, on_path};
 use crate::terminal;
 
@@ -58,7 +58,7 @@ fn run(arguments: &[&str], by_hand: &str) -> Result<(), Failure> {
     let mut command = as_root("apt-get", by_hand)?;
     command.args(["-o", LOCK_WAIT]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     let what = format!("apt-get {}", arguments[0]);
-    child::run_visibly(&mut command, &what).map_err(|failure| {
+    command::run_visibly(&mut command, &what).map_err(|failure| {
         Failure::Unavailable(format!(
             "{failure}\nput the package sources in order, then: {by_hand}"
         ))

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::on_path;
 use crate::terminal;
 use crate::tree::Tree;
@@ -87,7 +88,7 @@ fn unpack(tree: &Tree, wanted: &Wanted, get: fn(&Apt) -> Command) -> Result<Path
     let progress = terminal::progress(debs.len() as u64, "packages unpacked");
     for deb in &debs {
         let mut command = Command::new("dpkg-deb");
-        child::run_quietly(command.arg("--extract").arg(deb).arg(&root), "unpacking")?;
+        command::run_quietly(command.arg("--extract").arg(deb).arg(&root), "unpacking")?;
         progress.step(&deb.file_name().unwrap_or_default().to_string_lossy());
     }
     fs::write(root.join(STAMP), stamp).map_err(|error| Failure::io("write a stamp", &error))?;
@@ -134,7 +135,7 @@ impl Apt {
     }
 
     fn update(&self) -> Result<(), Failure> {
-        child::run_quietly(self.get().arg("update"), "apt-get update").map_err(|failure| {
+        command::run_quietly(self.get().arg("update"), "apt-get update").map_err(|failure| {
             let remedy = "put the machine's package sources in order, then try again";
             Failure::Unavailable(format!("{failure}\n{remedy}"))
         })
@@ -160,7 +161,7 @@ impl Apt {
             if wanted.backports {
                 command.arg(format!("--target-release={}-backports", codename()?));
             }
-            child::run_quietly(command.args(wanted.programs), "apt-get install --download-only")?;
+            command::run_quietly(command.args(wanted.programs), "apt-get install --download-only")?;
         }
         let mut alone: Vec<String> = wanted.single.iter().map(|&name| name.to_owned()).collect();
         for name in wanted.behind {
@@ -169,7 +170,7 @@ impl Apt {
         if !alone.is_empty() {
             let mut command = self.get();
             command.arg("download").args(alone).current_dir(&single);
-            child::run_quietly(&mut command, "apt-get download")?;
+            command::run_quietly(&mut command, "apt-get download")?;
         }
         for pinned in wanted.pinned {
             self.fetch_pinned(pinned, &single)?;
@@ -184,7 +185,7 @@ impl Apt {
         let mut question = Command::new("apt-cache");
         question.env("APT_CONFIG", self.folder.join("apt.conf"));
         question.args(["depends", "--important", package]);
-        let told = child::told(&mut question, "apt-cache depends")?;
+        let told = command::told(&mut question, "apt-cache depends")?;
         let found = told.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
         found.map(str::to_owned).ok_or_else(|| {
             Failure::Unavailable(format!("Debian's package {package} names no other one"))
@@ -196,14 +197,14 @@ impl Apt {
         let exact = format!("{}={}", pinned.package, pinned.version);
         let mut by_index = self.get();
         by_index.args(["download", &exact]).current_dir(into);
-        if child::run_quietly(&mut by_index, "apt-get download").is_ok() {
+        if command::run_quietly(&mut by_index, "apt-get download").is_ok() {
             return Ok(());
         }
         let mut question = self.get();
         // Where the sibling lies already, apt would name no address.
         let elsewhere = self.folder.join("state");
         question.args(["download", "--print-uris", pinned.sibling]).current_dir(elsewhere);
-        let place = child::told(&mut question, "apt-get download --print-uris")?;
+        let place = command::told(&mut question, "apt-get download --print-uris")?;
         let architecture = |package: &str| {
             format!("_{}.deb", package.split_once(':').map_or("amd64", |(_, name)| name))
         };
@@ -213,7 +214,7 @@ impl Apt {
         let mut command = Command::new("/usr/lib/apt/apt-helper");
         command.env("APT_CONFIG", self.folder.join("apt.conf")).arg("download-file");
         command.args([&address, &format!("{name}{ours}"), pinned.checksum]).current_dir(into);
-        child::run_quietly(&mut command, "apt-helper download-file").map_err(|failure| {
+        command::run_quietly(&mut command, "apt-helper download-file").map_err(|failure| {
             Failure::Unavailable(format!(
                 "{failure}\nthe mirror's index lacks {exact}, and the file beside its sibling is \
                  not the one that was pinned: try again when the mirror is in step"
@@ -232,7 +233,7 @@ impl Apt {
 fn sources() -> Result<Vec<(String, String)>, Failure> {
     let mut question = Command::new("apt-get");
     question.args(["indextargets", "--format", SOURCES]);
-    let told = child::told(&mut question, "apt-get indextargets")?;
+    let told = command::told(&mut question, "apt-get indextargets")?;
     let mut sources: Vec<(String, String)> = told
         .lines()
         .map(|line| line.split('|').collect::<Vec<_>>())

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::on_path;
 use crate::terminal;
 use crate::tree::Tree;
@@ -27,7 +28,7 @@ pub(super) fn install(tree: &Tree) -> Result<PathBuf, Failure> {
         "this machine lacks cargo-deny: building it once (about two minutes on two cores)",
     );
     let build = tree.tools().join("build");
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command
         .args(["install", "cargo-deny", "--version", VERSION, "--locked", "--quiet", "--root"])
         .arg(tree.tools())
@@ -37,7 +38,7 @@ pub(super) fn install(tree: &Tree) -> Result<PathBuf, Failure> {
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-    child::run_visibly(&mut command, "building cargo-deny").map_err(|failure| {
+    command::run_visibly(&mut command, "building cargo-deny").map_err(|failure| {
         Failure::Unavailable(format!("{failure}\nor install cargo-deny {VERSION} by hand"))
     })?;
     // Only the program is wanted; its parts are 350 MB. A leftover costs disk and nothing else.

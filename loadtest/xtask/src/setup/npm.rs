@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::on_path;
 use crate::terminal;
 
@@ -63,7 +64,7 @@ pub(crate) fn install(
     let mut command = Command::new("npm");
     // No script of a package runs, and nobody is asked or told about funding.
     command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    child::run_visibly(command.current_dir(folder), "npm ci")
+    command::run_visibly(command.current_dir(folder), "npm ci")
         .map_err(|failure| Failure::Unavailable(format!("{failure}\nin {}", folder.display())))?;
     prove()?;
     copy(&lock, &installed)

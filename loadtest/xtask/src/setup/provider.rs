@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use tokenward_programs::failure::Failure;
+
 use super::npm;
-use crate::child;
-use crate::failure::Failure;
+use crate::command;
 use crate::tree::Tree;
 
 /// The files of ours that run beside the packages.
@@ -25,6 +26,6 @@ pub(super) fn install(tree: &Tree, node: &Path) -> Result<(), Failure> {
 fn prove(node: &Path, folder: &Path) -> Result<(), Failure> {
     let mut command = Command::new(node);
     command.args(["--input-type=module", "--eval", "import 'oidc-provider';"]).current_dir(folder);
-    child::run_visibly(&mut command, "loading oidc-provider")
+    command::run_visibly(&mut command, "loading oidc-provider")
         .map_err(|failure| Failure::Unavailable(failure.to_string()))
 }

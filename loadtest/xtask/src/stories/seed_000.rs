@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::Story;
 use super::stage::{ACCOUNTS_AUDIENCE, QUOTES_AUDIENCE, Stage, shown, word};
-use crate::clock;
-use crate::failure::Failure;
 use crate::stage::{ACCOUNTS, ECHO, QUOTES, Who};
 use crate::visitor::Visitor;
 

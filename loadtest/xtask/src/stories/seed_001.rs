@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::Story;
 use super::stage::{ACCOUNTS_AUDIENCE, Stage, shown, word};
-use crate::clock;
-use crate::failure::Failure;
 use crate::stage::{ACCOUNTS, QUOTES, Who};
 
 /// The life of an access token that nothing is to happen to, in seconds.
@@ -72,7 +72,13 @@ fn demanded(stage: &mut Stage, factors: Value) -> Result<(Who, Value), Failure> 
 }
 
 /// Posts to one of the endpoints, with the handle.
-fn ask(stage: &Stage, ada: &Who, endpoint: &str, said: &Value, more: Value) -> crate::http::Answer {
+fn ask(
+    stage: &Stage,
+    ada: &Who,
+    endpoint: &str,
+    said: &Value,
+    more: Value,
+) -> tokenward_programs::http::Answer {
     let mut body = json!({ "mfa_token": word(said, "mfa_token") });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
@@ -245,7 +251,8 @@ fn tabs(stage: &mut Stage) -> Result<(), Failure> {
     let won = answers.iter().filter(|answer| answer.status == 200).count();
     let told: Vec<String> = answers.iter().map(shown).collect();
     stage.expect(won >= 1, || format!("nobody won: {told:?}"));
-    let clear = |answer: &crate::http::Answer| [200, 404, 429, 503].contains(&answer.status);
+    let clear =
+        |answer: &tokenward_programs::http::Answer| [200, 404, 429, 503].contains(&answer.status);
     stage.expect(answers.iter().all(clear), || format!("the others were told {told:?}"));
     stage.sum_is("mfa_wrong_codes", 0, "at the end");
     stage.sum_is("mfa_tokens_refused", 0, "at the end");

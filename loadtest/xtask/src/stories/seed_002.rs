@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::failure::Failure;
 
 use super::Story;
 use super::stage::{ACCOUNTS_AUDIENCE, MFA_ACR, QUOTES_AUDIENCE, Stage, word};
-use crate::failure::Failure;
 use crate::stage::{ACCOUNTS, QUOTES, Who};
 use crate::world::Addresses;
 

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::failure::Failure;
 
 use super::Story;
 use super::stage::{ACCOUNTS_AUDIENCE, Stage};
-use crate::failure::Failure;
 use crate::stage::{ACCOUNTS, ECHO, QUOTES};
 use crate::world::Addresses;
 
@@ -77,10 +77,11 @@ fn empty_reply(stage: &mut Stage) -> Result<(), Failure> {
     stage.call_for(Duration::from_secs(1), &who, &[(QUOTES, 200)], "while the token lives");
     // Once the fault has struck, the next exchange must be made with the token it brought.
     let struck = || stage.control.sum("faults_played").filter(|played| *played > 0);
-    let struck = crate::clock::poll(Duration::from_secs(20), Duration::from_millis(50), || {
-        stage.get(&who, QUOTES);
-        struck()
-    });
+    let struck =
+        tokenward_programs::clock::poll(Duration::from_secs(20), Duration::from_millis(50), || {
+            stage.get(&who, QUOTES);
+            struck()
+        });
     stage.expect(struck.is_some(), || format!("the fault never struck ({played:?})"));
     stage.until(&who, QUOTES, 200)?;
     let refreshes = stage.sum("refreshes");

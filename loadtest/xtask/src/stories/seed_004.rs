@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+
 use super::Story;
 use super::stage::{Stage, word};
-use crate::clock::Watch;
-use crate::failure::Failure;
 use crate::stage::QUOTES;
 
 /// The life of an access token, in seconds, as the laboratory sets it.

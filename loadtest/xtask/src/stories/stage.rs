@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::{Answer, Caller};
 
 use super::Story;
-use crate::clock::{self, Watch};
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::{Answer, Caller};
 use crate::stage::{self, SAME_ORIGIN, Who};
 use crate::tree::Tree;
 use crate::visitor::Visitor;
@@ -253,6 +253,6 @@ const JSON: &str = "application/json";
 fn heard(answer: Result<Answer, String>) -> Answer {
     answer.unwrap_or_else(|why| {
         let body = json!({ "error": "no answer", "error_description": why }).to_string();
-        Answer { status: 0, headers: ureq::http::HeaderMap::new(), body }
+        Answer { status: 0, headers: tokenward_programs::http::HeaderMap::new(), body }
     })
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::terminal;
 use crate::tree::Tree;
 use crate::vm::PC;
@@ -77,7 +78,7 @@ pub(super) fn format(disk: &Path, bytes: u64, content: Option<&Path>) -> Result<
     if let Some(content) = content {
         command.arg("-d").arg(content);
     }
-    child::run_quietly(command.arg(disk), "mkfs.ext4")
+    command::run_quietly(command.arg(disk), "mkfs.ext4")
 }
 
 fn number(line: &str, before: &str) -> Option<u64> {

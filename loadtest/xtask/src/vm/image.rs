@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// What every entry of a "new ASCII" archive begins with.
 const MAGIC: &str = "070701";

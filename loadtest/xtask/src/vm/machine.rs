@@ -8,9 +8,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::child;
-use crate::clock::Watch;
-use crate::failure::Failure;
+use tokenward_programs::child;
+use tokenward_programs::clock::Watch;
+use tokenward_programs::failure::Failure;
+
 use crate::terminal;
 
 /// How long a machine may be silent: an emulated one on a busy machine of iron needs a minute for

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// What precedes the names of the modules that one needs, in its own file.
 const NEEDS: &[u8] = b"\0depends=";

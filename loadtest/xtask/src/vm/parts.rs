@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::child;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::cross::{Machine as Board, Toolchain};
-use crate::failure::Failure;
 use crate::setup::debs::{self, Wanted};
 use crate::tree::{Profile, Tree};
 use crate::vm::image::Image;
@@ -169,10 +170,10 @@ pub(crate) fn built_here(
     program: &str,
     features: &[&str],
 ) -> Result<PathBuf, Failure> {
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["build", "--locked", "--no-default-features", "--profile", "device"]);
     command.args(["--package", package, "--bin", program]).args(features);
-    child::run_visibly(command.current_dir(tree.root()), &format!("building {program}"))?;
+    command::run_visibly(command.current_dir(tree.root()), &format!("building {program}"))?;
     Ok(tree.built(Profile::Device, program))
 }
 

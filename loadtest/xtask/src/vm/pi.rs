@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child;
-use crate::clock;
-use crate::failure::Failure;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::terminal;
 use crate::tree::Tree;
 use crate::vm::machine::Machine;
@@ -72,7 +73,7 @@ pub(super) fn play(tree: &Tree, parts: &Parts, run: &Path) -> Result<u64, Failur
 fn expected(tree: &Tree) -> Result<Vec<bool>, Failure> {
     let program = parts::built_here(tree, "tokenward-device", "tokenward-device", &[])?;
     let mut show = Command::new(program);
-    let text = child::told(show.args(["show", SCREEN, "--term", "--braille"]), "show")?;
+    let text = command::told(show.args(["show", SCREEN, "--term", "--braille"]), "show")?;
     let lines: Vec<Vec<u32>> = text.lines().map(letters).filter(|line| !line.is_empty()).collect();
     let lit = |x: usize, y: usize| {
         let letter = lines.get(y / 4).and_then(|line| line.get(x / 2)).copied().unwrap_or(BRAILLE);

@@ -6,8 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::debs::{self, Wanted};
 use crate::tree::Tree;
 use crate::vm::machine::Machine;
@@ -74,7 +75,7 @@ fn put_together(packages: &Path, root: &Path) -> Result<(), Failure> {
         made.map_err(|error| Failure::io("make a folder", &error))?;
         let mut command = Command::new("cp");
         command.arg("-a").arg(from.join(".")).arg(to);
-        child::run_quietly(&mut command, "cp -a")
+        command::run_quietly(&mut command, "cp -a")
     };
     copy(packages, root)?;
     for name in MERGED.iter().chain(&["lib64"]) {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child::{self, Child};
-use crate::failure::Failure;
+use tokenward_programs::child::Child;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup;
 use crate::terminal;
 use crate::tree::Tree;
@@ -89,12 +91,12 @@ fn certificates(run: &Path) -> Result<(PathBuf, PathBuf, PathBuf), Failure> {
         openssl
     };
     let mut first = request("/CN=Authority of a measurement", &authority, &secret);
-    child::run_quietly(&mut first, "making an authority with openssl")?;
+    command::run_quietly(&mut first, "making an authority with openssl")?;
     let mut second = request("/CN=127.0.0.1", &certificate, &key);
     second.arg("-CA").arg(&authority).arg("-CAkey").arg(&secret);
     second.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
     second.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    child::run_quietly(&mut second, "making a certificate with openssl 3")?;
+    command::run_quietly(&mut second, "making a certificate with openssl 3")?;
     Ok((authority, certificate, key))
 }
 
@@ -107,10 +109,10 @@ fn peer(tree: &Tree, python: &Path) -> Result<PathBuf, Failure> {
     }
     terminal::note("installing luma.oled and requests for Python into our own folder");
     let mut create = Command::new(python);
-    child::run_quietly(create.args(["-m", "venv"]).arg(&environment), "python3 -m venv")?;
+    command::run_quietly(create.args(["-m", "venv"]).arg(&environment), "python3 -m venv")?;
     let mut install = Command::new(environment.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PEER);
-    child::run_quietly(&mut install, "pip install")?;
+    command::run_quietly(&mut install, "pip install")?;
     fs::write(&stamp, "").map_err(|error| Failure::io("write a stamp", &error))?;
     Ok(environment)
 }

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use tokenward_bus::{Adapter, Chip, Harness, Ledger, Nack, Wire};
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use crate::bench::device::stage::Stage;
-use crate::clock;
-use crate::failure::Failure;
 use crate::terminal;
 
 /// Where programs look for the adapter of a Raspberry Pi.

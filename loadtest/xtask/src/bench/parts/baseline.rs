@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// Where they are, seen from the root of the tree.
 pub(super) const FILE: &str = "loadtest/parts/baseline.toml";

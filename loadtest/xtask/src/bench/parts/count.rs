@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::child;
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+
+use crate::command;
 use crate::setup::{Program, Tools};
 use crate::tree::{Profile, Tree};
 use crate::world;
@@ -33,7 +34,7 @@ impl Counter {
         };
         world::build_all(tree, Profile::Release, &["tokenward-parts"])?;
         let program = tree.built(Profile::Release, "tokenward-parts");
-        let told = child::told(Command::new(&program).arg("list"), "listing the parts")?;
+        let told = command::told(Command::new(&program).arg("list"), "listing the parts")?;
         let mut lines = told.lines();
         let turns = lines.next().and_then(|line| line.parse().ok()).filter(|&turns| turns > 0);
         let Some(turns) = turns else {
@@ -60,7 +61,7 @@ impl Counter {
         let output = command.output().map_err(|error| Failure::io("start valgrind", &error))?;
         let told = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            let repeat = child::spoken(&command);
+            let repeat = command::spoken(&command);
             return Err(Failure::Missed(format!("{part} failed; to repeat it: {repeat}\n{told}")));
         }
         match collected(&told) {
@@ -75,7 +76,7 @@ impl Counter {
 /// # Errors
 /// `Unavailable` when it cannot be started.
 pub(super) fn compiler() -> Result<String, Failure> {
-    let told = child::told(Command::new("rustc").arg("--version"), "rustc --version")?;
+    let told = command::told(Command::new("rustc").arg("--version"), "rustc --version")?;
     Ok(told.trim().to_owned())
 }
 

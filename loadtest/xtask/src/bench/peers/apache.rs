@@ -3,13 +3,14 @@
 use std::fs;
 
 use nix::unistd::Uid;
+use tokenward_programs::child::Child;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
 
 use super::peer::{AUDIENCE, Peer, RETURN_PATH, SCOPE, Seat, origin, register};
 use super::{Ground, shown};
 use crate::bench::{contest, plain};
-use crate::child::{self, Child};
-use crate::control::Control;
-use crate::failure::Failure;
 use crate::world::{self, CLIENT_SECRET};
 
 const CLIENT_ID: &str = "mod-auth-openidc";
@@ -31,7 +32,7 @@ const MODULES: [&str; 8] = [
 /// # Errors
 /// `Unavailable` with the end of its log.
 pub(super) fn start(ground: &Ground, control: &Control, seat: &Seat) -> Result<Peer, Failure> {
-    let port = child::port_or_free(0)?;
+    let port = port::wanted_or_free(0)?;
     register(control, CLIENT_ID, port)?;
     let folder = ground.under(&format!("apache-{port}"));
     contest::folder(&folder)?;

@@ -1,13 +1,14 @@
 //! Node.js with express-openid-connect and http-proxy-middleware.
 
 use serde_json::json;
+use tokenward_programs::child::Child;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
 
 use super::Ground;
 use super::peer::{AUDIENCE, Peer, SCOPE, Seat, origin, register};
 use crate::bench::{contest, plain};
-use crate::child::{self, Child};
-use crate::control::Control;
-use crate::failure::Failure;
 use crate::world::{self, CLIENT_SECRET};
 
 const CLIENT_ID: &str = "express-openid-connect";
@@ -17,7 +18,7 @@ const CLIENT_ID: &str = "express-openid-connect";
 /// # Errors
 /// `Unavailable` with the end of its log.
 pub(super) fn start(ground: &Ground, control: &Control, seat: &Seat) -> Result<Peer, Failure> {
-    let port = child::port_or_free(0)?;
+    let port = port::wanted_or_free(0)?;
     register(control, CLIENT_ID, port)?;
     let folder = ground.under(&format!("express-{port}"));
     contest::folder(&folder)?;

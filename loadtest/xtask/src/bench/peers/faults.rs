@@ -10,14 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
+use tokenward_programs::port;
 
 use super::peer::{AUDIENCE, Peer, Seat};
 use super::{Ground, apache, express};
-use crate::child;
-use crate::clock::{self, Watch};
-use crate::control::Control;
-use crate::failure::Failure;
-use crate::http::Caller;
 use crate::stage::SAME_ORIGIN;
 use crate::terminal;
 use crate::tree::Profile;
@@ -101,8 +101,8 @@ pub(super) fn play(ground: &Ground) -> Result<String, Failure> {
 fn launch() -> Result<Launch, Failure> {
     Ok(Launch {
         profile: Profile::Release,
-        port: child::port_or_free(0)?,
-        admin_port: child::port_or_free(0)?,
+        port: port::wanted_or_free(0)?,
+        admin_port: port::wanted_or_free(0)?,
         access_token_seconds: 60,
         reuse_window_seconds: Some(0),
         gateway_core: None,

@@ -1,11 +1,11 @@
 //! A program that does the gateway's job.
 
 use serde_json::json;
+use tokenward_programs::child::Child;
+use tokenward_programs::control::Control;
+use tokenward_programs::failure::Failure;
 
 use crate::bench::contest::Contender;
-use crate::child::Child;
-use crate::control::Control;
-use crate::failure::Failure;
 use crate::visitor::Visitor;
 use crate::world::CLIENT_SECRET;
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokenward_programs::clock::Watch;
+use tokenward_programs::http::Answer;
+
 use super::{AUDIENCES, Member};
-use crate::clock::Watch;
-use crate::http::Answer;
 
 /// The most broken promises that are kept in words; all are counted.
 const TOLD_MAX: usize = 10;
@@ -264,7 +265,7 @@ pub(crate) fn understand(answer: Result<Answer, String>, up_throughout: bool) ->
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+    use tokenward_programs::http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
 

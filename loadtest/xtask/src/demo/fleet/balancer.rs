@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
+
 use crate::fleet::gateways::Gateways;
-use crate::http::Caller;
 
 /// How often each gateway is asked whether it is ready.
 const LOOK_GAP: Duration = Duration::from_millis(200);

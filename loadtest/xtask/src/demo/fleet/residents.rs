@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokenward_programs::http::Caller;
+
 use crate::crash::crowd::Member;
-use crate::http::Caller;
 
 /// Between two calls of one: each ten-second token serves several.
 const GAP: Duration = Duration::from_millis(900);

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::failure::Failure;
 
 use super::Row;
-use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
 use crate::faults::stage::{LONG, Stage};
 use crate::stage::{ECHO, QUOTES};

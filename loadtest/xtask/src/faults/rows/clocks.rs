@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+
 use super::Row;
-use crate::child;
-use crate::clock;
-use crate::failure::Failure;
+use crate::command;
 use crate::faults::outcome::{Calls, Ledger, Outcome};
 use crate::tree::Tree;
 
@@ -34,11 +35,11 @@ pub(super) const ROWS: &[Row] = &[Row {
 pub(in crate::faults) fn build(tree: &Tree) -> Result<(), Failure> {
     let mut command = test();
     command.arg("--no-run").current_dir(tree.root());
-    child::run_visibly(&mut command, "building the framework's tests")
+    command::run_visibly(&mut command, "building the framework's tests")
 }
 
 fn test() -> Command {
-    let mut command = child::cargo();
+    let mut command = command::cargo();
     command.args(["test", "--package", "tokenward", "--test", "it"]);
     command
 }
@@ -65,6 +66,6 @@ fn play(tree: &Tree, row: &Row) -> Result<Outcome, Failure> {
         broken: Vec::new(),
     };
     Ok(outcome
-        .must(passed, |_| format!("to see it alone: {}", child::spoken(&command)))
+        .must(passed, |_| format!("to see it alone: {}", command::spoken(&command)))
         .remark(format!("in one process with a clock moved by hand: the test {TEST}")))
 }

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::Row;
-use crate::clock;
-use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
 use crate::faults::stage::{LONG, PATIENCE, Stage};
 use crate::stage::{ACCOUNTS, ECHO, QUOTES, Who};

@@ -4,12 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::http::Caller;
 
 use super::Row;
-use crate::failure::Failure;
 use crate::faults::outcome::Outcome;
 use crate::faults::stage::{LONG, Stage};
-use crate::http::Caller;
 use crate::stage::{ECHO, QUOTES};
 use crate::tree::Tree;
 use crate::world::{CLIENT_ID, CLIENT_SECRET};

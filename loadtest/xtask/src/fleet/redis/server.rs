@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child::{self, Child};
-use crate::clock;
-use crate::failure::Failure;
-use crate::port;
+use tokenward_programs::child::Child;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
+use tokenward_programs::port;
+
+use crate::command;
 use crate::setup::{self, Program};
 
 /// How long a server may take to come up; loading what it has written takes a second or two.
@@ -130,7 +132,7 @@ impl Server {
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String, Failure> {
         let mut command = cli(self.port);
         command.args(words);
-        child::told(&mut command, &format!("{} {}", self.name, words.join(" ")))
+        command::told(&mut command, &format!("{} {}", self.name, words.join(" ")))
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-
-use crate::failure::Failure;
+use tokenward_programs::failure::Failure;
 
 /// One line of the core, and what it is broken to.
 #[derive(Debug, Deserialize)]

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokenward_programs::clock;
+use tokenward_programs::failure::Failure;
 
 use super::list::Mutant;
-use crate::child;
-use crate::clock;
-use crate::failure::Failure;
+use crate::command;
 use crate::tree::Tree;
 
 /// The packages of a workshop: the core, and what its tests use.
@@ -131,7 +131,7 @@ impl Workshop {
     }
 
     fn build(&self) -> Command {
-        let mut command = child::cargo();
+        let mut command = command::cargo();
         command.args(["test", "--no-run", "--offline", "--package", "tokenward-core"]);
         command.args(["--test", "it", "--message-format", "json-render-diagnostics"]);
         command.env("CARGO_TARGET_DIR", self.folder.join("target"));

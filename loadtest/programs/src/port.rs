@@ -1,4 +1,4 @@
-//! Ports on which a gateway can come back.
+//! Ports of this machine.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process;
@@ -17,7 +17,7 @@ const STRIDE: u32 = 64;
 ///
 /// # Errors
 /// `Unavailable` when none of them is free.
-pub(super) fn steady() -> Result<u16, Failure> {
+pub fn steady() -> Result<u16, Failure> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Two programs of ours side by side begin at places of their own, whose numbers are neighbours.
     let start = process::id().wrapping_mul(STRIDE) % u32::from(COUNT);
@@ -31,4 +31,15 @@ pub(super) fn steady() -> Result<u16, Failure> {
     free.next().ok_or_else(|| {
         Failure::Unavailable("no port of 127.0.0.1 below the kernel's own range is free".to_owned())
     })
+}
+
+/// Returns the wanted port of 127.0.0.1, or a free one when something else listens there.
+///
+/// # Errors
+/// `Unavailable` when the machine has no free port.
+pub fn wanted_or_free(wanted: u16) -> Result<u16, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(|error| Failure::io("find a free port", &error))
 }

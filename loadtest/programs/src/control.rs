@@ -1,28 +1,37 @@
 //! The sandbox's control port: faults, the tenant's behaviour, and the ledger.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::http::{Answer, Caller};
 
+/// How long the sandbox may take: it mints a hundred thousand sessions in one answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
 /// The control port of one sandbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Control {
+pub struct Control {
     caller: Caller,
     base: String,
 }
 
 impl Control {
     /// Makes one for the address that the sandbox has printed.
-    pub(crate) fn at(address: &str) -> Self {
-        Self { caller: Caller::new(), base: address.trim_end_matches('/').to_owned() }
+    #[must_use]
+    pub fn at(address: &str) -> Self {
+        Self {
+            caller: Caller::patient(ANSWER_LIMIT),
+            base: address.trim_end_matches('/').to_owned(),
+        }
     }
 
     /// Asks for something to be done, and returns what the sandbox says.
     ///
     /// # Errors
     /// `Ours` with the sandbox's words when it refuses.
-    pub(crate) fn post(&self, path: &str, wish: &Value) -> Result<Value, Failure> {
+    pub fn post(&self, path: &str, wish: &Value) -> Result<Value, Failure> {
         let answer = self.caller.post_json(&self.address(path), &[], wish);
         self.understood(path, answer)
     }
@@ -31,7 +40,7 @@ impl Control {
     ///
     /// # Errors
     /// `Ours` with the sandbox's words when it refuses.
-    pub(crate) fn delete(&self, path: &str) -> Result<(), Failure> {
+    pub fn delete(&self, path: &str) -> Result<(), Failure> {
         let answer = self.caller.delete(&self.address(path));
         self.understood(path, answer).map(drop)
     }
@@ -40,29 +49,26 @@ impl Control {
     ///
     /// # Errors
     /// `Ours` with the sandbox's words when it refuses.
-    pub(crate) fn read(&self, path: &str) -> Result<Value, Failure> {
+    pub fn read(&self, path: &str) -> Result<Value, Failure> {
         let answer = self.caller.fetch(&self.address(path), &[]);
         self.understood(path, answer)
     }
 
     /// Returns one sum of the ledger; nothing when it is out of reach.
-    pub(crate) fn sum(&self, key: &str) -> Option<u64> {
+    #[must_use]
+    pub fn sum(&self, key: &str) -> Option<u64> {
         let answer = self.caller.fetch(&self.address("ledger/summary"), &[]).ok()?;
         serde_json::from_str::<Value>(&answer.body).ok()?.get(key)?.as_u64()
     }
 
     /// Returns the address of one of its endpoints.
-    pub(crate) fn address(&self, path: &str) -> String {
+    #[must_use]
+    pub fn address(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
 
     fn understood(&self, path: &str, answer: Result<Answer, String>) -> Result<Value, Failure> {
         let answer = answer.map_err(|why| Failure::Ours(format!("the sandbox's {path}: {why}")))?;
-        match answer.status {
-            204 => Ok(Value::Null),
-            200..=299 => serde_json::from_str(&answer.body)
-                .map_err(|error| Failure::Ours(format!("the sandbox's {path}: {error}"))),
-            status => Err(Failure::Ours(format!("the sandbox's {path}: {status} {}", answer.body))),
-        }
+        answer.json(&format!("the sandbox's {path}"))
     }
 }

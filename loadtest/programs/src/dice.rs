@@ -1,8 +1,10 @@
 //! Chance that can be repeated.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
-/// A small generator (SplitMix64, Steele and others 2014): equal seeds give equal schedules.
+/// A small generator (SplitMix64, Steele and others 2014): equal seeds give equal runs, as far as
+/// the machine's own timing allows.
 #[derive(Clone, Debug)]
 pub struct Dice {
     state: u64,
@@ -42,6 +44,19 @@ impl Dice {
         let uniform = ((self.roll() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         -uniform.ln()
     }
+
+    /// Returns a duration of `least` up to `most`, in microseconds.
+    pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let span = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
+        least + Duration::from_micros(self.roll() % span.saturating_add(1).max(1))
+    }
+
+    /// Returns one of the choices.
+    pub fn pick<T: Copy, const N: usize>(&mut self, choices: &[T; N]) -> T {
+        const { assert!(N > 0, "nothing to choose from") };
+        // The remainder is below N, which is a usize.
+        choices[(self.roll() % N as u64) as usize]
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +72,10 @@ mod tests {
         assert_eq!(rolls(7), rolls(7));
         assert_ne!(rolls(7), rolls(8));
         let mut dice = Dice::new(1);
+        let (least, most) = (Duration::from_micros(5), Duration::from_micros(7));
+        for _ in 0..100 {
+            assert!((least..=most).contains(&dice.between(least, most)));
+        }
         let mut seen = [0; 3];
         for _ in 0..300 {
             seen[dice.below(3) as usize] += 1;

@@ -1,4 +1,4 @@
-//! Why the program ended early: every text says who must act and how.
+//! Why a command ended early: every text says who must act and how.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 /// The reasons for ending early, by who must act.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// When a law was broken, or the caller's own bound was missed.
+    /// When a check failed, a law was broken, or the caller's own bound was missed.
     #[error("{0}")]
     Missed(String),
     /// When the plan, the baseline or the bound cannot be read; the text names the place.
     #[error("{0}")]
     Configuration(String),
-    /// When a program, a port or a file is lacking; the text names the remedy.
+    /// When a program, a port, a file or the network is lacking; the text names the remedy.
     #[error("{0}")]
     Unavailable(String),
-    /// When a program that we drive did what it must not outside of what is measured.
+    /// When a program of ours, or one that we drive, did what it must not.
     #[error("{0}")]
     Ours(String),
 }

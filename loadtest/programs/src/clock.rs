@@ -1,32 +1,30 @@
-//! The one place of xtask that reads a clock.
+//! The one place of the load test and its commands that reads a clock.
 
 use std::time::{Duration, Instant};
 
-/// A running stop-watch.
+/// A running stop-watch. A copy shows the same time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     started: Instant,
 }
 
 impl Watch {
     /// Starts to measure.
-    #[expect(clippy::disallowed_methods, reason = "this is xtask's clock")]
-    pub(crate) fn start() -> Self {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock of all that drives programs")]
+    #[must_use]
+    pub fn start() -> Self {
         Self { started: Instant::now() }
     }
 
     /// Returns the time since the start.
-    pub(crate) fn elapsed(&self) -> Duration {
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
 /// Asks `ready` every `gap` until it answers, at most for `limit`.
-pub(crate) fn poll<T>(
-    limit: Duration,
-    gap: Duration,
-    mut ready: impl FnMut() -> Option<T>,
-) -> Option<T> {
+pub fn poll<T>(limit: Duration, gap: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
     let watch = Watch::start();
     loop {
         if let Some(answer) = ready() {
@@ -40,8 +38,9 @@ pub(crate) fn poll<T>(
 }
 
 /// Returns the machine's wall clock, in seconds since 1970: what Prometheus compares timestamps with.
-#[expect(clippy::disallowed_methods, reason = "this is xtask's clock")]
-pub(crate) fn unix_seconds() -> u64 {
+#[expect(clippy::disallowed_methods, reason = "this is the clock of all that drives programs")]
+#[must_use]
+pub fn unix_seconds() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -1,48 +1,11 @@
-//! The one place of the load test that reads a clock.
+//! The date of a run.
 
-use std::time::{Duration, Instant};
-
-/// A running stop-watch. A copy shows the same time.
-#[derive(Clone, Copy, Debug)]
-pub struct Watch {
-    started: Instant,
-}
-
-impl Watch {
-    /// Starts to measure.
-    #[expect(clippy::disallowed_methods, reason = "this is the load test's clock")]
-    #[must_use]
-    pub fn start() -> Self {
-        Self { started: Instant::now() }
-    }
-
-    /// Returns the time since the start.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-}
-
-/// Asks `ready` every `gap` until it answers, at most for `limit`.
-pub fn poll<T>(limit: Duration, gap: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
-    let watch = Watch::start();
-    loop {
-        if let Some(answer) = ready() {
-            return Some(answer);
-        }
-        if watch.elapsed() >= limit {
-            return None;
-        }
-        std::thread::sleep(gap);
-    }
-}
+use tokenward_programs::clock;
 
 /// Returns the machine's wall clock as RFC 3339 writes it, in UTC.
-#[expect(clippy::disallowed_methods, reason = "this is the load test's clock")]
 #[must_use]
 pub fn utc() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    rfc3339(since.map_or(0, |since| since.as_secs()))
+    rfc3339(clock::unix_seconds())
 }
 
 /// Writes seconds since 1970 as a date in the Gregorian calendar.

@@ -1,6 +1,7 @@
-//! CPU time of running programs, as the kernel counts it.
+//! What running programs have used, as the kernel counts it.
 
 use std::fs;
+use std::iter;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -9,31 +10,43 @@ use crate::failure::Failure;
 /// Microseconds in a second.
 const MICROSECONDS: u64 = 1_000_000;
 
-/// Returns user and system time of a process and its children, in microseconds.
+/// What a process has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User and system time, in microseconds.
+    pub cpu_us: u64,
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+}
+
+/// Returns what a process and its children have used: a server's master and its workers.
 ///
 /// # Errors
-/// `Unavailable` when a process is gone.
-pub(super) fn spent_us(process: u32) -> Result<u64, Failure> {
+/// `Unavailable` when one of them is gone, or its files are not as proc(5) says.
+pub fn of(process: u32) -> Result<Usage, Failure> {
     let per_second =
         sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
     let Some(per_second) = per_second.filter(|&ticks| ticks > 0) else {
         return Err(Failure::Unavailable("the kernel does not tell its clock ticks".to_owned()));
     };
-    let mut ticks = 0;
+    let (mut ticks, mut rss_bytes) = (0, 0);
     for member in family(process) {
-        let stat = read(member, "stat")?;
-        ticks += ticks_of(&stat).ok_or_else(|| {
-            Failure::Unavailable(format!("/proc/{member}/stat is not as proc(5) says"))
-        })?;
+        ticks += field(member, "stat", ticks_of)?;
+        rss_bytes += field(member, "status", rss_of)?;
     }
-    Ok(ticks * MICROSECONDS / per_second)
+    Ok(Usage { cpu_us: ticks * MICROSECONDS / per_second, rss_bytes })
 }
 
-/// Returns a process and its children: a server's master and its workers.
 fn family(process: u32) -> Vec<u32> {
     let children = read(process, &format!("task/{process}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|number| number.parse().ok());
-    std::iter::once(process).chain(children).collect()
+    iter::once(process).chain(children).collect()
+}
+
+fn field(process: u32, file: &str, of: impl Fn(&str) -> Option<u64>) -> Result<u64, Failure> {
+    of(&read(process, file)?).ok_or_else(|| {
+        Failure::Unavailable(format!("/proc/{process}/{file} is not as proc(5) says"))
+    })
 }
 
 fn read(process: u32, file: &str) -> Result<String, Failure> {
@@ -50,6 +63,13 @@ fn ticks_of(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// Reads the line VmRSS, which is in units of 1024 bytes (proc_pid_status(5)).
+fn rss_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1_024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +80,11 @@ mod tests {
         assert_eq!(ticks_of(stat), Some(730));
         assert_eq!(ticks_of("42 (a) S 1"), None);
         assert_eq!(ticks_of(""), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(rss_of("Name:\tx\nVmRSS:\t    2048 kB\n"), Some(2_097_152));
+        assert_eq!(rss_of("Name:\tx\n"), None);
     }
 }
