@@ -24,6 +24,7 @@ pub mod observe;
 pub mod reply;
 pub mod settings;
 
+mod ask;
 mod completion;
 mod departure;
 mod device;

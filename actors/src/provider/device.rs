@@ -9,19 +9,15 @@ use zeroize::Zeroizing;
 
 use crate::core::name::Audience;
 use crate::core::scope::ScopeSet;
-use crate::core::time::Instant;
 use crate::provider::Provider;
 use crate::provider::completion::Asked;
-use crate::provider::discovery::Metadata;
 use crate::provider::error::{ProviderError, SignInError};
 use crate::provider::exchange::SignedIn;
 use crate::provider::form::Form;
 use crate::provider::gate::Attempt;
-use crate::provider::observe::{Endpoint, Outcome, Requested};
-use crate::provider::redact::redact;
-use crate::provider::reply::refusal_of;
+use crate::provider::observe::Endpoint;
 use crate::provider::settings::AudienceParameter;
-use crate::provider::wire::{Answer, Extent, Lost};
+use crate::provider::wire::{Answer, Extent};
 
 /// How long one question may take: codes live for minutes, and a device asks every few seconds.
 const QUESTION_MAX: Duration = Duration::from_secs(10);
@@ -82,6 +78,8 @@ impl Provider {
     ) -> Result<DeviceAuthorization, ProviderError> {
         let until = self.0.clock.now() + QUESTION_MAX;
         let metadata = self.metadata_within(until).await?;
+        let url = metadata.device_authorization_endpoint.as_ref();
+        let url = url.ok_or(ProviderError::NotOffered("device authorization endpoint"))?;
         let turn = self.0.turnstile.enter(until).await;
         let turn = turn.map_err(|busy| ProviderError::Unreachable(busy.cause.code()))?;
         let mut form = Form::new();
@@ -89,7 +87,8 @@ impl Provider {
             form.add("scope", &wish.scopes.to_string());
         }
         self.add_audience(&mut form, wish.audience);
-        let answer = self.ask_device(&metadata, form, until).await;
+        let asked = (Endpoint::DeviceAuthorization, url);
+        let answer = self.ask(asked, &metadata, form, until).await;
         turn.settle(match &answer {
             Ok(_) => Attempt::Answered,
             Err(ProviderError::Refused { status: 429, wait, .. }) => Attempt::Limited(*wait),
@@ -126,40 +125,6 @@ impl Provider {
         }
         let heard = self.exchange(&metadata, form, turn_by, until).await;
         self.completed(&metadata, heard, Asked::default(), until).await
-    }
-
-    async fn ask_device(
-        &self,
-        metadata: &Metadata,
-        mut form: Form,
-        until: Instant,
-    ) -> Result<Answer, ProviderError> {
-        let endpoint = metadata.device_authorization_endpoint.as_ref();
-        let url = endpoint.ok_or(ProviderError::NotOffered("device authorization endpoint"))?;
-        let authorization = self.0.client.apply(&mut form, metadata, self.0.clock.unix())?;
-        let started = self.0.clock.now();
-        let form = form.finish();
-        let sent = (form.clone(), authorization.clone());
-        let answer = self.0.http.post(url, authorization, form, until).await;
-        let took = self.0.clock.now().since(started);
-        let outcome = match &answer {
-            Ok(answer) => Outcome::of_status(answer.status),
-            Err(Lost::NotSent) => Outcome::Network,
-            Err(Lost::Unheard(how)) => Outcome::of_unheard(*how),
-        };
-        let endpoint = Endpoint::DeviceAuthorization;
-        self.0.observer.requested(Requested { endpoint, outcome, took });
-        match answer {
-            Ok(answer) if answer.status == 200 => Ok(answer),
-            Ok(answer) => {
-                let mut refusal = refusal_of(&answer.received(self.0.clock.unix()));
-                redact(&mut refusal, &sent.0, sent.1.as_ref());
-                let error = refusal.code();
-                Err(ProviderError::Refused { status: answer.status, error, wait: refusal.wait })
-            }
-            Err(Lost::NotSent) => Err(ProviderError::Unreachable("no connection could be made")),
-            Err(Lost::Unheard(how)) => Err(ProviderError::Unreachable(how.code())),
-        }
     }
 }
 

@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use crate::core::refusal::Refusal;
 use crate::core::secret::RefreshToken;
 use crate::provider::Provider;
 use crate::provider::error::ProviderError;
 use crate::provider::form::Form;
-use crate::provider::observe::{Endpoint, Outcome, Requested};
-use crate::provider::redact::redact;
-use crate::provider::reply::refusal_of;
-use crate::provider::wire::Lost;
+use crate::provider::observe::Endpoint;
 
 /// How long a revocation may take: a logout waits for it.
 const REVOKE_MAX: Duration = Duration::from_secs(5);
@@ -41,31 +37,6 @@ impl Provider {
         let mut form = Form::new();
         form.add("token", refresh_token.spend());
         form.add("token_type_hint", "refresh_token");
-        let authorization = self.0.client.apply(&mut form, &metadata, self.0.clock.unix())?;
-        let started = self.0.clock.now();
-        let form = form.finish();
-        let sent = (form.clone(), authorization.clone());
-        let answer = self.0.http.post(url, authorization, form, until).await;
-        let took = self.0.clock.now().since(started);
-        let outcome = match &answer {
-            Ok(answer) => Outcome::of_status(answer.status),
-            Err(Lost::NotSent) => Outcome::Network,
-            Err(Lost::Unheard(how)) => Outcome::of_unheard(*how),
-        };
-        self.0.observer.requested(Requested { endpoint: Endpoint::Revocation, outcome, took });
-        match answer {
-            Ok(answer) if (200..=299).contains(&answer.status) => Ok(()),
-            Ok(answer) => {
-                let mut refusal = refusal_of(&answer.received(self.0.clock.unix()));
-                redact(&mut refusal, &sent.0, sent.1.as_ref());
-                Err(refused(answer.status, &refusal))
-            }
-            Err(Lost::NotSent) => Err(ProviderError::Unreachable("no connection could be made")),
-            Err(Lost::Unheard(how)) => Err(ProviderError::Unreachable(how.code())),
-        }
+        self.ask((Endpoint::Revocation, url), &metadata, form, until).await.map(drop)
     }
-}
-
-fn refused(status: u16, refusal: &Refusal) -> ProviderError {
-    ProviderError::Refused { status, error: refusal.code(), wait: refusal.wait }
 }
