@@ -13,6 +13,7 @@ use tokenward_programs::failure::Failure;
 use tokenward_programs::gateway::{self, READY_GAP, READY_LIMIT};
 use tokenward_programs::http::Caller;
 use tokenward_programs::port;
+use tokenward_programs::sandbox;
 
 use self::files::Addresses;
 use crate::plan::{Plan, Store};
@@ -250,16 +251,8 @@ fn start_sandbox(
     folder: &Path,
     ports: &[u16],
 ) -> Result<(Child, Addresses), Failure> {
-    let file = folder.join("sandbox.toml");
-    files::write(&file, &files::sandbox(plan, ports))?;
-    let mut command = programs.command(SANDBOX);
-    command.arg("--config").arg(file);
-    let log = folder.join("sandbox.log");
-    let (mut child, line) = Child::start_and_listen("the sandbox", &command, &log, READY_LIMIT)?;
-    let addresses = serde_json::from_str(&line).map_err(|error| {
-        child.died(&format!("said something else than its addresses ({error})"))
-    })?;
-    Ok((child, addresses))
+    files::write(&folder.join(sandbox::FILE), &files::sandbox(plan, ports))?;
+    sandbox::start(programs.command(SANDBOX), folder)
 }
 
 fn start_gateway(programs: &Programs, folder: &Path, number: usize) -> Result<Child, Failure> {

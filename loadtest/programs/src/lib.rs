@@ -2,7 +2,7 @@
 //!
 //! What drives Tokenward from outside (the load test and `cargo xtask`) starts its programs with
 //! [`child`], on a [`port`] of which it knows that it stays free, waits for a [`gateway`], speaks
-//! to it by [`http`] and to the sandbox by [`control`], fills both by [`adoption`], and reads from
+//! to it by [`http`] and to the [`sandbox`] by [`control`], fills both by [`adoption`], and reads from
 //! the kernel what they cost ([`usage`]). It blocks and needs no runtime.
 
 pub mod adoption;
@@ -14,4 +14,5 @@ pub mod failure;
 pub mod gateway;
 pub mod http;
 pub mod port;
+pub mod sandbox;
 pub mod usage;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokenward_programs::child::Child;
 use tokenward_programs::control::Control;
 use tokenward_programs::failure::Failure;
-use tokenward_programs::gateway::{self, READY_LIMIT};
+use tokenward_programs::gateway;
+use tokenward_programs::sandbox;
 
 use crate::command;
 use crate::tree::{Profile, Tree};
@@ -294,7 +295,7 @@ pub(crate) fn start_sandbox(
             .map(|host| format!("http://{host}:{}{path}", launch.port))
             .to_vec()
     };
-    let sandbox = SandboxFile {
+    let file = SandboxFile {
         tenant: TenantTable { access_token_lifetime_s: launch.access_token_seconds },
         client: [ClientTable {
             client_id: CLIENT_ID,
@@ -307,17 +308,11 @@ pub(crate) fn start_sandbox(
             ),
         }],
     };
-    let text = toml::to_string(&sandbox).map_err(|error| Failure::Ours(error.to_string()))?;
-    let file = folder.join("sandbox.toml");
-    fs::write(&file, text).map_err(|error| Failure::io("write the sandbox's file", &error))?;
-    let mut command = on_core(launch.other_core, &tree.built(launch.profile, "tokenward-sandbox"));
-    command.arg("--config").arg(file);
-    let log = folder.join("sandbox.log");
-    let (mut child, line) = Child::start_and_listen("the sandbox", &command, &log, READY_LIMIT)?;
-    let addresses = serde_json::from_str(&line).map_err(|error| {
-        child.died(&format!("said something else than its addresses ({error})"))
-    })?;
-    Ok((child, addresses))
+    let text = toml::to_string(&file).map_err(|error| Failure::Ours(error.to_string()))?;
+    fs::write(folder.join(sandbox::FILE), text)
+        .map_err(|error| Failure::io("write the sandbox's file", &error))?;
+    let program = tree.built(launch.profile, "tokenward-sandbox");
+    sandbox::start(on_core(launch.other_core, &program), folder)
 }
 
 /// Writes a gateway's file into its folder; `more` is text for its end.
