@@ -12,7 +12,6 @@
 
 pub mod board;
 pub mod compare;
-pub mod date;
 pub mod director;
 pub mod exchanges;
 pub mod fleet;

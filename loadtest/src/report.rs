@@ -300,10 +300,10 @@ fn footer(verdict: &Verdict) -> Vec<String> {
         format!("{}.", detail.load),
         format!(
             "{}, {} cores, {}, Linux {}. {cores}",
-            place.processor,
-            place.cores,
-            bytes(place.memory_bytes),
-            place.kernel
+            place.machine.processor,
+            place.machine.cores,
+            bytes(place.machine.memory_bytes),
+            place.machine.kernel
         ),
         format!(
             "{}{commit}, load test {}. Started {}; seed {}.",

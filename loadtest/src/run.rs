@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokenward_programs::clock::{self, Watch};
+use tokenward_programs::date;
 use tokenward_programs::failure::Failure;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::board::{Board, Ends};
-use crate::date;
 use crate::director::{self, Backstage, Director, Notes, Signals};
 use crate::exchanges::{Counts, Exchanges, Sums};
 use crate::fleet::{self, Fleet, Programs, Session};

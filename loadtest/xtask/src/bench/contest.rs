@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use tokenward_programs::failure::Failure;
 use tokenward_programs::usage;
 
@@ -46,7 +47,7 @@ pub(super) struct Load<'a> {
 }
 
 /// The least, the median and the most of some rounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct Spread {
     pub(super) least: f64,
     pub(super) median: f64,
@@ -79,6 +80,16 @@ impl Contender {
     /// Returns what a request has cost, in microseconds.
     pub(super) fn cost(&self) -> Spread {
         spread(&self.rounds_us)
+    }
+
+    /// Returns how many rounds it has been through.
+    pub(super) fn rounds(&self) -> usize {
+        self.rounds_us.len()
+    }
+
+    /// Returns how many requests it gets in a round.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
     }
 
     fn measure(&mut self, load: &Load<'_>) -> Result<(), Failure> {

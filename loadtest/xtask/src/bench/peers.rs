@@ -9,6 +9,8 @@ mod apache;
 mod express;
 mod faults;
 mod peer;
+mod picture;
+mod results;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,7 @@ use tokenward_programs::failure::Failure;
 use crate::bench::contest::{self, Contender, Cores, Load};
 use crate::bench::hop;
 use crate::bench::peers::peer::{Peer, Seat};
+use crate::bench::peers::results::Results;
 use crate::bench::plain::{self, Upstream};
 use crate::setup::debs::{self, Wanted};
 use crate::setup::npm;
@@ -62,6 +65,12 @@ pub(crate) struct Options {
     /// Leaves the fault table out
     #[arg(long)]
     no_faults: bool,
+    /// Writes all figures with machine, versions and date
+    #[arg(long, value_name = "FILE", conflicts_with = "only_faults")]
+    json: Option<PathBuf>,
+    /// Draws costs and faults
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only_faults", "no_faults"])]
+    svg: Option<PathBuf>,
 }
 
 /// What all of them stand on.
@@ -82,9 +91,11 @@ struct Ground {
 /// `Unavailable` when a program is lacking or does not come up; `Ours` when a request failed.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let ground = Ground::ready(options.as_built)?;
+    let mut faults = Vec::new();
     if !options.no_faults {
         terminal::heading("what goes wrong");
-        terminal::note(&faults::play(&ground)?);
+        faults = faults::play(&ground)?;
+        terminal::note(&faults::table(&faults));
     }
     if options.only_faults {
         return Ok(());
@@ -92,6 +103,13 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     terminal::heading("what a request costs");
     let contenders = measure(&ground, options)?;
     terminal::note(&contest::table(&contenders));
+    let found = Results::new(&ground, options.connections, &contenders, faults)?;
+    if let Some(path) = &options.json {
+        found.write(path)?;
+    }
+    if let Some(path) = &options.svg {
+        picture::write(&found, path)?;
+    }
     let [tokenward, others @ ..] = contenders.as_slice() else {
         return Err(Failure::Ours("nobody was measured".to_owned()));
     };

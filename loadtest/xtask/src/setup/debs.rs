@@ -74,6 +74,21 @@ pub(crate) fn system(tree: &Tree, wanted: &Wanted) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Returns the version of a package that was unpacked into a folder, as its changelog says.
+///
+/// # Errors
+/// `Unavailable` when it is not there.
+pub(crate) fn version(root: &Path, package: &str) -> Result<String, Failure> {
+    let changelog = root.join("usr/share/doc").join(package).join("changelog.Debian.gz");
+    let mut command = Command::new("gzip");
+    let text = command::told(command.arg("-dc").arg(changelog), "reading a changelog")?;
+    // "nginx (1.22.1-9) bookworm; urgency=medium": deb-changelog(5).
+    let version = text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    version.map(|(version, _)| version.to_owned()).ok_or_else(|| {
+        Failure::Unavailable(format!("the changelog of {package} does not begin with a version"))
+    })
+}
+
 fn unpack(tree: &Tree, wanted: &Wanted, get: fn(&Apt) -> Command) -> Result<PathBuf, Failure> {
     let root = tree.tools().join("debian").join(wanted.folder);
     let stamp = format!("{wanted:?}\n");

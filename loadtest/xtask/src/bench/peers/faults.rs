@@ -17,6 +17,7 @@ use tokenward_programs::http::Caller;
 use tokenward_programs::port;
 
 use super::peer::{AUDIENCE, Peer, Seat};
+use super::results::{Fault, Outcome};
 use super::{Ground, apache, express};
 use crate::stage::SAME_ORIGIN;
 use crate::terminal;
@@ -40,7 +41,7 @@ const GAP: Duration = Duration::from_millis(50);
 /// A row: what goes wrong, and how it is played.
 struct Row {
     title: &'static str,
-    play: fn(&Stage<'_>) -> Result<String, Failure>,
+    play: fn(&Stage<'_>) -> Result<Seen, Failure>,
 }
 
 const ROWS: [Row; 7] = [
@@ -48,7 +49,7 @@ const ROWS: [Row; 7] = [
     Row { title: "100 callers at once", play: |stage| storm(stage, 100, 0) },
     Row { title: "503 for 1 s, then healthy", play: ill },
     Row { title: "the caller goes away mid-refresh", play: aborted },
-    Row { title: "sign-out mid-refresh, the old cookie comes again", play: signed_out },
+    Row { title: "sign-out mid-refresh, then the old cookie", play: signed_out },
     // Last, because a gateway that has seen a slow provider waits longer for a lost answer.
     Row { title: "100 callers, provider takes 1 s", play: |stage| storm(stage, 100, 1_000) },
     Row { title: "100 callers, provider takes 6 s", play: |stage| storm(stage, 100, 6_000) },
@@ -69,11 +70,21 @@ struct Stage<'a> {
     statuses: Mutex<BTreeMap<u16, u32>>,
 }
 
-/// Plays all rows before all, and returns a table.
+/// What came of a row.
+struct Seen {
+    /// Whether callers and session got through it unharmed.
+    held: bool,
+    /// The harm, or how it went, in a few words.
+    brief: String,
+    /// All that was seen.
+    told: String,
+}
+
+/// Plays all rows before all.
 ///
 /// # Errors
 /// `Unavailable` when a program does not come up.
-pub(super) fn play(ground: &Ground) -> Result<String, Failure> {
+pub(super) fn play(ground: &Ground) -> Result<Vec<Fault>, Failure> {
     let world = World::start(&ground.tree, "peers-faults", launch()?, routes)?;
     let control = world.control();
     // What was measured of others elsewhere was measured without a reuse window.
@@ -83,19 +94,32 @@ pub(super) fn play(ground: &Ground) -> Result<String, Failure> {
     let apache = apache::start(ground, &control, &seat)?;
     let express = express::start(ground, &control, &seat)?;
     let subjects = [Subject::Ours(&world), Subject::Other(&apache), Subject::Other(&express)];
-    let mut lines = Vec::new();
+    let mut faults = Vec::new();
     let total = u64::try_from(ROWS.len() * subjects.len()).unwrap_or(u64::MAX);
     let progress = terminal::progress(total, "plays");
     for row in &ROWS {
-        lines.push(row.title.to_owned());
+        let mut outcomes = Vec::new();
         for subject in subjects {
-            let told = one(row, subject, &control)?;
-            progress.step(subject.name());
-            lines.push(format!("    {:<18}{told}", subject.name()));
+            let Seen { held, brief, told } = one(row, subject, &control)?;
+            let program = subject.name().to_owned();
+            progress.step(&program);
+            outcomes.push(Outcome { program, held, brief, told });
         }
+        faults.push(Fault { title: row.title.to_owned(), outcomes });
     }
-    drop(progress);
-    Ok(lines.join("\n"))
+    Ok(faults)
+}
+
+/// Returns a table of what came of all rows.
+pub(super) fn table(faults: &[Fault]) -> String {
+    let rows = faults.iter().map(|fault| {
+        let outcomes = fault.outcomes.iter().map(|outcome| {
+            let mark = if outcome.held { ' ' } else { '!' };
+            format!("  {mark} {:<18}{}", outcome.program, outcome.told)
+        });
+        std::iter::once(fault.title.clone()).chain(outcomes).collect::<Vec<_>>().join("\n")
+    });
+    rows.collect::<Vec<_>>().join("\n")
 }
 
 fn launch() -> Result<Launch, Failure> {
@@ -124,7 +148,7 @@ fn routes(addresses: &Addresses) -> Vec<Route> {
 }
 
 /// Signs somebody in, waits until the access token has run out, and plays.
-fn one(row: &Row, subject: Subject<'_>, control: &Control) -> Result<String, Failure> {
+fn one(row: &Row, subject: Subject<'_>, control: &Control) -> Result<Seen, Failure> {
     let life = |seconds: u64| {
         let patch = json!({ "access_token_lifetime_s": seconds, "token_latency_ms": 0 });
         control.post("tenant", &patch).map(drop)
@@ -142,7 +166,7 @@ fn one(row: &Row, subject: Subject<'_>, control: &Control) -> Result<String, Fai
 
 // === the rows ===
 
-fn storm(stage: &Stage<'_>, callers: usize, provider_ms: u64) -> Result<String, Failure> {
+fn storm(stage: &Stage<'_>, callers: usize, provider_ms: u64) -> Result<Seen, Failure> {
     stage.control.post("tenant", &json!({ "token_latency_ms": provider_ms }))?;
     let (start, waits) = (Barrier::new(callers), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -159,10 +183,23 @@ fn storm(stage: &Stage<'_>, callers: usize, provider_ms: u64) -> Result<String, 
     let mut waits = waits.into_inner().unwrap_or_else(PoisonError::into_inner);
     waits.sort_unstable();
     let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
-    Ok(format!("{}, half wait {} ms", stage.seen()?, median.as_millis()))
+    let (served, revoked) = (stage.served(), stage.sum("families_revoked")? > 0);
+    let requests = stage.sum("token_requests")?;
+    let some =
+        if served == callers { format!("all {callers}") } else { format!("{served} of {callers}") };
+    let end = match (revoked, requests) {
+        (true, _) => ", revoked".to_owned(),
+        (false, 1) => String::new(),
+        (false, _) => format!(", asked {requests} times"),
+    };
+    Ok(Seen {
+        held: served == callers && !revoked,
+        brief: format!("{some} served{end}"),
+        told: format!("{}, half wait {} ms", stage.seen()?, median.as_millis()),
+    })
 }
 
-fn ill(stage: &Stage<'_>) -> Result<String, Failure> {
+fn ill(stage: &Stage<'_>) -> Result<Seen, Failure> {
     stage.control.post(
         "faults",
         &json!({ "endpoint": "token", "kind": "status", "status": 503, "rate": 1.0 }),
@@ -179,12 +216,20 @@ fn ill(stage: &Stage<'_>) -> Result<String, Failure> {
     });
     cured.map_err(|_| Failure::Ours("a thread panicked".to_owned()))??;
     Ok(match usable {
-        Some(after) => format!("usable {} ms after it began", after.as_millis()),
-        None => format!("not usable within {} s, {}", PATIENCE.as_secs(), stage.seen()?),
+        Some(after) => Seen {
+            held: true,
+            brief: format!("usable after {:.1} s", after.as_secs_f64()),
+            told: format!("usable {} ms after it began", after.as_millis()),
+        },
+        None => Seen {
+            held: false,
+            brief: "lost".to_owned(),
+            told: format!("not usable within {} s, {}", PATIENCE.as_secs(), stage.seen()?),
+        },
     })
 }
 
-fn aborted(stage: &Stage<'_>) -> Result<String, Failure> {
+fn aborted(stage: &Stage<'_>) -> Result<Seen, Failure> {
     stage.control.post("tenant", &json!({ "token_latency_ms": 800 }))?;
     let gone = |error| Failure::io("reach a proxy", &error);
     let port = stage.subject.port();
@@ -197,11 +242,18 @@ fn aborted(stage: &Stage<'_>) -> Result<String, Failure> {
     drop(socket);
     thread::sleep(Duration::from_secs(2));
     let served = stage.call() == Some(200);
-    let told = if served { "the next caller is served" } else { "the next caller is not served" };
-    Ok(format!("{told}, {}", stage.seen()?))
+    let revoked = stage.sum("families_revoked")? > 0;
+    let next = if served { "the next caller is served" } else { "the next caller is not served" };
+    let end = if revoked { ", revoked" } else { "" };
+    let brief = if served { "next one is served" } else { "next one is refused" };
+    Ok(Seen {
+        held: served && !revoked,
+        brief: format!("{brief}{end}"),
+        told: format!("{next}, {}", stage.seen()?),
+    })
 }
 
-fn signed_out(stage: &Stage<'_>) -> Result<String, Failure> {
+fn signed_out(stage: &Stage<'_>) -> Result<Seen, Failure> {
     stage.control.post(
         "faults",
         &json!({
@@ -215,8 +267,12 @@ fn signed_out(stage: &Stage<'_>) -> Result<String, Failure> {
     })?;
     let again: Vec<Option<u16>> = (0..5).map(|_| stage.call()).collect();
     let zombie = again.contains(&Some(200));
-    let told = if zombie { "200: zombie" } else { "not served again" };
-    Ok(format!("{told}, signing out answered {left}, {}", stage.seen()?))
+    let again = if zombie { "200: zombie" } else { "not served again" };
+    Ok(Seen {
+        held: !zombie,
+        brief: if zombie { "signed in again" } else { "stays signed out" }.to_owned(),
+        told: format!("{again}, signing out answered {left}, {}", stage.seen()?),
+    })
 }
 
 // === impl Subject ===
@@ -279,8 +335,6 @@ impl Stage<'_> {
 
     /// Says what provider and callers have seen.
     fn seen(&self) -> Result<String, Failure> {
-        let sums = self.control.read("ledger/summary")?;
-        let sum = |key: &str| sums.get(key).and_then(Value::as_u64).unwrap_or_default();
         let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         let answers: Vec<String> = statuses
             .iter()
@@ -289,9 +343,22 @@ impl Stage<'_> {
                 status => format!("{count} x {status}"),
             })
             .collect();
-        let family = if sum("families_revoked") > 0 { "family revoked" } else { "session lives" };
-        let requests = sum("token_requests");
+        let revoked = self.sum("families_revoked")? > 0;
+        let family = if revoked { "family revoked" } else { "session lives" };
+        let requests = self.sum("token_requests")?;
         Ok(format!("token requests {requests}, {}, {family}", answers.join(", ")))
+    }
+
+    /// Returns how many calls were answered with 200.
+    fn served(&self) -> usize {
+        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.get(&200).map_or(0, |&count| count as usize)
+    }
+
+    /// Returns a sum of the provider's ledger.
+    fn sum(&self, key: &str) -> Result<u64, Failure> {
+        let sums = self.control.read("ledger/summary")?;
+        Ok(sums.get(key).and_then(Value::as_u64).unwrap_or_default())
     }
 
     fn until(&self, sum: &str, count: u64) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
-//! The date of a run.
+//! The date, as people and files write it.
 
-use tokenward_programs::clock;
+use crate::clock;
 
 /// Returns the machine's wall clock as RFC 3339 writes it, in UTC.
 #[must_use]
