@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::adapter::Adapter;
 use crate::kernel::Kernel;
+use crate::lines::Lines;
 use crate::listener::Listener;
 
 /// A running program with our adapter as one of its devices. Dropping it kills the program.
@@ -40,6 +41,20 @@ impl Harness {
         adapter: &Adapter,
         log: &File,
     ) -> io::Result<Self> {
+        Self::start_with_lines(command, node, (adapter, &Lines::default()), log)
+    }
+
+    /// Starts the program as [`Harness::start`] does; each opening of `/dev/gpiochip0` leads to the
+    /// lines.
+    ///
+    /// # Errors
+    /// As [`Harness::start`].
+    pub fn start_with_lines(
+        command: &Command,
+        node: &Path,
+        (adapter, lines): (&Adapter, &Lines),
+        log: &File,
+    ) -> io::Result<Self> {
         let (release, released) = mpsc::channel();
         let (tell_listener, listener) = mpsc::channel();
         let (tell_child, child) = mpsc::channel();
@@ -49,10 +64,10 @@ impl Harness {
             launch(wrapped, &tell_listener, &tell_child, &released);
         })?;
         let listener = listener.recv().map_err(io::Error::other)??;
-        let (adapter, node) = (adapter.clone(), node.to_owned());
+        let (adapter, lines, node) = (adapter.clone(), lines.clone(), node.to_owned());
         let stand_in = File::open("/dev/null")?;
         let kernel = thread::Builder::new().name("bus-kernel".to_owned()).spawn(move || {
-            answer_all(&listener, &mut Kernel::new(&listener, &adapter, node, stand_in));
+            answer_all(&listener, &mut Kernel::new(&listener, (&adapter, &lines), node, stand_in));
         })?;
         let child = child.recv().map_err(io::Error::other)??;
         Ok(Self { child, release: Some(release), threads: vec![launcher, kernel] })

@@ -1,6 +1,7 @@
-//! The kernel's side of `/dev/i2c-1`: what `drivers/i2c/i2c-dev.c` answers, answered by us.
+//! The kernel's side of `/dev/i2c-1` and of `/dev/gpiochip0`: what `drivers/i2c/i2c-dev.c` and
+//! `drivers/gpio/gpiolib-cdev.c` answer, answered by us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +11,7 @@ use nix::errno::Errno;
 
 use crate::adapter::{Adapter, Body, Message, Plugged};
 use crate::filter::OUR_FILES;
+use crate::lines::{FILE_AT, Lines, REQUEST_BYTES};
 use crate::listener::{Call, Listener};
 use crate::memory::Memory;
 
@@ -29,16 +31,23 @@ const SMBUS_CALL_BYTES: usize = 16;
 const SMBUS_BLOCK_MAX: usize = 32;
 /// `I2C_PEC`, `I2C_RETRIES`, `I2C_TIMEOUT`, `I2C_TENBIT`: settings that change nothing here.
 const SETTINGS: [u64; 4] = [0x0708, 0x0701, 0x0702, 0x0704];
+/// `GPIO_V2_GET_LINE_IOCTL`: watch lines.
+const WATCH_LINES: u64 = 0xc250_b407;
+/// Where programs look for the GPIOs of a Raspberry Pi.
+const CHIP: &str = "/dev/gpiochip0";
 
 /// Answers the calls of one program.
 #[derive(Debug)]
 pub(crate) struct Kernel<'a> {
     listener: &'a Listener,
     adapter: &'a Adapter,
+    lines: &'a Lines,
     node: PathBuf,
     /// What stands for the adapter's file in the program: it is never read or written.
     stand_in: File,
     files: BTreeMap<u32, Open>,
+    /// The files that are open on the chip.
+    chips: BTreeSet<u32>,
 }
 
 /// A file that the program has open.
@@ -49,14 +58,15 @@ struct Open {
 }
 
 impl<'a> Kernel<'a> {
-    /// Takes over a node for whatever the listener hears of.
+    /// Takes over the nodes for whatever the listener hears of.
     pub(crate) fn new(
         listener: &'a Listener,
-        adapter: &'a Adapter,
+        (adapter, lines): (&'a Adapter, &'a Lines),
         node: PathBuf,
         stand_in: File,
     ) -> Self {
-        Self { listener, adapter, node, stand_in, files: BTreeMap::new() }
+        let (files, chips) = (BTreeMap::new(), BTreeSet::new());
+        Self { listener, adapter, lines, node, stand_in, files, chips }
     }
 
     /// Answers one call; what is not about the node goes to the kernel.
@@ -79,6 +89,7 @@ impl<'a> Kernel<'a> {
             }
             (libc::SYS_close, Some(file)) => {
                 self.files.remove(&file);
+                self.chips.remove(&file);
                 self.listener.let_through(call)
             }
             _ => self.open(call),
@@ -89,22 +100,33 @@ impl<'a> Kernel<'a> {
         // `openat` names a folder first; our path is absolute, which makes the folder meaningless.
         let path_at = call.arguments[usize::from(call.number == libc::SYS_openat)];
         let path = Memory::of(call.thread).ok().and_then(|memory| memory.path(path_at));
-        if path.as_deref() != Some(self.node.as_os_str().as_bytes()) {
+        let is_bus = path.as_deref() == Some(self.node.as_os_str().as_bytes());
+        if !is_bus && path.as_deref() != Some(CHIP.as_bytes()) {
             return self.listener.let_through(call);
         }
-        let plugged = match self.adapter.open() {
-            Ok(plugged) => plugged,
-            Err(error) => return self.listener.answer(call, Err(error)),
-        };
-        let Some(number) = OUR_FILES.clone().find(|number| !self.files.contains_key(number)) else {
-            return self.listener.answer(call, Err(Errno::EMFILE));
-        };
-        self.files.insert(number, Open { plugged, address: 0 });
-        self.listener.give(call, self.stand_in.as_fd(), number)
+        let is_taken = |file: &u32| self.files.contains_key(file) || self.chips.contains(file);
+        let number = OUR_FILES.clone().find(|file| !is_taken(file)).ok_or(Errno::EMFILE);
+        let opened = number.and_then(|number| {
+            if is_bus {
+                let open = Open { plugged: self.adapter.open()?, address: 0 };
+                self.files.insert(number, open);
+            } else {
+                self.lines.open()?;
+                self.chips.insert(number);
+            }
+            Ok(number)
+        });
+        match opened {
+            Ok(number) => self.listener.give(call, self.stand_in.as_fd(), number),
+            Err(error) => self.listener.answer(call, Err(error)),
+        }
     }
 
     fn control(&mut self, call: &Call, file: u32) -> Result<i64, Errno> {
         let (request, argument) = (call.arguments[1] & 0xffff_ffff, call.arguments[2]);
+        if self.chips.contains(&file) {
+            return if request == WATCH_LINES { self.watch(call) } else { Err(Errno::ENOTTY) };
+        }
         let open = self.files.get_mut(&file).ok_or(Errno::EBADF)?;
         match request {
             CHOOSE | CHOOSE_BY_FORCE => {
@@ -125,6 +147,15 @@ impl<'a> Kernel<'a> {
             setting if SETTINGS.contains(&setting) => Ok(0),
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    /// Gives the program a file from which it hears of a line.
+    fn watch(&self, call: &Call) -> Result<i64, Errno> {
+        let (memory, at) = (Memory::of(call.thread)?, call.arguments[2]);
+        let events = self.lines.watch(&memory.read(at, REQUEST_BYTES)?)?;
+        let number = self.listener.lend(call, events.as_fd())?;
+        memory.write(at + FILE_AT, &number.to_ne_bytes())?;
+        Ok(0)
     }
 
     fn carry(&self, call: &Call, file: u32, argument: u64) -> Result<i64, Errno> {

@@ -9,6 +9,9 @@
 //! - [`usbip`] plugs it into a running kernel as a USB adapter, with the kernel's own I2C code
 //!   between it and the program.
 //!
+//! Beside the wires there may be a button: [`Lines`] are a GPIO chip, which a [`Harness`] shows to
+//! its program as `/dev/gpiochip0`.
+//!
 //! This package imports nothing of ours: a wire that shares code with what hangs on it shares its
 //! mistakes.
 
@@ -16,9 +19,11 @@ mod adapter;
 mod filter;
 mod harness;
 mod kernel;
+mod lines;
 mod listener;
 mod memory;
 pub mod usbip;
 
 pub use adapter::{Adapter, Chip, Errno, Ledger, Nack, Node, Wire};
 pub use harness::Harness;
+pub use lines::{Lines, Wanted};

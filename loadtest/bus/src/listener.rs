@@ -97,9 +97,26 @@ impl Listener {
 
     /// Answers an opening with a file of ours under the wanted number.
     pub(crate) fn give(&self, call: &Call, file: BorrowedFd<'_>, number: u32) -> Result<(), Errno> {
+        let flags = (SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND) as u32;
+        self.add(call, file, flags, number).map(drop)
+    }
+
+    /// Gives a file of ours to a program that still waits for its answer; returns the number that
+    /// it has there.
+    pub(crate) fn lend(&self, call: &Call, file: BorrowedFd<'_>) -> Result<i32, Errno> {
+        self.add(call, file, 0, 0)
+    }
+
+    fn add(
+        &self,
+        call: &Call,
+        file: BorrowedFd<'_>,
+        flags: u32,
+        number: u32,
+    ) -> Result<i32, Errno> {
         let mut gift = seccomp_notif_addfd {
             id: call.id,
-            flags: (SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND) as u32,
+            flags,
             srcfd: file.as_raw_fd() as u32,
             newfd: number,
             newfd_flags: libc::O_CLOEXEC as u32,
@@ -109,7 +126,7 @@ impl Listener {
         let given = unsafe {
             libc::ioctl(self.0.as_raw_fd(), SECCOMP_IOCTL_NOTIF_ADDFD, ptr::from_mut(&mut gift))
         };
-        Errno::result(given).map(drop)
+        Errno::result(given)
     }
 }
 
