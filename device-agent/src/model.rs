@@ -83,6 +83,8 @@ pub struct SignIn {
 pub struct MfaRequired {
     /// A link that opens the step-up on a phone.
     pub uri: Option<String>,
+    /// Who must be turned to where there is no link.
+    pub provider: Option<String>,
     /// Whether a push is on its way to the phone at this moment.
     pub pushing: bool,
 }

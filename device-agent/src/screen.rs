@@ -125,7 +125,12 @@ fn demand(required: &MfaRequired) -> Says<'_> {
     let (title, body) = match (required.pushing, link) {
         (true, _) => ("Approve", "on your phone: a message is on its way to it.".to_owned()),
         (false, Some(_)) => ("MFA required", "Scan to approve".to_owned()),
-        (false, None) => ("MFA required", "Whoever signed me in must approve me again.".to_owned()),
+        (false, None) => {
+            let provider = required.provider.as_deref().unwrap_or("The provider");
+            let words =
+                format!("{provider} wants it. Mend its rule, or reset me and sign me in anew.");
+            ("MFA required", words)
+        }
     };
     Says::Notice { title, body, link: if required.pushing { None } else { link } }
 }

@@ -91,6 +91,7 @@ impl View {
             Stage::Ended { reason } => Phase::Ended { reason: end_in_words(reason.as_deref()) },
             Stage::Held(hold) => Phase::MfaRequired(MfaRequired {
                 uri: hold.demand.step_up_uri.clone(),
+                provider: hold.demand.provider.clone(),
                 pushing: hold.is_pushing,
             }),
             Stage::NeedsCode { .. } => waiting(agent),

@@ -68,6 +68,8 @@ pub struct Demand {
     pub step_up_uri: Option<String>,
     /// The API that asks.
     pub audience: Option<String>,
+    /// Who must be turned to where there is no link: the provider's host, in direct mode.
+    pub provider: Option<String>,
 }
 
 /// A display that waits for another factor.

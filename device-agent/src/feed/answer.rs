@@ -69,7 +69,11 @@ impl Problem {
     }
 
     pub(super) fn demand(self) -> Demand {
-        Demand { step_up_uri: self.step_up_uri.and_then(shown_link), audience: self.audience }
+        Demand {
+            step_up_uri: self.step_up_uri.and_then(shown_link),
+            audience: self.audience,
+            provider: None,
+        }
     }
 
     pub(super) fn refusal(self, status: u16, wait: Option<Duration>) -> Refusal {
@@ -84,7 +88,7 @@ impl Holds {
         let mut holds = self.holds.into_iter();
         let held = holds.find(|held| audience.is_none_or(|wanted| wanted == held.audience))?;
         let step_up_uri = held.step_up_uri.and_then(shown_link);
-        Some(Demand { step_up_uri, audience: Some(held.audience) })
+        Some(Demand { step_up_uri, audience: Some(held.audience), provider: None })
     }
 }
 

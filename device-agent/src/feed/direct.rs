@@ -20,6 +20,7 @@ use tokenward::provider::{
 };
 use tokenward::{AccessError, Clock, Offer, SessionHandle, Tokenward, Vault, Wish};
 use tokio::sync::oneshot;
+use url::Url;
 
 use super::answer::shown_link;
 use super::gateway::{ANSWER_MAX, asking, client, read_whole};
@@ -303,6 +304,8 @@ impl Direct {
     }
 
     fn demand(&self) -> Demand {
-        Demand { step_up_uri: None, audience: Some(self.settings.audience.to_string()) }
+        let issuer = Url::parse(&self.settings.issuer).ok();
+        let provider = issuer.and_then(|issuer| issuer.host_str().map(str::to_owned));
+        Demand { step_up_uri: None, audience: Some(self.settings.audience.to_string()), provider }
     }
 }

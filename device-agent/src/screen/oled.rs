@@ -26,6 +26,9 @@ const HIGH: i32 = 64;
 /// Columns between two things that lie side by side.
 const GAP: i32 = 4;
 
+/// Columns of the marks for pages where they stand beside the words, and the gap before them.
+const MARKS: i32 = 5;
+
 /// A part of the glass.
 #[derive(Clone, Copy, Debug)]
 struct Area {
@@ -166,7 +169,7 @@ impl Sheet {
         let link = sign_in.uri_complete.as_deref();
         let code = link.and_then(|link| Code::of(link, self.rows()));
         let uri = self.plain(readable(&sign_in.uri));
-        let Some(code) = code else { return self.typed_code(&uri, sign_in) };
+        let Some(code) = code else { return self.typed_code(&uri, sign_in, turn) };
         let area = self.beside_code();
         let halves: Vec<_> = sign_in.user_code.split_inclusive('-').collect();
         let face = if halves.iter().all(|half| CODE.width(half) <= area.columns) {
@@ -191,7 +194,7 @@ impl Sheet {
             self.lines(&lines, &SMALL, Area { top, rows: above - GAP, ..area });
             self.lines(&halves, face, Area { top: top + above, rows: all - above, ..area });
         } else if turn.is_multiple_of(2) {
-            return self.typed_code(&uri.concat(), sign_in);
+            return self.typed_code(&uri.concat(), sign_in, turn / 2);
         } else {
             self.lines(&halves, face, area);
         }
@@ -211,7 +214,7 @@ impl Sheet {
     }
 
     /// Shows a code to type, over the whole glass.
-    fn typed_code(&mut self, uri: &str, sign_in: &SignIn) {
+    fn typed_code(&mut self, uri: &str, sign_in: &SignIn, turn: u64) {
         let area = self.all();
         let code = [sign_in.user_code.clone()];
         let (face, said) = if self.is_high() {
@@ -223,8 +226,8 @@ impl Sheet {
         let above = Area { rows: area.rows - below - GAP / 2, ..area };
         let faces: &[&'static Face] = if self.is_high() { &[&TEXT, &SMALL] } else { &[&SMALL] };
         let (small, lines) = fit(&said, faces, above);
-        let lines = &lines[..lines.len().min(small.lines_in(above.rows))];
-        self.lines(lines, small, above);
+        let leaves = pages(&lines, small.lines_in(above.rows));
+        self.lines(leaves[page_of(turn, leaves.len())], small, above);
         self.lines(&code, face, Area { top: area.rows - below, rows: face.rows_of(1), ..area });
     }
 
@@ -248,7 +251,11 @@ impl Sheet {
         let below = Area { top: area.top + above, rows: area.rows - above, ..area };
         let faces: &[&'static Face] =
             if self.is_high() { &[&TEXT, &TIGHT, &SMALL] } else { &[&TIGHT, &SMALL] };
-        let (face, lines) = fit(&body, faces, below);
+        let (mut face, mut lines) = fit(&body, faces, below);
+        let has_marks = !self.is_high() && lines.len() > face.lines_in(below.rows);
+        if has_marks {
+            (face, lines) = fit(&body, faces, Area { columns: below.columns - MARKS, ..below });
+        }
         let leaves = pages(&lines, face.lines_in(below.rows));
         let shown = page_of(model.turn, leaves.len());
         // The title stays where it is while pages turn.
@@ -257,12 +264,30 @@ impl Sheet {
         let top = area.top + slack;
         self.lines(&titles, heading, Area { top, rows: heading.rows_of(titles.len()), ..area });
         let rows = face.rows_of(tallest);
-        let place = Area { top: top + above, rows, ..area };
+        let columns = if has_marks { area.columns - MARKS } else { area.columns };
+        let place = Area { top: top + above, rows, columns, ..area };
         self.lines(leaves[shown], face, place);
+        if has_marks {
+            let place = Area { left: columns + MARKS - 3, ..place };
+            self.marks(place, (shown, leaves.len()));
+        }
         match code {
             Some(code) => self.code(&code),
             None if self.is_high() => self.bar(None, None, (shown, leaves.len()), model),
             None => {}
+        }
+    }
+
+    /// Marks the pages that there are, one below the other, where low glass has no bar for it.
+    fn marks(&mut self, area: Area, (page, pages): (usize, usize)) {
+        let count = i32::try_from(pages).unwrap_or(1);
+        // Two rows each are enough to be told apart, where many share a few rows.
+        let each = (area.rows / count).clamp(2, 4);
+        let top = area.top + (area.rows - each * count).max(0) / 2;
+        for (nth, place) in (0..pages).zip(0..) {
+            let (size, inset) = if nth == page { (3, 0) } else { (1, 1) };
+            let rows = size.min(each - 1);
+            fill(&mut self.body, area.left + inset, top + each * place, size, rows, true);
         }
     }
 

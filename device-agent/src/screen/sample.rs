@@ -17,7 +17,7 @@ invisible boundary; new, universal, and more liberal laws will begin to establis
 around and within him.";
 
 /// The screens by name, in the order in which a display meets them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 19] = [
     "booting",
     "clock",
     "network",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 17] = [
     "sign-in-long",
     "sign-in-typed",
     "ask",
+    "ask-button",
     "signed-in",
     "quote",
     "quote-short",
@@ -32,6 +33,7 @@ pub const NAMES: [&str; 17] = [
     "stale",
     "mfa",
     "mfa-push",
+    "mfa-direct",
     "ended",
     "trouble",
     "test",
@@ -60,6 +62,7 @@ pub fn model(name: &str) -> Option<Model> {
             None,
         ),
         "ask" => (Phase::AskPerson { button: false }, None),
+        "ask-button" => (Phase::AskPerson { button: true }, None),
         "signed-in" => (Phase::Online, None),
         "quote" => (Phase::Online, seneca()),
         "quote-short" => (Phase::Online, Some(content(SHORT, "Leonardo da Vinci", None))),
@@ -70,6 +73,7 @@ pub fn model(name: &str) -> Option<Model> {
         }
         "mfa" => (mfa(Some("https://gw.example/d/KQXR-ZTBW"), false), seneca()),
         "mfa-push" => (mfa(Some("https://gw.example/d/KQXR-ZTBW"), true), seneca()),
+        "mfa-direct" => (mfa(None, false), seneca()),
         "ended" => (Phase::Ended { reason: "signed out by the operator".to_owned() }, seneca()),
         "trouble" => (
             Phase::Trouble {
@@ -99,5 +103,6 @@ fn sign_in(uri: &str, uri_complete: &str) -> Phase {
 }
 
 fn mfa(uri: Option<&str>, pushing: bool) -> Phase {
-    Phase::MfaRequired(MfaRequired { uri: uri.map(str::to_owned), pushing })
+    let provider = uri.is_none().then(|| "acme.eu.auth0.com".to_owned());
+    Phase::MfaRequired(MfaRequired { uri: uri.map(str::to_owned), provider, pushing })
 }

@@ -315,5 +315,5 @@ fn code() -> Code {
 
 fn demand() -> Demand {
     let step_up_uri = Some("https://gw.example/d/HLDX-QWRT".to_owned());
-    Demand { step_up_uri, audience: Some("urn:quotes".to_owned()) }
+    Demand { step_up_uri, audience: Some("urn:quotes".to_owned()), provider: None }
 }

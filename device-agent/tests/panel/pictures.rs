@@ -1,7 +1,9 @@
 //! Every screen on every glass, as text: the golden pictures beside this file.
 
+use std::time::Duration;
+
 use rqrr::PreparedImage;
-use tokenward_device::model::{Content, Phase};
+use tokenward_device::model::{Content, Phase, SignIn};
 use tokenward_device::panel::picture::write_png;
 use tokenward_device::panel::terminal::{Dots, text};
 use tokenward_device::power::Habits;
@@ -89,6 +91,33 @@ fn the_code_to_type_is_always_readable() {
                 let other = screen::frame(&other, glass, &Habits::default());
                 assert_ne!(shown, other, "{name} {turn}: another code is another picture");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_too_long_for_one_page_is_shown_to_its_end() {
+    let words = |end: char| format!("{}{end}", "gateway.example/".repeat(16));
+    let typed = |end| {
+        let uri = format!("https://{}", words(end));
+        let (user_code, left) = ("WDJB-MJHT".to_owned(), Duration::from_secs(600));
+        Phase::SignIn(SignIn { user_code, uri, uri_complete: None, left })
+    };
+    let told = |end| Phase::Trouble { what: "no way".to_owned(), remedy: words(end) };
+    let ended = |end| Phase::Ended { reason: words(end) };
+    let phases: [&dyn Fn(char) -> Phase; 3] = [&typed, &told, &ended];
+    for (glass, size) in GLASSES {
+        for phase in phases {
+            let pages = |end| {
+                let mut model = sample::model("ended").unwrap();
+                model.phase = phase(end);
+                let pages = (0..4 * TURNS_MAX).map(|turn| {
+                    model.turn = turn;
+                    screen::frame(&model, glass, &Habits::default())
+                });
+                pages.collect::<Vec<_>>()
+            };
+            assert_ne!(pages('x'), pages('y'), "{size}: the end of {:?} is seen", phase('x'));
         }
     }
 }
