@@ -36,6 +36,18 @@ export const confirmPage = (action, account) => layout('Confirm', `<form method=
 <button id="confirm" type="submit">Confirm</button>
 </form>`);
 
+/** Takes the code that a display shows; the form comes from the library, with its anti-forgery value. */
+export const codePage = (form) => layout('Sign a display in', `${form}
+<button id="continue" type="submit" form="op.deviceInputForm">Continue</button>`);
+
+/** Lets a person compare the code. */
+export const devicePage = (form, name, code) => layout('Is this its code?', `<p>${escape(name)} shows <strong>${escape(code)}</strong></p>
+${form}
+<button id="confirm" type="submit" form="op.deviceConfirmForm">Yes</button>
+<button id="refuse" type="submit" form="op.deviceConfirmForm" name="abort" value="yes">No</button>`);
+
+export const deviceDonePage = () => layout('Signed in', '<p>Look at the display.</p>');
+
 /** Confirms a logout; the form comes from the library and holds its anti-forgery value. */
 export const signOutPage = (form) => layout('Sign out', `${form}
 <button id="sign-out" type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button>`);

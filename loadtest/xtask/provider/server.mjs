@@ -3,7 +3,7 @@
 //
 //   node server.mjs --redirect-uri http://127.0.0.1:*/auth/callback
 //
-// Prints one JSON line when it is ready: issuer, client_id, client_secret, ledger.
+// Prints one JSON line when it is ready: issuer, client_id, client_secret, display_id, ledger.
 // `*` as the port accepts every port. GET /__ledger answers what happened so far as JSON.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -12,10 +12,15 @@ import { parseArgs } from 'node:util';
 
 import { errors, interactionPolicy, Provider } from 'oidc-provider';
 
-import { confirmPage, errorPage, signedOutPage, signInPage, signOutPage } from './pages.mjs';
+import {
+  codePage, confirmPage, deviceDonePage, devicePage, errorPage, signedOutPage, signInPage, signOutPage,
+} from './pages.mjs';
 import { MapStore } from './store.mjs';
 
 const CLIENT_ID = 'tokenward';
+/** A display that signs in by itself (RFC 8628), and can keep no secret. */
+const DISPLAY_ID = 'display';
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 /** Long enough for any run; nothing but the access tokens is meant to end by itself. */
 const LONG_SECONDS = 24 * 60 * 60;
 /** A sign-in form has one field: more is not a sign-in. */
@@ -44,8 +49,8 @@ const { values: options } = parseArgs({
 const audiences = new Map(options.audience.map((row) => row.split('=', 2)));
 const clientSecret = process.env.PROVIDER_CLIENT_SECRET ?? randomBytes(24).toString('base64url');
 const ledger = {
-  logins: 0, confirmations: 0, logouts: 0, code_grants: 0, refreshes: 0, refreshes_by_resource: {}, reuse_detected: 0,
-  grants_revoked: 0, revocations: 0, introspections: 0, errors: 0, error_details: {},
+  logins: 0, confirmations: 0, logouts: 0, code_grants: 0, device_grants: 0, refreshes: 0, refreshes_by_resource: {},
+  reuse_detected: 0, grants_revoked: 0, revocations: 0, introspections: 0, errors: 0, error_details: {},
 };
 
 const server = createServer();
@@ -53,7 +58,7 @@ server.listen(Number(options.port), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   serve(issuer);
   console.log(JSON.stringify({
-    issuer, client_id: CLIENT_ID, client_secret: clientSecret, ledger: `${issuer}/__ledger`,
+    issuer, client_id: CLIENT_ID, client_secret: clientSecret, display_id: DISPLAY_ID, ledger: `${issuer}/__ledger`,
   }));
 });
 
@@ -88,7 +93,7 @@ function configuration() {
   const jwk = { ...privateKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' };
   return {
     adapter: MapStore,
-    clients: [client()],
+    clients: [client(), display()],
     clientDefaults: { id_token_signed_response_alg: 'RS256' },
     jwks: { keys: [jwk] },
     cookies: { keys: [randomBytes(24).toString('base64url')] },
@@ -160,8 +165,28 @@ function client() {
   };
 }
 
+function display() {
+  return {
+    client_id: DISPLAY_ID,
+    client_name: 'The wall display',
+    application_type: 'native',
+    token_endpoint_auth_method: 'none',
+    grant_types: [DEVICE_GRANT, 'refresh_token'],
+    response_types: [],
+    redirect_uris: [],
+  };
+}
+
 function features() {
   return {
+    deviceFlow: {
+      enabled: true,
+      userCodeInputSource: async (ctx, form) => { ctx.body = codePage(form); },
+      userCodeConfirmSource: async (ctx, form, asking, from, code) => {
+        ctx.body = devicePage(form, asking.clientName, code);
+      },
+      successSource: async (ctx) => { ctx.body = deviceDonePage(); },
+    },
     devInteractions: { enabled: false },
     introspection: { enabled: true, allowedPolicy: ownTokens },
     revocation: { enabled: true, allowedPolicy: ownTokens },
@@ -214,7 +239,7 @@ function keepLedger(provider) {
       const audience = resource ?? 'none';
       ledger.refreshes_by_resource[audience] = (ledger.refreshes_by_resource[audience] ?? 0) + 1;
     } else {
-      ledger.code_grants += 1;
+      ledger[grantType === DEVICE_GRANT ? 'device_grants' : 'code_grants'] += 1;
     }
   });
   provider.on('grant.error', (ctx, error) => {
@@ -225,7 +250,7 @@ function keepLedger(provider) {
   });
   provider.on('grant.revoked', () => { ledger.grants_revoked += 1; });
   provider.on('end_session.success', () => { ledger.logouts += 1; });
-  for (const event of ['authorization.error', 'server_error', 'revocation.error', 'introspection.error',
+  for (const event of ['authorization.error', 'device_authorization.error', 'server_error', 'revocation.error', 'introspection.error',
     'end_session.error', 'end_session_confirm.error', 'userinfo.error']) {
     provider.on(event, (ctx, error) => count(error));
   }
