@@ -14,11 +14,14 @@ mod units;
 
 use std::fs;
 use std::io::Read as _;
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::fault::Fault;
 use self::file::{Asked, Glass, Raw, Wiring};
 use crate::agent::{EVERY, PROBE, Rhythm};
+use crate::button::Wiring as Button;
 use crate::feed::Origin;
 use crate::panel::{Fitting, Make};
 use crate::power::Habits;
@@ -28,6 +31,9 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Where the state is kept where neither the file nor systemd says so.
 const STATE_DIR: &str = "/var/lib/tokenward-device";
+
+/// The chip that has the GPIOs of every Raspberry Pi but some kernels of the fifth.
+const GPIO_CHIP: &str = "/dev/gpiochip0";
 
 /// The addresses that I2C leaves to devices.
 const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
@@ -45,6 +51,11 @@ pub struct Config {
     pub fitting: Fitting,
     /// How the glass is cared for.
     pub habits: Habits,
+    /// Where a button is, if there is one.
+    pub button: Option<Button>,
+    /// Where the display's own numbers can be had, if anywhere.
+    #[cfg(feature = "metrics")]
+    pub metrics: Option<SocketAddr>,
     /// Where the credential and the last content are kept.
     pub state_dir: PathBuf,
 }
@@ -74,6 +85,10 @@ impl Config {
             every: units::span(raw.every.as_deref(), EVERY).map_err(at("every"))?,
             probe: units::span_or_off(raw.probe.as_deref(), Some(PROBE)).map_err(at("probe"))?,
         };
+        #[cfg(not(feature = "metrics"))]
+        if raw.metrics.is_some() {
+            return Err(at("listen")("this build has no numbers of its own to show".to_owned()));
+        }
         let roots = match &raw.ca {
             Some(file) => pem(path, file).map_err(at("ca"))?,
             None => Vec::new(),
@@ -87,6 +102,12 @@ impl Config {
             rhythm,
             fitting: fitting(raw.panel, |key, wrong| Fault::at(path, text, key, &wrong))?,
             habits: habits(&raw.glass, |key, wrong| Fault::at(path, text, key, &wrong))?,
+            button: raw.button.map(|push| Button {
+                chip: push.chip.unwrap_or_else(|| PathBuf::from(GPIO_CHIP)),
+                line: push.line,
+            }),
+            #[cfg(feature = "metrics")]
+            metrics: raw.metrics.map(metrics).transpose().map_err(at("listen"))?,
             state_dir: raw.state_dir.or(state_dir).unwrap_or_else(|| PathBuf::from(STATE_DIR)),
         })
     }
@@ -108,6 +129,21 @@ fn whom(
             "issuer",
             format!("{} cannot be asked: this build knows gateways only", provider.issuer),
         )),
+    }
+}
+
+/// Reads where the numbers can be had: by default by nobody but this machine.
+#[cfg(feature = "metrics")]
+fn metrics(asked: file::Scrape) -> Result<SocketAddr, String> {
+    let address: Result<SocketAddr, _> = asked.listen.parse();
+    match address {
+        Err(_) => Err("write an address and a port, such as \"127.0.0.1:9465\"".to_owned()),
+        Ok(address) if address.ip().is_loopback() || asked.beyond_loopback => Ok(address),
+        Ok(_) => {
+            let wrong = "anybody on the network could read it; write \"127.0.0.1:9465\", or \
+                         `beyond_loopback = true` beside it";
+            Err(wrong.to_owned())
+        }
     }
 }
 
@@ -188,12 +224,14 @@ mod tests {
             "{SHORT}prefix = \"/login\"\nclient_id = \"kitchen\"\naudience = [\"urn:a\"]\n\
              scope = \"read\"\nevery = \"30s\"\nprobe = \"off\"\nstate_dir = \"/tmp/x\"\n[panel]\n\
              kind = \"sh1106-128x64\"\nbus = \"/dev/i2c-3\"\naddress = 0x3d\nupside_down = true\n\
-             single = true\n[glass]\ndim_after = \"off\"\norbit = false\nnight = \"22:30-06:00\"\n"
+             single = true\n[glass]\ndim_after = \"off\"\norbit = false\nnight = \"22:30-06:00\"\n[button]\nline = 17\n"
         );
         let config = read(&text).unwrap();
         assert_eq!(config.rhythm, Rhythm { every: Duration::from_secs(30), probe: None });
         assert_eq!((config.fitting.make, config.fitting.address), (Make::Sh1106x64, Some(0x3d)));
         assert_eq!(config.habits.dim_after_minutes, None);
+        let button = config.button.unwrap();
+        assert_eq!((button.chip.as_path(), button.line), (Path::new(GPIO_CHIP), 17));
         let night = config.habits.night.unwrap();
         assert_eq!((night.from.hour(), night.from.minute(), night.until.hour()), (22, 30, 6));
     }
@@ -214,6 +252,9 @@ mod tests {
             ("[panel]\naddress = 3", 4, "0x3c"),
             ("[panel]\nadress = 60", 4, "write `address` instead"),
             ("[glass]\nnight = \"22\"", 4, "\"22:00-07:00\""),
+            ("[metrics]\nlisten = \"9465\"", 4, "\"127.0.0.1:9465\""),
+            ("[metrics]\nlisten = \"0.0.0.0:9465\"", 4, "beyond_loopback"),
+            ("[button]\nchip = \"/dev/gpiochip0\"", 3, "line"),
             ("every = 10", 3, "every"),
         ] {
             let text = match wrong.split_once(" =") {

@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod alarm;
+pub mod button;
 pub mod cli;
 pub mod config;
 pub mod content;
@@ -21,6 +22,8 @@ pub mod model;
 pub mod numbers;
 pub mod panel;
 pub mod power;
+#[cfg(feature = "metrics")]
+pub mod scrape;
 pub mod screen;
 pub mod state;
 pub mod view;

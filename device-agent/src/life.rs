@@ -5,6 +5,8 @@
 //! on the panel and for the watchdog, which share that alarm.
 
 mod beat;
+#[cfg(feature = "metrics")]
+mod scraped;
 mod words;
 
 use std::time::Duration;
@@ -13,6 +15,8 @@ use sd_notify::NotifyState;
 use tokenward::Clock;
 use tokenward::core::time::Instant;
 use tokio::sync::mpsc;
+#[cfg(feature = "metrics")]
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::agent::{Agent, Effect, Errand, Fetched, Input, Memory, Miss, Return, Stage};
@@ -60,6 +64,8 @@ pub struct Parts {
     pub journal: Journal,
     /// What wakes the loop.
     pub alarm: Alarm,
+    /// Whether there is a button to press.
+    pub has_button: bool,
 }
 
 /// A running display.
@@ -89,7 +95,12 @@ pub struct Life {
 enum Arrival {
     Returned(Box<Returned>),
     Heard(Heard),
-    StreamOver { last_event_id: Option<String>, pace: Pace },
+    #[cfg(feature = "metrics")]
+    Scraped(oneshot::Sender<crate::scrape::Rows>),
+    StreamOver {
+        last_event_id: Option<String>,
+        pace: Pace,
+    },
 }
 
 /// An errand that is over.
@@ -104,14 +115,14 @@ struct Returned {
 impl Life {
     /// Puts a display together; its first errand is begun by [`Life::run`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, feed, store, memory, panel, journal, alarm } = parts;
+        let Parts { config, feed, store, memory, panel, journal, alarm, has_button } = parts;
         let clock = Clock::system();
         let now = clock.now();
         let (arrived, arrivals) = mpsc::channel(ARRIVALS_MAX);
         Self {
             // Displays that a power cut ended together begin at different nanoseconds of their boots.
             agent: Agent::new(config.rhythm, memory, now.as_nanos() ^ clock.unix().0, now),
-            view: View::new(config.rhythm.every, false, now),
+            view: View::new(config.rhythm.every, has_button, now),
             config,
             feed,
             store,
@@ -139,6 +150,8 @@ impl Life {
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         self.light();
         tell_system(&[NotifyState::Ready]);
+        #[cfg(feature = "metrics")]
+        self.expose().await;
         loop {
             self.step(Input::Alarm);
             let wake_at = self.agent.wake_at().unwrap_or(Instant::FAR).min(self.beat.at());
@@ -207,6 +220,11 @@ impl Life {
         match arrival {
             Arrival::Heard(Heard::Opened) => self.step(Input::StreamOpened),
             Arrival::Heard(Heard::Told(told)) => self.step(Input::Told(told)),
+            #[cfg(feature = "metrics")]
+            Arrival::Scraped(reply) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(self.rows());
+            }
             Arrival::StreamOver { last_event_id, pace } => {
                 (self.last_event_id, self.pace) = (last_event_id, pace);
                 self.step(Input::StreamOver);

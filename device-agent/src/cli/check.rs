@@ -6,6 +6,7 @@ use tokenward::Clock;
 
 use super::{Failure, feed, runtime, say};
 use crate::agent::{Complaint, Fetched, Memory, Miss, Return};
+use crate::button::{Button, Wiring};
 use crate::config::Config;
 use crate::feed::{Feed, Reply};
 use crate::kernel;
@@ -35,10 +36,14 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
         }
     };
     note("panel", panel(config));
+    let runtime = runtime()?;
+    if let Some(wiring) = &config.button {
+        note("button", runtime.block_on(async { button(wiring) }));
+    }
     note("clock", clock());
     let (found, memory) = state(config);
     note("state", found);
-    let asked = runtime()?.block_on(async {
+    let asked = runtime.block_on(async {
         let feed = feed(config).await?;
         Ok(asked(config, &feed, memory).await)
     });
@@ -74,6 +79,16 @@ fn panel(config: &Config) -> Found {
             "{make} on {bus}: {fault}; {}",
             fault.remedy()
         ))),
+    }
+}
+
+fn button(wiring: &Wiring) -> Found {
+    let place = format!("line {} of {}", wiring.line, wiring.chip.display());
+    match Button::open(wiring) {
+        Ok(_) => Found::Well(place),
+        Err(fault) => {
+            Found::Ill(Failure::unavailable(format!("{place}: {fault}; {}", fault.remedy())))
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Failure, alarm, feed, runtime};
+use crate::button::{Button, Wiring};
 use crate::config::Config;
-use crate::journal::Journal;
+use crate::journal::{Journal, Level};
 use crate::life::{Life, Order, Parts};
 use crate::panel::bus::LinuxBus;
 use crate::panel::{self, Wired};
@@ -29,15 +30,38 @@ pub(super) fn run(config: Config, needs_panel: bool) -> Result<(), Failure> {
     let (store, memory) = Store::open(&config.state_dir)?;
     let panel = panel::start(config.fitting.wire())
         .map_err(|error| Failure::unavailable(format!("no thread for the panel ({error})")))?;
-    let journal = Journal::new();
+    let mut journal = Journal::new();
     runtime()?.block_on(async {
         let (orders, ordered) = mpsc::channel(ORDERS_MAX);
         listen(&orders)?;
+        let has_button =
+            config.button.as_ref().is_some_and(|wiring| watch(wiring, &orders, &mut journal));
         let feed = feed(&config).await?;
-        let parts = Parts { config, feed, store, memory, panel, journal, alarm: alarm()? };
+        let alarm = alarm()?;
+        let parts = Parts { config, feed, store, memory, panel, journal, alarm, has_button };
         Life::new(parts).run(ordered).await;
         Ok(())
     })
+}
+
+/// Turns presses of the button into orders; tells whether there is one. A display without it is
+/// better than none.
+fn watch(wiring: &Wiring, orders: &mpsc::Sender<Order>, journal: &mut Journal) -> bool {
+    let button = match Button::open(wiring) {
+        Ok(button) => button,
+        Err(fault) => {
+            journal.say(Level::Warning, &format!("{fault}; {}", fault.remedy()));
+            return false;
+        }
+    };
+    let orders = orders.clone();
+    tokio::spawn(async move {
+        while button.pressed().await.is_ok() {
+            // A second press while the first waits says nothing new.
+            let _ = orders.try_send(Order::Asked);
+        }
+    });
+    true
 }
 
 /// Turns the system's signals into orders.

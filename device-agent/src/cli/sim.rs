@@ -43,7 +43,10 @@ pub(super) fn sim(mut config: Config, make: Option<Make>, dots: Dots) -> Result<
         listen(&orders)?;
         tokio::spawn(keys(orders, wire));
         let feed = feed(&config).await?;
-        let parts = Parts { config, feed, store, memory, panel, journal, alarm: alarm()? };
+        let alarm = alarm()?;
+        // A key stands for it, and says so under the panel.
+        let has_button = true;
+        let parts = Parts { config, feed, store, memory, panel, journal, alarm, has_button };
         Life::new(parts).run(ordered).await;
         Ok(())
     })

@@ -24,6 +24,8 @@ pub(super) struct Raw {
     pub(super) panel: Wiring,
     #[serde(default)]
     pub(super) glass: Glass,
+    pub(super) button: Option<Push>,
+    pub(super) metrics: Option<Scrape>,
 }
 
 /// The provider of direct mode.
@@ -80,4 +82,22 @@ pub(super) struct Glass {
     pub(super) dim_after: Option<String>,
     pub(super) orbit: Option<bool>,
     pub(super) night: Option<String>,
+}
+
+/// The button and its wires.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Push {
+    pub(super) line: u32,
+    pub(super) chip: Option<PathBuf>,
+}
+
+/// Where the display's own numbers can be had.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read to be refused by name"))]
+pub(super) struct Scrape {
+    pub(super) listen: String,
+    #[serde(default)]
+    pub(super) beyond_loopback: bool,
 }

@@ -1,6 +1,10 @@
 //! The program before a real gateway and a sandbox: what a person sees on the panel.
 
 use nix::sys::signal::Signal;
+#[cfg(feature = "metrics")]
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+#[cfg(feature = "metrics")]
+use tokio::net::TcpStream;
 
 use super::house::House;
 use super::program::{Display, Place};
@@ -86,6 +90,30 @@ async fn a_display_that_was_cut_off_or_killed_goes_on_by_itself() {
     assert_eq!(place.record().unwrap(), before, "nothing was written without a change");
     display.signal(Signal::SIGTERM);
     assert_eq!(display.ended().await.code(), Some(0));
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_display_shows_its_own_numbers_where_that_is_asked_for_on_the_same_two_threads() {
+    let house = House::open().await;
+    // Free at this moment; the display cannot be asked which one it took.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let place = Place::new(&house.origin(), &format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let display = Display::start(&place);
+    house.approve(&display.code().await).await;
+    quote(&display).await;
+    let mut caller = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    caller.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    caller.read_to_string(&mut told).await.unwrap();
+    let value = |row: &str| -> f64 {
+        let line = told.lines().find_map(|line| line.strip_prefix(row));
+        line.unwrap_or_else(|| panic!("no {row} in {told}")).trim().parse().unwrap()
+    };
+    assert!(value("tokenward_device_fetches_total{outcome=\"ok\"}") >= 1.0, "{told}");
+    assert!(value("tokenward_device_display_writes_total{outcome=\"ok\"}") >= 1.0, "{told}");
+    assert!(!told.contains(&place.handle().unwrap()), "{told}");
+    assert_eq!(display.threads(), 2, "the loop and the panel");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rqrr::PreparedImage;
 use tempfile::TempDir;
-use tokenward_bus::{Adapter, Chip as Hung, Harness, Nack, Node, Wire};
+use tokenward_bus::{Adapter, Chip as Hung, Harness, Lines, Nack, Node, Wanted, Wire};
 
 use crate::panel::chip::{Chip, Kind};
 use crate::panel::rig::Peer as _;
@@ -38,6 +38,10 @@ const CODE: &str = "{\"device_code\":\"d\",\"user_code\":\"WDJB-MJHT\",\
     \"verification_uri_complete\":\"https://acme.eu.auth0.com/activate?user_code=WDJB-MJHT\",\
     \"expires_in\":900,\"interval\":1}";
 const PENDING: &str = "{\"error\":\"authorization_pending\"}";
+const DENIED: &str = "{\"error\":\"access_denied\"}";
+
+/// Where the button is.
+const LINE: u32 = 17;
 
 #[test]
 fn a_phone_reads_the_code_off_the_glass() {
@@ -123,9 +127,35 @@ fn systemd_hears_of_the_start_and_the_journal_of_a_pulled_wire_at_once() {
     assert_eq!(told[..length].trim_ascii(), b"READY=1");
     // After the first attempt it waits one second, and then two, and a beat is a minute.
     assert!(wall.adapter.wait_until(PATIENCE, |ledger| ledger.nacks >= 3));
-    let log = fs::read_to_string(wall.folder.path().join("log")).unwrap();
-    assert!(log.contains("errno 121)"), "{log}");
+    assert!(wall.log().contains("errno 121)"), "{}", wall.log());
     drop(display);
+}
+
+#[test]
+fn a_button_asks_a_display_to_go_on_that_waits_for_a_person() {
+    let wall = Wall::answering(DENIED);
+    wall.lines.set_node(Node::Present);
+    let _display = wall.start();
+    let wanted = wall.lines.wait_for(LINE, PATIENCE).unwrap();
+    // An input, low when it is pressed, pulled up, told of when it becomes active.
+    assert_eq!(wanted, Wanted { flags: 4 | 2 | 256 | 16, debounce_us: 20_000 });
+    // A code, and a no: from then on nothing is asked.
+    let asked = || wall.asked.load(Ordering::Relaxed);
+    wall.until(|| wall.log().contains("the sign-in was refused"));
+    assert_eq!(asked(), 2);
+    for presses in 1..=2 {
+        wall.lines.press(LINE).unwrap();
+        wall.until(|| asked() == 2 + 2 * presses);
+    }
+}
+
+#[test]
+fn a_button_that_cannot_be_had_is_told_and_stops_nothing() {
+    let wall = Wall::new();
+    wall.lines.set_node(Node::Denied);
+    let _display = wall.start();
+    wall.shows_the_code();
+    assert!(wall.log().contains("errno 13); add the user to the group gpio"), "{}", wall.log());
 }
 
 #[test]
@@ -133,6 +163,7 @@ fn check_names_each_fault_and_its_remedy() {
     let says = |set: fn(&Adapter), words: &[&str]| {
         let wall = Wall::new();
         set(&wall.adapter);
+        wall.lines.set_node(Node::Present);
         let (code, said) = wall.check();
         let line = said.lines().find(|line| line.contains("panel")).unwrap_or_default();
         for word in words {
@@ -150,11 +181,15 @@ fn check_names_each_fault_and_its_remedy() {
         bus.set_owned(0x3d, true);
     };
     says(owned, &["NO", "errno 16)", "dtoverlay"]);
+    let (_, said) = Wall::new().check();
+    let line = said.lines().find(|line| line.contains("button")).unwrap();
+    assert!(line.starts_with("NO") && line.contains("errno 2); `gpiodetect`"), "{said}");
 }
 
 /// A display's surroundings: an adapter with a panel, a gateway, a configuration.
 struct Wall {
     adapter: Adapter,
+    lines: Lines,
     chip: Arc<Mutex<Chip>>,
     /// How often the gateway was asked anything.
     asked: Arc<AtomicU64>,
@@ -182,18 +217,23 @@ impl Hung for Glass {
 
 impl Wall {
     fn new() -> Self {
+        Self::answering(PENDING)
+    }
+
+    /// Makes surroundings whose gateway answers whether a person has used the code.
+    fn answering(whether: &'static str) -> Self {
         let chip = Arc::new(Mutex::new(Chip::new(Kind::Ssd1306, 64)));
         let adapter = Adapter::default().with(ADDRESS, Glass(Arc::clone(&chip)));
         let folder = tempfile::tempdir().unwrap();
         let asked = Arc::default();
         let text = format!(
             "gateway = \"http://127.0.0.1:{}\"\ncontent = \"/api/quote\"\nstate_dir = \"{}\"\n\
-             [panel]\nbus = \"{NODE}\"\n",
-            gateway(&asked),
+             [panel]\nbus = \"{NODE}\"\n[button]\nline = {LINE}\n",
+            gateway(&asked, whether),
             folder.path().join("state").display()
         );
         fs::write(folder.path().join("device.toml"), text).unwrap();
-        Self { adapter, chip, asked, folder }
+        Self { adapter, lines: Lines::default(), chip, asked, folder }
     }
 
     fn start(&self) -> Harness {
@@ -203,7 +243,7 @@ impl Wall {
     fn check(&self) -> (Option<i32>, String) {
         let mut program = self.harness("check");
         let code = program.child().wait().unwrap().code();
-        (code, fs::read_to_string(self.folder.path().join("log")).unwrap())
+        (code, self.log())
     }
 
     fn harness(&self, what: &str) -> Harness {
@@ -215,7 +255,8 @@ impl Wall {
         command.args([what, "--config"]).arg(self.folder.path().join("device.toml"));
         prepare(&mut command);
         let log = File::create(self.folder.path().join("log")).unwrap();
-        Harness::start(&command, Path::new(NODE), &self.adapter, &log).unwrap()
+        let parts = (&self.adapter, &self.lines);
+        Harness::start_with_lines(&command, Path::new(NODE), parts, &log).unwrap()
     }
 
     /// Waits until something is so.
@@ -226,7 +267,11 @@ impl Wall {
             }
             thread::sleep(GAP);
         }
-        panic!("{:?}", fs::read_to_string(self.folder.path().join("log")));
+        panic!("{:?}", self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     fn glass(&self) -> std::sync::MutexGuard<'_, Chip> {
@@ -238,8 +283,7 @@ impl Wall {
         let mut messages = self.adapter.ledger().messages;
         while !self.reads().iter().any(|link| link.eq_ignore_ascii_case(LINK)) {
             let moved = self.adapter.wait_until(PATIENCE, |ledger| ledger.messages > messages);
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
-            assert!(moved, "no more messages; it said: {log}");
+            assert!(moved, "no more messages; it said: {}", self.log());
             messages = self.adapter.ledger().messages;
         }
     }
@@ -259,23 +303,23 @@ impl Wall {
     }
 }
 
-/// Starts a gateway that gives out one code, which nobody ever uses; returns its port. It ends with
-/// the test.
-fn gateway(asked: &Arc<AtomicU64>) -> u16 {
+/// Starts a gateway that gives out one code, and always says the same of it; returns its port. It
+/// ends with the test.
+fn gateway(asked: &Arc<AtomicU64>, whether: &'static str) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let asked = Arc::clone(asked);
     thread::spawn(move || {
         for caller in listener.incoming().flatten() {
             let asked = Arc::clone(&asked);
-            thread::spawn(move || answer(&caller, &asked));
+            thread::spawn(move || answer(&caller, &asked, whether));
         }
     });
     port
 }
 
 /// Answers every request of a connection.
-fn answer(caller: &TcpStream, asked: &AtomicU64) -> Option<()> {
+fn answer(caller: &TcpStream, asked: &AtomicU64, whether: &str) -> Option<()> {
     let mut reader = BufReader::new(caller);
     loop {
         let mut line = String::new();
@@ -291,7 +335,7 @@ fn answer(caller: &TcpStream, asked: &AtomicU64) -> Option<()> {
         asked.fetch_add(1, Ordering::Relaxed);
         let (status, body) = match line.split(' ').nth(1)? {
             "/auth/device/code" => ("200 OK", CODE),
-            "/auth/device/token" => ("400 Bad Request", PENDING),
+            "/auth/device/token" => ("400 Bad Request", whether),
             _ => ("401 Unauthorized", "{\"error\":\"login_required\"}"),
         };
         let reply = format!(
