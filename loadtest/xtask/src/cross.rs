@@ -3,6 +3,7 @@
 //! The compiler and its library are Debian's, whose library for other machines comes as a package;
 //! the linkers are Debian's cross compilers. All of it is unpacked into a folder of ours.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -115,6 +116,15 @@ pub(crate) fn built(tree: &Tree, machine: Machine) -> Result<PathBuf, Failure> {
     Toolchain::ready(tree)?.build(tree, machine, PROGRAM, PROGRAM)
 }
 
+/// Returns what Cargo passes to the compiler of the program itself: the linker leaves the tables out
+/// that an aborting program has no use for.
+pub(crate) fn without_unwinding(tree: &Tree) -> [OsString; 3] {
+    let script = tree.root().join("loadtest/xtask/device/no-unwinding.ld");
+    let mut argument = OsString::from("-Clink-arg=");
+    argument.push(script);
+    ["--".into(), "-Clink-arg=-T".into(), argument]
+}
+
 /// Returns the length of a file in bytes.
 ///
 /// # Errors
@@ -173,10 +183,11 @@ impl Toolchain {
         let mut command = command::cargo();
         command
             // The wall's own machines have no room for direct mode and its database.
-            .args(["build", "--locked", "--no-default-features", "--package", package])
+            .args(["rustc", "--locked", "--no-default-features", "--package", package])
             .args(["--bin", program])
             .args(["--profile", PROFILE, "--target", target, "--target-dir"])
             .arg(&folder)
+            .args(without_unwinding(tree))
             .env("RUSTC", self.wrapper("rustc"))
             .env(format!("CARGO_TARGET_{cargo_name}_LINKER"), &compiler)
             .env(format!("CC_{cc_name}"), &compiler)

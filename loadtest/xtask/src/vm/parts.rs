@@ -7,7 +7,7 @@ use std::process::Command;
 use tokenward_programs::failure::Failure;
 
 use crate::command;
-use crate::cross::{Machine as Board, Toolchain};
+use crate::cross::{Machine as Board, Toolchain, without_unwinding};
 use crate::setup::debs::{self, Wanted};
 use crate::tree::{Profile, Tree};
 use crate::vm::image::Image;
@@ -171,8 +171,9 @@ pub(crate) fn built_here(
     features: &[&str],
 ) -> Result<PathBuf, Failure> {
     let mut command = command::cargo();
-    command.args(["build", "--locked", "--no-default-features", "--profile", "device"]);
+    command.args(["rustc", "--locked", "--no-default-features", "--profile", "device"]);
     command.args(["--package", package, "--bin", program]).args(features);
+    command.args(without_unwinding(tree));
     command::run_visibly(command.current_dir(tree.root()), &format!("building {program}"))?;
     Ok(tree.built(Profile::Device, program))
 }
