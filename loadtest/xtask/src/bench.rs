@@ -1,7 +1,7 @@
 //! Measurements: each compares like with like in one run, and ends with one line.
 
 mod contest;
-mod device;
+pub(crate) mod device;
 mod hop;
 mod memory;
 pub(crate) mod parts;

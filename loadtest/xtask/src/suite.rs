@@ -6,7 +6,7 @@ use clap::Args;
 use tokenward_programs::clock::Watch;
 use tokenward_programs::failure::Failure;
 
-use crate::bench::parts;
+use crate::bench::{device, parts};
 use crate::command;
 use crate::crash;
 use crate::dashboards;
@@ -53,6 +53,8 @@ enum Step {
     Vectors,
     /// Instructions of the parts of a request, against the kept baseline
     Parts,
+    /// The wall display's size, memory, threads, wires, wakes and writes
+    Device,
     /// Schedules of failures against the core
     Sim,
     /// The demo under chaos
@@ -70,7 +72,7 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Clippy,
         Self::Tests,
@@ -78,6 +80,7 @@ impl Step {
         Self::Deny,
         Self::Vectors,
         Self::Parts,
+        Self::Device,
         Self::Sim,
         Self::Demo,
         Self::Stories,
@@ -96,6 +99,7 @@ impl Step {
             Self::Deny => "dependencies",
             Self::Vectors => "vectors",
             Self::Parts => "instructions",
+            Self::Device => "the wall display's costs",
             Self::Sim => "simulation",
             Self::Demo => "demo under chaos",
             Self::Stories => "stories",
@@ -122,6 +126,7 @@ impl Step {
         match self {
             Self::Vectors => vectors::run(&vectors::Options::step()),
             Self::Parts => parts::run(&parts::Options::step()),
+            Self::Device => device::step(),
             Self::Sim => sim::run(&sim::Schedules::step()),
             Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
             Self::Stories => stories::run(&stories::Options::step()),
@@ -169,6 +174,7 @@ impl Step {
             }
             Self::Vectors
             | Self::Parts
+            | Self::Device
             | Self::Sim
             | Self::Demo
             | Self::Stories

@@ -18,7 +18,7 @@ const PEER: [&str; 2] = ["luma.oled", "requests"];
 /// How long the gateway may take to name its port.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A gateway that runs, and where its certificate and the peer's Python are.
+/// A gateway that runs, and where its certificate is.
 #[derive(Debug)]
 pub(super) struct Stage {
     _gateway: Child,
@@ -28,27 +28,24 @@ pub(super) struct Stage {
     pub(super) origin: String,
     /// The authority to trust.
     pub(super) certificate: PathBuf,
-    /// The peer's interpreter and program.
+}
+
+/// The peer's interpreter and program.
+#[derive(Debug)]
+pub(super) struct Peer {
     pub(super) python: PathBuf,
-    pub(super) peer: PathBuf,
+    pub(super) program: PathBuf,
 }
 
 impl Stage {
-    /// Installs the peer, and starts the gateway.
+    /// Starts the gateway.
     ///
     /// # Errors
     /// `Unavailable` with the remedy.
     pub(super) fn open(tree: &Tree, run: &Path) -> Result<Self, Failure> {
-        let Some(python) = setup::on_path("python3") else {
-            return Err(Failure::Unavailable(
-                "the comparison needs python3: apt-get install python3-venv".to_owned(),
-            ));
-        };
-        let environment = peer(tree, &python)?;
         let (authority, certificate, key) = certificates(run)?;
-        let scripts = tree.root().join("loadtest/xtask/device");
-        let mut command = Command::new(&python);
-        command.arg(scripts.join("gateway.py")).arg(&certificate).arg(&key);
+        let mut command = Command::new(python()?);
+        command.arg(script(tree, "gateway.py")).arg(&certificate).arg(&key);
         let log = run.join("gateway.log");
         let (gateway, port) = Child::start_and_listen("gateway", &command, &log, LIMIT)?;
         Ok(Self {
@@ -56,8 +53,6 @@ impl Stage {
             run: run.to_owned(),
             origin: format!("https://127.0.0.1:{port}"),
             certificate: authority,
-            python: environment.join("bin/python3"),
-            peer: scripts.join("peer.py"),
         })
     }
 
@@ -100,19 +95,34 @@ fn certificates(run: &Path) -> Result<(PathBuf, PathBuf, PathBuf), Failure> {
     Ok((authority, certificate, key))
 }
 
-/// Installs the peer into a folder of its own, and returns it.
-fn peer(tree: &Tree, python: &Path) -> Result<PathBuf, Failure> {
+/// Installs the peer into a folder of its own, where that was not done before.
+///
+/// # Errors
+/// `Unavailable` with the remedy.
+pub(super) fn peer(tree: &Tree) -> Result<Peer, Failure> {
     let environment = tree.tools().join("luma");
+    let (python, program) = (environment.join("bin/python3"), script(tree, "peer.py"));
     let stamp = environment.join(".installed");
     if stamp.is_file() {
-        return Ok(environment);
+        return Ok(Peer { python, program });
     }
     terminal::note("installing luma.oled and requests for Python into our own folder");
-    let mut create = Command::new(python);
+    let mut create = Command::new(self::python()?);
     command::run_quietly(create.args(["-m", "venv"]).arg(&environment), "python3 -m venv")?;
     let mut install = Command::new(environment.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PEER);
     command::run_quietly(&mut install, "pip install")?;
     fs::write(&stamp, "").map_err(|error| Failure::io("write a stamp", &error))?;
-    Ok(environment)
+    Ok(Peer { python, program })
+}
+
+fn script(tree: &Tree, name: &str) -> PathBuf {
+    tree.root().join("loadtest/xtask/device").join(name)
+}
+
+fn python() -> Result<PathBuf, Failure> {
+    setup::on_path("python3").ok_or_else(|| {
+        let remedy = "the gateway of this measurement needs python3: apt-get install python3-venv";
+        Failure::Unavailable(remedy.to_owned())
+    })
 }

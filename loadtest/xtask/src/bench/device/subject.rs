@@ -10,7 +10,7 @@ use tokenward_bus::{Adapter, Chip, Harness, Ledger, Nack, Wire};
 use tokenward_programs::clock;
 use tokenward_programs::failure::Failure;
 
-use crate::bench::device::stage::Stage;
+use crate::bench::device::stage::{Peer, Stage};
 use crate::terminal;
 
 /// Where programs look for the adapter of a Raspberry Pi.
@@ -28,8 +28,6 @@ const QUIET: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_secs(40);
 /// How often an idle program is looked at: wakes closer together are one moment.
 const LOOK: Duration = Duration::from_secs(1);
-/// For how many minutes it is watched.
-const MINUTES: u64 = 3;
 
 /// A program to be measured.
 pub(super) struct Subject {
@@ -60,9 +58,9 @@ impl Subject {
     }
 
     /// The peer; it ends when a wire is pulled, as its like do.
-    pub(super) fn peer(stage: &Stage) -> Self {
-        let mut command = Command::new(&stage.python);
-        command.arg(&stage.peer).arg(format!("{}/api/quote", stage.origin));
+    pub(super) fn peer(stage: &Stage, peer: &Peer) -> Self {
+        let mut command = Command::new(&peer.python);
+        command.arg(&peer.program).arg(format!("{}/api/quote", stage.origin));
         command.arg(&stage.certificate);
         Self { name: "luma", command, survives: false }
     }
@@ -82,11 +80,11 @@ impl Chip for Glass {
     }
 }
 
-/// Runs a program in the harness, and watches it.
+/// Runs a program in the harness, and watches it for so many minutes.
 ///
 /// # Errors
 /// `Missed` when it does not draw, `Unavailable` when it cannot be watched.
-pub(super) fn measure(stage: &Stage, subject: &Subject) -> Result<Figures, Failure> {
+pub(super) fn measure(stage: &Stage, subject: &Subject, minutes: u64) -> Result<Figures, Failure> {
     let adapter = Adapter::default().with(ADDRESS, Glass);
     let path = stage.run.join(format!("{}.log", subject.name));
     let log = File::create(&path).map_err(|error| Failure::io("write a log", &error))?;
@@ -120,14 +118,14 @@ pub(super) fn measure(stage: &Stage, subject: &Subject) -> Result<Figures, Failu
     let id = program.id();
     terminal::note("waiting until nothing is left to do");
     thread::sleep(REST);
-    let idle = watch(id, &adapter).ok_or_else(|| lost("ended"))?;
+    let idle = watch(id, &adapter, minutes).ok_or_else(|| lost("ended"))?;
     let status = |key| of_status(id, key).ok_or_else(|| lost("ended"));
     Ok(Figures {
         rss_bytes: status("VmRSS:")? * 1024,
         threads: status("Threads:")?,
         picture_bytes,
         minute_bytes: idle.minute_bytes,
-        minutes: MINUTES,
+        minutes,
         wakes: idle.wakes,
         written_bytes: idle.written_bytes,
     })
@@ -140,12 +138,12 @@ struct Idle {
 }
 
 /// Watches a program that has nothing to do.
-fn watch(id: u32, adapter: &Adapter) -> Option<Idle> {
-    let progress = terminal::progress(MINUTES * 60, "seconds watched");
+fn watch(id: u32, adapter: &Adapter, minutes: u64) -> Option<Idle> {
+    let progress = terminal::progress(minutes * 60, "seconds watched");
     let (switches_before, written_before) = (switches(id)?, written(id)?);
     let (mut switches_last, mut bytes_last) = (switches_before, adapter.ledger().bytes);
     let (mut drawn, mut wakes) = (Vec::new(), 0);
-    for _ in 0..MINUTES * 60 {
+    for _ in 0..minutes * 60 {
         thread::sleep(LOOK);
         let (switches, bytes) = (switches(id)?, adapter.ledger().bytes);
         wakes += u64::from(switches != switches_last);
@@ -157,7 +155,8 @@ fn watch(id: u32, adapter: &Adapter) -> Option<Idle> {
     }
     // The full hour changes up to four digits and the tenth minute heals; most do neither.
     drawn.sort_unstable();
-    let minute_bytes = drawn.get(drawn.len() / 2).copied().unwrap_or_default();
+    let middle = drawn.len().saturating_sub(1) / 2;
+    let minute_bytes = drawn.get(middle).copied().unwrap_or_default();
     Some(Idle { minute_bytes, wakes, written_bytes: written(id)? - written_before })
 }
 
