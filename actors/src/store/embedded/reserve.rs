@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::posix_fallocate;
+use nix::libc::off_t;
 
 use crate::core::time::Instant;
 
@@ -65,7 +66,8 @@ impl Reserve {
     }
 
     fn ask(&mut self, now: Instant) {
-        let size = i64::try_from(BYTES).unwrap_or(i64::MAX);
+        // Half as wide on machines of 32 bits.
+        let size = off_t::try_from(BYTES).unwrap_or(off_t::MAX);
         let laid = OpenOptions::new()
             .write(true)
             .create(true)
