@@ -24,7 +24,7 @@ Shows a text of an API on an I2C panel, through a Tokenward gateway.
 Usage: tokenward-device COMMAND [--config FILE]
 
 Commands:
-  run      Runs the display. SIGHUP or SIGUSR1: go on at once, whatever it waits for
+  run      Runs the display. SIGHUP, SIGUSR1 or its button: go on at once, whatever it waits for
              --require-panel   end with 69 where there is no panel, instead of waiting for one
   check    Tries configuration, state, panel, network, clock and sign-in: one line each,
            ok or what is wrong with its remedy

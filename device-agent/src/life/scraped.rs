@@ -33,7 +33,9 @@ impl Life {
         Rows {
             fetches: self.numbers.fetches,
             draws: self.panel.health().counts,
-            content_unix: age.filter(|_| is_known).map(|age| self.clock.unix().0 - age),
+            content_unix: age
+                .filter(|_| is_known)
+                .map(|age| self.clock.unix().0.saturating_sub(age)),
         }
     }
 }
