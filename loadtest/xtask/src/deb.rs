@@ -45,9 +45,9 @@ deb-systemd-invoke stop tokenward-device.service >/dev/null || true\nfi\n";
 const POSTRM: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = purge ] && command -v deb-systemd-helper >/dev/null; then\n    \
 deb-systemd-helper purge tokenward-device.service >/dev/null || true\nfi\n";
 /// What lintian may say of a package that is not in Debian's archive: each is about an upload, the
-/// last about an address for its maintainer, who is whoever builds it.
-const NOT_FOR_US: &str =
-    "initial-upload-closes-no-bugs,no-manual-page,bad-distribution-in-changes-file,bogus-mail-host";
+/// last two about an address for its maintainer, who is whoever builds it.
+const NOT_FOR_US: &str = "initial-upload-closes-no-bugs,no-manual-page,\
+    bad-distribution-in-changes-file,bogus-mail-host,bogus-mail-host-in-debian-changelog";
 
 /// What is asked for.
 #[derive(Debug, Args)]
