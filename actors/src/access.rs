@@ -317,7 +317,7 @@ impl Tokenward {
     ) -> Result<Arc<Offer>, AccessError> {
         let granted = match AccessError::of(answer) {
             Ok(error) => return Err(error),
-            Err(granted) => *granted,
+            Err(granted) => granted,
         };
         // Published before it was answered: thousands of callers share one header value.
         let published = self.offer(key, &wish.audience, &wish.scopes);
@@ -325,7 +325,9 @@ impl Tokenward {
             return Ok(offer);
         }
         let unusable = AccessError::Unusable { why: "access_token_is_no_header" };
-        Offer::new(granted, &self.shared.metrics).map(Arc::new).ok_or(unusable)
+        Offer::new(Arc::unwrap_or_clone(granted), &self.shared.metrics)
+            .map(Arc::new)
+            .ok_or(unusable)
     }
 
     /// Tells a session that is not there from one whose actor died.

@@ -1,10 +1,11 @@
 //! Why a caller gets no access token, and who must act.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::event::EndReason;
 use crate::core::scope::ScopeSet;
-use crate::core::session::Answer;
+use crate::core::session::{Answer, Offer};
 use crate::core::snapshot::Hold;
 
 /// Why there is no access token for a call.
@@ -64,13 +65,13 @@ pub enum AccessError {
 
 impl AccessError {
     /// Makes the error that `answer` is; `Err` gives back an answer that is none.
-    pub(crate) fn of(answer: Answer) -> Result<Self, Box<crate::core::session::Offer>> {
+    pub(crate) fn of(answer: Answer) -> Result<Self, Arc<Offer>> {
         Ok(match answer {
             Answer::Busy => Self::NotNow { retry_after: BUSY_FOR, why: "busy" },
             Answer::Denied(code) => Self::Denied { code },
             Answer::Downscoped { missing } => Self::Downscoped { missing },
             Answer::Ended(reason) => Self::SignInRequired { reason: Some(reason) },
-            Answer::Granted(offer) => return Err(Box::new(offer)),
+            Answer::Granted(offer) => return Err(offer),
             Answer::MfaRequired(hold) => Self::MfaRequired(hold),
             Answer::NotNow { retry_after, why } => Self::NotNow { retry_after, why },
             Answer::OperatorFault(fault) => Self::OperatorFault { code: fault.code() },

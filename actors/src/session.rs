@@ -4,7 +4,7 @@
 //! network: an exchange runs in a task of its own ([`flight`]), which saves what it brings even if
 //! this actor dies, and only then sends word.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,8 +105,9 @@ pub(crate) struct SessionState {
     core: Session,
     shared: Arc<Shared>,
     seat: Arc<Seat>,
-    replies: HashMap<WaiterId, oneshot::Sender<Answer>>,
-    reports: HashMap<WaiterId, oneshot::Sender<Report>>,
+    /// In the order of their numbers, in which thousands are answered one after the other.
+    replies: BTreeMap<WaiterId, oneshot::Sender<Answer>>,
+    reports: BTreeMap<WaiterId, oneshot::Sender<Report>>,
     active_at: Instant,
     resting: bool,
     meter: SessionMeter,
@@ -134,8 +135,8 @@ impl Actor for SessionActor {
             key,
             core,
             seat: Arc::clone(&seat),
-            replies: HashMap::new(),
-            reports: HashMap::new(),
+            replies: BTreeMap::new(),
+            reports: BTreeMap::new(),
             active_at: now,
             resting: false,
             meter,

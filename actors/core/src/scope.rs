@@ -80,7 +80,8 @@ impl ScopeSet {
 /// Two sets are equal when they hold the same scopes, in whatever order.
 impl PartialEq for ScopeSet {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|scope| other.contains(scope))
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.len() == other.len() && self.iter().all(|scope| other.contains(scope))
     }
 }
 

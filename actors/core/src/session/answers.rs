@@ -1,5 +1,6 @@
 //! What callers and readers are told, and what is worth an exchange.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AHEAD_MAX, FORCED_PAUSE, Need, Session, State, Want, demand, step_up};
@@ -27,8 +28,8 @@ pub enum Answer {
     },
     /// The session is over: a new sign-in is needed.
     Ended(EndReason),
-    /// Here it is.
-    Granted(Offer),
+    /// Here it is; thousands may be told at once, and share it.
+    Granted(Arc<Offer>),
     /// A person must show another factor.
     MfaRequired(Box<Hold>),
     /// Not within the caller's time.
@@ -112,7 +113,7 @@ impl Session {
         let margins = self.margins(&need.audience);
         match lookup(&self.snapshot.entries, &need.audience, &need.scopes, margins, now) {
             Lookup::Hit(entry) if replaces.is_none_or(|refused| entry.born_in > refused) => {
-                return Some(Answer::Granted(self.offer(entry)));
+                return Some(Answer::Granted(Arc::new(self.offer(entry))));
             }
             Lookup::Hit(_) if self.forced_lately(&need.audience, now) => {
                 return Some(Answer::Unchanged);

@@ -1,6 +1,8 @@
 //! What an audience's policy, or the API itself, asks of a person: checked before an access token
 //! is handed out, and before one is asked for (RFC 9470).
 
+use std::sync::Arc;
+
 use super::{Answer, Need, Session, step_up};
 use crate::event::Event;
 use crate::name::{Audience, Epoch, WaiterId};
@@ -70,7 +72,7 @@ impl Session {
             && refused.is_some_and(|refused| refused < entry.born_in)
             && !self.is_refused_upstream(entry)
         {
-            let answer = Answer::Granted(self.offer(entry));
+            let answer = Answer::Granted(Arc::new(self.offer(entry)));
             return self.answer(waiter, answer);
         }
         let known = step_up::of(&self.snapshot.holds, &need).cloned();

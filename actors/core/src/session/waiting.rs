@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Need, Want};
+use super::{AHEAD_MAX, Answer, Need, Want};
 use crate::name::WaiterId;
 use crate::time::Instant;
 
@@ -14,15 +14,23 @@ pub(super) const WAITERS_MAX: usize = 16_384;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     wants: BTreeMap<WaiterId, Want>,
+    /// What they want, each once: all who want the same share it, so that thousands are told apart
+    /// by a pointer and not by text that each has somewhere else in memory. Empty when nobody waits.
+    needs: Vec<Need>,
     /// No deadline is earlier. May be too early after callers have gone: an alarm too many costs
     /// less than a scan for each caller.
     not_before: Option<Instant>,
 }
 
 impl Waiting {
-    pub(super) fn push(&mut self, want: Want) -> Result<(), Want> {
+    pub(super) fn push(&mut self, mut want: Want) -> Result<(), Want> {
         if self.wants.len() >= WAITERS_MAX {
             return Err(want);
+        }
+        match self.needs.iter().find(|known| **known == want.need) {
+            Some(known) => want.need = known.clone(),
+            None if self.needs.len() < AHEAD_MAX => self.needs.push(want.need.clone()),
+            None => {}
         }
         self.not_before =
             Some(self.not_before.map_or(want.deadline, |earliest| earliest.min(want.deadline)));
@@ -33,7 +41,7 @@ impl Waiting {
     pub(super) fn forget(&mut self, waiter: WaiterId) {
         self.wants.remove(&waiter);
         if self.wants.is_empty() {
-            self.not_before = None;
+            *self = Self::default();
         }
     }
 
@@ -71,6 +79,9 @@ impl Waiting {
             None => true,
         });
         self.not_before = self.wants.values().map(|want| want.deadline).min();
+        if self.wants.is_empty() {
+            self.needs = Vec::new();
+        }
         answered
     }
 }
