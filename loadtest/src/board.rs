@@ -71,6 +71,7 @@ struct Seat {
     lost: bool,
     zombie: bool,
     held: bool,
+    demanded: bool,
     /// The APIs that have answered since the last roll call began.
     answered: Vec<Api>,
 }
@@ -84,8 +85,10 @@ pub struct Tally {
     pub lost: u64,
     /// Those that were served after their end.
     pub zombie: u64,
-    /// Those of which another factor is demanded.
+    /// Those of which another factor is still demanded at the end.
     pub held: u64,
+    /// Those of which another factor was demanded at any time.
+    pub demanded: u64,
 }
 
 impl Board {
@@ -174,6 +177,7 @@ impl Board {
             lost: count(|seat| seat.lost),
             zombie: count(|seat| seat.zombie),
             held: count(|seat| seat.held),
+            demanded: count(|seat| seat.demanded),
         }
     }
 
@@ -213,6 +217,7 @@ impl Board {
             Heard::Held if self.wave == Some(api) => {
                 seat.has_answered(api);
                 seat.held = true;
+                seat.demanded = true;
                 None
             }
             Heard::Held => Some(Cause::Held),
@@ -298,7 +303,7 @@ mod tests {
         assert_eq!(hear(&mut board, &Heard::SignIn), (0, 0, 0, 2, 0), "as it should be told");
         ends.confirm(0, Duration::from_millis(9));
         assert_eq!(hear(&mut board, &served("ada", Api::Quotes, 5)), (0, 0, 1, 3, 0));
-        assert_eq!(board.tally(), Tally { total: 2, lost: 0, zombie: 1, held: 0 });
+        assert_eq!(board.tally(), Tally { total: 2, zombie: 1, ..Tally::default() });
     }
 
     #[test]
@@ -315,7 +320,7 @@ mod tests {
         assert_eq!(board.missing(&apis), [(1, Api::Quotes)]);
         assert_eq!(board.tally().lost, 0, "to be told to wait is not to be lost");
         board.close_roll(&apis);
-        assert_eq!(board.tally(), Tally { total: 2, lost: 1, zombie: 0, held: 1 });
+        assert_eq!(board.tally(), Tally { total: 2, lost: 1, zombie: 0, held: 1, demanded: 1 });
         assert_eq!(board.record.ok() + board.record.failures(), 0, "nothing of it was measured");
     }
 }

@@ -246,7 +246,11 @@ impl Director {
             }
             Step::Disarm => control.disarm(),
             Step::Demand(api) => control.tenant(&demand(api)),
-            Step::Lift => control.tenant(&json!({ "mfa": { "rules": [] } })),
+            Step::Lift => {
+                control.tenant(&json!({ "mfa": { "rules": [] } }))?;
+                // By themselves the gateways ask again only after hours.
+                self.fleet.retry_all()
+            }
             Step::Kill(gateway) => {
                 self.meter.read(&self.fleet.processes(), self.watch.elapsed());
                 self.fleet.kill(gateway);
@@ -255,6 +259,9 @@ impl Director {
                 Ok(())
             }
             Step::Restart(gateway) => {
+                // What was on its way when the gateway died has arrived since: nobody heard the answer.
+                catch_up(&self.fleet, &mut self.exchanges)?;
+                self.exchanges.gateway_died();
                 self.fleet.restart(gateway)?;
                 self.meter.reborn(&self.fleet.processes());
                 Ok(())

@@ -102,7 +102,8 @@ impl Exchanges {
         }
     }
 
-    /// Notes that a gateway died: what it knew of its tokens' ages died with it.
+    /// Notes that a gateway died: what it knew of its tokens' ages died with it. To be noted once
+    /// more before the next one starts, for the answers that nobody was left to hear.
     pub fn gateway_died(&mut self) {
         self.gateway_life += 1;
     }

@@ -25,6 +25,8 @@ mod control;
 mod files;
 mod sign_in;
 
+/// Sessions on a page of a gateway's list: the most that it gives.
+const LISTED: u32 = 200;
 /// What the sample APIs forgive beyond a token's end, in seconds: a token that is served too late
 /// must show in the API's answer, rather than be refused there and replaced on the way.
 const API_LEEWAY_S: u64 = 3_600;
@@ -214,6 +216,33 @@ impl Fleet {
             answer.map(|answer| answer.body).map_err(Failure::Ours)
         };
         self.gateways.iter().map(read).collect()
+    }
+
+    /// Tells the first gateway, as an operator would, to try at once whatever its sessions wait for.
+    ///
+    /// # Errors
+    /// `Ours` when it does not answer as it should.
+    pub fn retry_all(&self) -> Result<(), Failure> {
+        let Some(gateway) = self.gateways.first() else {
+            return Ok(());
+        };
+        let caller = Caller::new();
+        let mut after = String::new();
+        loop {
+            let url = gateway.admin_url(&format!("/api/sessions?limit={LISTED}&after={after}"));
+            let page = caller.fetch(&url, &[]).map_err(Failure::Ours)?;
+            let page = page.json("listing the sessions")?;
+            for session in page["sessions"].as_array().into_iter().flatten() {
+                let id = session["id"].as_str().unwrap_or_default();
+                let url = gateway.admin_url(&format!("/api/sessions/{id}/retry"));
+                let told = caller.post_json(&url, &[], &json!({})).map_err(Failure::Ours)?;
+                told.json("retrying a session")?;
+            }
+            match page["next"].as_str() {
+                Some(next) => next.clone_into(&mut after),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Stops the gateways, then the provider that they may still need while they drain.

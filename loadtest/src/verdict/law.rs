@@ -78,16 +78,7 @@ pub fn judge(facts: &Facts) -> Vec<Law> {
     laws.extend(well_served(facts));
     laws.push(answered(facts));
     laws.push(honest_metrics(facts));
-    laws.extend(facts.demands.map(|(found, most)| Law {
-        words:
-            "A session that is held for another factor is asked about once, not in a loop".into(),
-        figure: format!("{} held, {found} demands to one at most", count(facts.tally.held)),
-        state: kept_if((1..=most).contains(&found), || {
-            format!(
-                "one session met {found} demands for another factor; {most} were to be expected"
-            )
-        }),
-    }));
+    laws.extend(facts.demands.into_iter().flat_map(|demands| held(facts, demands)));
     laws.extend(facts.growth.map(|(found, most)| Law {
         words: "Memory does not grow".into(),
         figure: format!("{:+.1} % from the second fifth to the last", found * 100.0),
@@ -97,6 +88,30 @@ pub fn judge(facts: &Facts) -> Vec<Law> {
         }),
     }));
     laws
+}
+
+/// A provider's demand for another factor holds a session without a loop, until the demand is gone
+/// and an operator asks again.
+fn held(facts: &Facts, (found, most): (u32, u32)) -> [Law; 2] {
+    let Tally { demanded, held, .. } = facts.tally;
+    let once = Law {
+        words: "A session that is held for another factor is asked about once, not in a loop"
+            .into(),
+        figure: format!("{} held, {found} demands to one at most", count(demanded)),
+        state: kept_if((1..=most).contains(&found), || {
+            format!(
+                "one session met {found} demands for another factor; {most} were to be expected"
+            )
+        }),
+    };
+    let released = Law {
+        words: "A hold ends when the demand is gone and an operator asks again".into(),
+        figure: format!("{} still held", count(held)),
+        state: kept_if(held == 0, || {
+            format!("{held} sessions were still held at the end, though nothing was demanded")
+        }),
+    };
+    [once, released]
 }
 
 fn one_exchange(facts: &Facts) -> Law {
