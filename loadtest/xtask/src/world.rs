@@ -265,9 +265,13 @@ pub(crate) fn build_all(tree: &Tree, profile: Profile, packages: &[&str]) -> Res
     for package in packages {
         command.args(["--package", package]);
     }
-    if matches!(profile, Profile::Release) {
-        command.arg("--release");
-    }
+    let profile: &[&str] = match profile {
+        Profile::Debug => &[],
+        Profile::Release => &["--release"],
+        Profile::Dist => &["--profile", "dist"],
+        Profile::Device => &["--profile", "device"],
+    };
+    command.args(profile);
     command::run_visibly(command.current_dir(tree.root()), "building the programs")
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let tools = setup::programs(&[Program::Nginx, Program::H2load])?;
     let cores = Cores::of_this_machine();
     if !options.as_built {
-        world::build(&tree, Profile::Release)?;
+        world::build(&tree, Profile::Dist)?;
     }
     let folder = tree.fresh_run("hop-peers")?;
     let upstream = Upstream::start(&tools, &folder, cores.other)?;
@@ -92,7 +92,7 @@ pub(super) fn gateway(
 
 fn launch(cores: Cores) -> Result<Launch, Failure> {
     Ok(Launch {
-        profile: Profile::Release,
+        profile: Profile::Dist,
         port: port::wanted_or_free(0)?,
         admin_port: port::wanted_or_free(0)?,
         access_token_seconds: ACCESS_TOKEN_SECONDS,

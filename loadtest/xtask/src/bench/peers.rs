@@ -136,7 +136,7 @@ impl Ground {
         let what = "express-openid-connect and http-proxy-middleware";
         npm::install((&source, &installed), &["server.mjs"], what, || Ok(()))?;
         if !as_built {
-            world::build(&tree, Profile::Release)?;
+            world::build(&tree, Profile::Dist)?;
         }
         let folder = tree.fresh_run("peers")?;
         Ok(Self { tree, tools, servers, node, folder, cores: Cores::of_this_machine() })

@@ -124,7 +124,7 @@ pub(super) fn table(faults: &[Fault]) -> String {
 
 fn launch() -> Result<Launch, Failure> {
     Ok(Launch {
-        profile: Profile::Release,
+        profile: Profile::Dist,
         port: port::wanted_or_free(0)?,
         admin_port: port::wanted_or_free(0)?,
         access_token_seconds: 60,
