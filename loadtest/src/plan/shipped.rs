@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 /// All of them, in the order in which they are best read.
-pub const ALL: [Shipped; 12] = [
+pub const ALL: [Shipped; 13] = [
     Shipped { name: "steady", text: include_str!("../../plans/steady.toml") },
     Shipped { name: "stampede", text: include_str!("../../plans/stampede.toml") },
     Shipped { name: "rotation", text: include_str!("../../plans/rotation.toml") },
@@ -25,6 +25,7 @@ pub const ALL: [Shipped; 12] = [
     Shipped { name: "mfa-wave", text: include_str!("../../plans/mfa-wave.toml") },
     Shipped { name: "kill", text: include_str!("../../plans/kill.toml") },
     Shipped { name: "fleet", text: include_str!("../../plans/fleet.toml") },
+    Shipped { name: "crowd", text: include_str!("../../plans/crowd.toml") },
     Shipped { name: "step", text: include_str!("../../plans/step.toml") },
     Shipped { name: "soak", text: include_str!("../../plans/soak.toml") },
 ];
