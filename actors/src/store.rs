@@ -220,7 +220,7 @@ fn bury(head: &Head) -> Head {
 /// Decides a [`Store::begin`] and writes the intent into `head` where it is granted.
 fn lease(head: &mut Head, ask: &Begin, now: Instant) -> Begun {
     let begun = crate::core::lease::begin(head, ask, now);
-    if let Begun::Leased(intent) = begun {
+    if let Begun::Leased { intent, .. } = begun {
         head.epoch = intent.epoch;
         head.intent = Some(intent);
     }

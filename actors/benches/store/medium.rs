@@ -178,7 +178,7 @@ async fn rotate(store: &dyn Store, key: SessionKey) {
         settle: Duration::from_secs(1),
         takes_over: None,
     };
-    let Begun::Leased(intent) = store.begin(key, ask).await.expect("written") else {
+    let Begun::Leased { intent, .. } = store.begin(key, ask).await.expect("written") else {
         panic!("a lease of a new session is refused");
     };
     let commit = Commit { consumed: Generation(0), epoch: intent.epoch, rotated: true };

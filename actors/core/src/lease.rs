@@ -89,7 +89,12 @@ pub struct Begin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// The intent is to be written: the asker may spend the token.
-    Leased(Intent),
+    Leased {
+        /// What is to be written.
+        intent: Intent,
+        /// The largest epoch given before: whoever knows of an older one only has missed something.
+        follows: Epoch,
+    },
     /// Somebody else may be spending it.
     Busy(Intent),
     /// The token was replaced meanwhile: read the session again.
@@ -111,15 +116,25 @@ pub fn begin(head: &Head, ask: &Begin, now: Instant) -> Begun {
     {
         return Begun::Busy(intent);
     }
-    Begun::Leased(Intent {
-        epoch: head.epoch.next(),
+    let intent = Intent {
+        epoch: head.epoch.next().max(epoch_at(now)),
         owner: ask.owner,
         consumes: ask.consumes,
         since: Some(now),
         until: Some(now + ask.lease),
         settle: ask.settle,
         again: head.intent.is_some(),
-    })
+    };
+    Begun::Leased { intent, follows: head.epoch }
+}
+
+/// Returns the least epoch of a lease given at `now`, in microseconds of the store's clock.
+///
+/// A store that falls back to an older state has forgotten which epochs it gave since. Counting on
+/// would give them twice, and the later sibling would be taken for the earlier one; its clock is
+/// beyond them all.
+const fn epoch_at(now: Instant) -> Epoch {
+    Epoch(now.as_nanos() / 1_000)
 }
 
 /// A wish to write what an exchange brought.
@@ -150,14 +165,19 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
     if head.tombstone {
         return Verdict::Ended;
     }
-    let child_of_current = head.generation == commit.consumed;
+    // A store that has fallen back may lack the parent, which somebody else has yet to tell it again:
+    // what it has is older all the same.
+    let moves_on = match commit.rotated {
+        true => commit.consumed >= head.generation,
+        false => commit.consumed == head.generation,
+    };
     // Without a new refresh token nothing is lost by dropping it, and a lease that was given since
     // may have written more.
     if !commit.rotated && commit.epoch != head.epoch {
         return Verdict::Superseded;
     }
     let later_sibling = head.parent == Some(commit.consumed) && commit.epoch > head.born_in;
-    if !(child_of_current || (later_sibling && commit.rotated)) {
+    if !(moves_on || (later_sibling && commit.rotated)) {
         return Verdict::Superseded;
     }
     let mut after = *head;
@@ -165,7 +185,7 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
         after.intent = None;
     }
     if commit.rotated {
-        after.generation = head.generation.next();
+        after.generation = head.generation.max(commit.consumed).next();
         after.parent = Some(commit.consumed);
         after.born_in = commit.epoch;
         // A store that lost its last writes may have forgotten that it gave this epoch.
@@ -191,7 +211,10 @@ mod tests {
     }
 
     fn leased(head: &mut Head, ask: Begin) -> Intent {
-        let Begun::Leased(intent) = begin(head, &ask, NOW) else { panic!("no lease: {head:?}") };
+        let Begun::Leased { intent, follows } = begin(head, &ask, NOW) else {
+            panic!("no lease: {head:?}")
+        };
+        assert_eq!(follows, head.epoch);
         head.epoch = intent.epoch;
         head.intent = Some(intent);
         intent
@@ -253,8 +276,27 @@ mod tests {
     #[test]
     fn l11_an_epoch_that_the_store_has_forgotten_is_not_given_again() {
         let mut head = Head::new();
-        head = accepted(&head, rotated(0, Epoch(7)));
-        assert_eq!((head.epoch, leased(&mut head, ask(1)).epoch), (Epoch(7), Epoch(8)));
+        let (before, given) = (head, leased(&mut head, ask(0)).epoch);
+        let Begun::Leased { intent, .. } = begin(&before, &ask(0), NOW + Duration::from_secs(1))
+        else {
+            panic!("no lease: {before:?}")
+        };
+        assert!(intent.epoch > given, "the clock has gone on");
+
+        // A clock that was set back does not bring one back.
+        let mut head = accepted(&Head::new(), rotated(0, Epoch(7_000_000)));
+        let next = leased(&mut head, ask(1)).epoch;
+        assert_eq!((head.epoch, next), (Epoch(7_000_001), Epoch(7_000_001)));
+    }
+
+    #[test]
+    fn l11_what_is_newer_than_a_store_that_fell_back_is_kept_without_its_parent() {
+        let head = Head::new();
+        let after = accepted(&head, rotated(3, Epoch(9)));
+        assert_eq!((after.generation, after.parent), (Generation(4), Some(Generation(3))));
+        assert_eq!(commit(&after, &rotated(2, Epoch(8))), Verdict::Superseded, "told again later");
+        let kept = Commit { rotated: false, ..rotated(3, Epoch(0)) };
+        assert_eq!(commit(&head, &kept), Verdict::Superseded, "nothing is lost without it");
     }
 
     #[test]

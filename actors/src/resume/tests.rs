@@ -71,7 +71,7 @@ async fn leave_doubts(vault: &Vault) {
             settle: Duration::from_secs(1),
             takes_over: None,
         };
-        assert!(matches!(vault.begin(key, ask).await, Ok(Begun::Leased(_))));
+        assert!(matches!(vault.begin(key, ask).await, Ok(Begun::Leased { .. })));
     }
 }
 

@@ -66,7 +66,7 @@ impl Store for Metered {
 
     fn begin(&self, key: SessionKey, ask: Begin) -> Answer<'_, Begun> {
         self.counted(StoreOp::Lease, self.store.begin(key, ask), |begun| match begun {
-            Begun::Leased(_) => StoreOutcome::Ok,
+            Begun::Leased { .. } => StoreOutcome::Ok,
             Begun::Busy(_) | Begun::Moved => StoreOutcome::Conflict,
             Begun::Ended => StoreOutcome::NotFound,
         })

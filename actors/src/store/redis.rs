@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use redis::{Cmd, Value, cmd};
 
-use self::afterlife::Remembered;
 use self::dial::Dial;
 use self::hub::Hub;
 use self::line::Line;
 use self::reply::{Reply, body_arguments, head_arguments, number, span};
 use self::script::{Index, Names, Request, Source};
+use self::seen::{Seen, Sight};
 use self::server_time::ServerTime;
 use self::spool::Spool;
 use super::{
@@ -41,6 +41,7 @@ mod line;
 mod listing;
 mod reply;
 mod script;
+mod seen;
 mod server_time;
 mod settings;
 mod spool;
@@ -60,8 +61,8 @@ pub struct Redis {
     place: Arc<str>,
     /// Whose messages are our own: random for each start.
     ourselves: [u8; 16],
-    /// What is committed again where the server forgets it.
-    remembered: Remembered,
+    /// What is told again where the server forgets it.
+    seen: Seen,
     /// Where unconfirmed commits are kept; `None` where they are in memory only.
     spool: Option<Spool>,
     /// The bucket whose turn it is to prove that it can be written.
@@ -87,9 +88,9 @@ impl Redis {
         let ourselves = random();
         let hub = Hub::start(dial, names.channel(), ourselves);
         let pulse = AtomicU16::new(0);
-        let remembered = Remembered::new(clock.clone());
+        let seen = Seen::new(clock.clone());
         let spool = None;
-        Ok(Self { line, hub, names, time, clock, place, ourselves, remembered, spool, pulse })
+        Ok(Self { line, hub, names, time, clock, place, ourselves, seen, spool, pulse })
     }
 
     /// Has commits that the server does not confirm kept in the state directory `dir`.
@@ -128,7 +129,8 @@ impl Redis {
         ];
         arguments.extend(own);
         let asked_at = self.clock.now();
-        let request = Request::Script { script, keys: self.names.of(key), arguments };
+        let spends = std::ptr::eq(script, &raw const *script::BEGIN);
+        let request = Request::Script { script, keys: self.names.of(key), arguments, spends };
         let value = self.line.ask(&request).await?;
         let mut reply = Reply::of(value, &self.place)?;
         let server = reply.stamp()?;
@@ -142,17 +144,30 @@ impl Redis {
 
     async fn create_row(&self, key: &SessionKey, row: Row) -> Result<(), StoreError> {
         let shared = self.time.shared();
-        let mut own = body_arguments(row.body, shared.as_ref());
+        let mut own = body_arguments(&row.body, shared.as_ref());
         own.extend(head_arguments(&row.head, shared.as_ref()));
         let mut reply = self.run(&script::CREATE, key, own).await?;
         match reply.word()?.as_str() {
-            "created" => Ok(()),
+            "created" | "kept" => {
+                self.seen.wrote(key, Sight::Living(row));
+                Ok(())
+            }
             "exists" => Err(StoreError::exists(key)),
             _ => Err(reply.strange()),
         }
     }
 
     async fn load_row(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
+        let mut loaded = self.read_row(key).await?;
+        // Nobody is to go by what was true before the server forgot.
+        if self.seen.is_newer_than(key, &loaded) && self.tell_again(key).await? {
+            loaded = self.read_row(key).await?;
+        }
+        self.seen.read(key, &loaded);
+        Ok(loaded)
+    }
+
+    async fn read_row(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
         let mut reply = self.run(&script::LOAD, key, Vec::new()).await?;
         match reply.word()?.as_str() {
             "living" => reply.row().map(|row| Loaded::Living(Box::new(row))),
@@ -166,7 +181,12 @@ impl Redis {
         let (begun, stored) = self.try_lease(key, &ask).await?;
         // Whoever knows a newer token than the server does must not spend the server's: that one was
         // spent before the server forgot.
-        if begun == Begun::Moved && stored < Some(ask.consumes.0) && self.restore(key).await {
+        let forgot = match begun {
+            Begun::Moved => stored < Some(ask.consumes.0),
+            Begun::Ended => true,
+            Begun::Leased { .. } | Begun::Busy(_) => false,
+        };
+        if forgot && self.tell_again(key).await? {
             return self.try_lease(key, &ask).await.map(|(begun, _)| begun);
         }
         Ok(begun)
@@ -192,7 +212,8 @@ impl Redis {
             "leased" => {
                 // Our own lease is over no later than the server thinks: it began after we asked.
                 let (since, until) = (Some(asked_at), Some(asked_at + ask.lease));
-                Begun::Leased(Intent { since, until, ..reply.intent()? })
+                let intent = Intent { since, until, ..reply.intent()? };
+                Begun::Leased { intent, follows: Epoch(reply.number()?) }
             }
             "busy" => Begun::Busy(reply.intent()?),
             "moved" => return Ok((Begun::Moved, Some(reply.number()?))),
@@ -200,24 +221,6 @@ impl Redis {
             _ => return Err(reply.strange()),
         };
         Ok((begun, None))
-    }
-
-    async fn write(
-        &self,
-        key: &SessionKey,
-        commit: Commit,
-        body: Body,
-    ) -> Result<Verdict, StoreError> {
-        let mut own = body_arguments(body, self.time.shared().as_ref());
-        let rotated = number(u64::from(commit.rotated));
-        own.extend([number(commit.consumed.0), number(commit.epoch.0), rotated]);
-        let mut reply = self.run(&script::COMMIT, key, own).await?;
-        match reply.word()?.as_str() {
-            "accepted" => reply.head().map(Verdict::Accept),
-            "superseded" => Ok(Verdict::Superseded),
-            "ended" => Ok(Verdict::Ended),
-            _ => Err(reply.strange()),
-        }
     }
 
     async fn bury(&self, key: &SessionKey, reason: EndReason) -> Result<Option<Row>, StoreError> {
@@ -229,14 +232,24 @@ impl Redis {
             Err(StoreError::Corrupt { .. }) => None,
             Err(error) => return Err(error),
         };
-        let own = vec![reason.code().as_bytes().to_vec(), random::<8>().to_vec()];
-        let mut reply = self.run(&script::END, key, own).await?;
+        let mut reply = self.entomb(key, reason).await?;
         match reply.word()?.as_str() {
-            "wiped" => Ok(Some(reply.row().ok().or(seen).unwrap_or_else(unreadable))),
-            "wiped before" => Ok(Some(seen.unwrap_or_else(unreadable))),
+            "wiped" => {
+                self.seen.wrote(key, Sight::Ended(reason));
+                Ok(Some(reply.row().ok().or(seen).unwrap_or_else(unreadable)))
+            }
+            "wiped before" => {
+                self.seen.wrote(key, Sight::Ended(reason));
+                Ok(Some(seen.unwrap_or_else(unreadable)))
+            }
             "ended" => Ok(None),
             _ => Err(reply.strange()),
         }
+    }
+
+    async fn entomb(&self, key: &SessionKey, reason: EndReason) -> Result<Reply<'_>, StoreError> {
+        let own = vec![reason.code().as_bytes().to_vec(), random::<8>().to_vec()];
+        self.run(&script::END, key, own).await
     }
 
     async fn engrave_words(&self, key: &SessionKey, words: Vec<u8>) -> Result<(), StoreError> {

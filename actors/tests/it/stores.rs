@@ -43,7 +43,7 @@ async fn l1_of_all_who_ask_at_once_one_has_the_lease(bench: Bench) {
     let mut leases = Vec::new();
     for asked in asking {
         match asked.await.expect("no panic").expect("written") {
-            Begun::Leased(intent) => leases.push(intent),
+            Begun::Leased { intent, .. } => leases.push(intent),
             Begun::Busy(_) => {}
             other @ (Begun::Moved | Begun::Ended) => panic!("{other:?}"),
         }

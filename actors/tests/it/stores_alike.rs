@@ -11,7 +11,7 @@ use tokenward::core::name::{Epoch, Generation, Owner};
 use tokenward::core::time::Instant;
 #[cfg(feature = "redis")]
 use tokenward::store::redis::{Redis, RedisSettings};
-use tokenward::store::{Body, Embedded, Memory, Row, Store};
+use tokenward::store::{Body, Embedded, Loaded, Memory, Row, Store};
 
 #[cfg(feature = "redis")]
 use crate::redis_server::RedisServer;
@@ -32,6 +32,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let takes_over = prop_oneof![Just(None), (0..6_u64).prop_map(|epoch| Some(Epoch(epoch)))];
     let begin = (0..4_u64, takes_over)
         .prop_map(|(consumes, takes_over)| Begin { takes_over, ..ask(consumes) });
+    // Epochs are drawn from those that were given: see `drawn`.
     let commit = (0..4_u64, 0..7_u64, any::<bool>()).prop_map(|(consumed, epoch, rotates)| {
         Commit { rotated: rotates, ..rotated(consumed, Epoch(epoch)) }
     });
@@ -134,9 +135,33 @@ proptest! {
     }
 }
 
+/// Puts an epoch that was given in place of its number, counted from the latest; what was not given
+/// stays as it is.
+async fn drawn(step: &Step, memory: &Memory, given: &mut Vec<Epoch>) -> Step {
+    for number in 0..3 {
+        if let Ok(Loaded::Living(row)) = memory.load(key(number)).await
+            && !given.contains(&row.head.epoch)
+        {
+            given.push(row.head.epoch);
+        }
+    }
+    let draw = |epoch: Epoch| given.iter().rev().nth(epoch.0 as usize).copied().unwrap_or(epoch);
+    match step.clone() {
+        Step::Begin(number, ask) => {
+            Step::Begin(number, Begin { takes_over: ask.takes_over.map(draw), ..ask })
+        }
+        Step::Commit(number, commit, due) => {
+            Step::Commit(number, Commit { epoch: draw(commit.epoch), ..commit }, due)
+        }
+        other @ (Step::Create(..) | Step::End(_) | Step::Wait(_) | Step::Purge) => other,
+    }
+}
+
 async fn alike(store: &dyn Store, steps: &[Step], (clock, hand): &(Clock, ManualHand)) {
     let memory = Memory::new(clock.clone());
+    let mut given = Vec::new();
     for (number, step) in steps.iter().enumerate() {
+        let step = &drawn(step, &memory, &mut given).await;
         if let Step::Wait(seconds) = step {
             hand.advance(Duration::from_secs(*seconds));
         }

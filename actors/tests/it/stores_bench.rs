@@ -71,7 +71,7 @@ pub(crate) async fn living(store: &dyn Store, key: SessionKey) -> Row {
 
 pub(crate) async fn leased(store: &dyn Store, key: SessionKey, ask: Begin) -> Intent {
     match store.begin(key, ask).await.expect("written") {
-        Begun::Leased(intent) => intent,
+        Begun::Leased { intent, .. } => intent,
         other @ (Begun::Busy(_) | Begun::Moved | Begun::Ended) => panic!("no lease: {other:?}"),
     }
 }

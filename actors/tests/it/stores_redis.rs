@@ -143,7 +143,7 @@ pub(crate) async fn rotate_until(
     while !enough() {
         let Ok(begun) = store.begin(key, ask(now.0)).await else { continue };
         let intent = match begun {
-            Begun::Leased(intent)
+            Begun::Leased { intent, .. }
             // Taken by an asking of ours that was given up.
             | Begun::Busy(intent) => intent,
             other @ (Begun::Moved

@@ -115,7 +115,7 @@ async fn l3_a_server_that_forgets_rotations_is_told_them_again() {
     while begun.is_err() {
         begun = store.begin(scattered(0), ask(1)).await;
     }
-    assert!(matches!(begun, Ok(Begun::Leased(_))), "{begun:?}");
+    assert!(matches!(begun, Ok(Begun::Leased { .. })), "{begun:?}");
     within_patience("the other rotation is there again", async || {
         let row = living(&*store, scattered(1)).await;
         row.head.generation == Generation(1) && row.body.sealed == b"r1"

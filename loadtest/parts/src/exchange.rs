@@ -85,7 +85,7 @@ impl Exchanges {
             match flight.step() {
                 Step::Journal => {
                     let begun = lease::begin(&self.head, &flight.ask(Owner(1), SETTLE), self.now);
-                    if let Begun::Leased(intent) = begun {
+                    if let Begun::Leased { intent, .. } = begun {
                         self.head.epoch = intent.epoch;
                         self.head.intent = Some(intent);
                     }

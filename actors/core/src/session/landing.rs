@@ -38,10 +38,7 @@ impl Session {
             }
             Landing::Ended(reason) => self.end(reason, now),
             Landing::Gone => self.end(EndReason::NoRefreshToken, now),
-            // The store has forgotten: what it has kept was spent, and spending it again is reuse.
-            Landing::Moved(stored) if stored.head.generation < self.snapshot.head.generation => {
-                self.landed_storeless(None, now);
-            }
+            Landing::Moved(stored) if self.is_older(&stored) => self.landed_storeless(None, now),
             Landing::Moved(snapshot) => {
                 self.emit(Event::Superseded);
                 self.adopt(*snapshot, now);
@@ -110,6 +107,14 @@ impl Session {
             self.fall_in_doubt(epoch, None, now + patience, now);
             self.publish();
         }
+    }
+
+    /// Reports whether the store has forgotten a rotation: what it has kept was spent, and spending it
+    /// again is reuse. One that was told again may have an older number than it had, and one that was
+    /// received since may too.
+    fn is_older(&self, stored: &Snapshot) -> bool {
+        let (stored, ours) = (&stored.head, &self.snapshot.head);
+        stored.generation < ours.generation && stored.born_in < ours.born_in
     }
 
     /// Takes a record that was read again. A flight of our own knows better and is not disturbed.

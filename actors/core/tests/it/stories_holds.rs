@@ -70,7 +70,7 @@ fn l8_a_display_under_a_rule_asks_six_hourly_for_a_week_and_comes_back_by_itself
         0s     | #1 wants A                         | lease; ask A with r0; save r1; #1 gets A.1
         1s     | mfa on A                           | lease; ask A with r1; save; !held; !mfa_abandoned
         3h     |                                    | 26 times (lease; ask A with r1; save; !held; !mfa_abandoned)
-        7d     | mfa off A                          | lease; ask A with r1; save r2; !released; lease; ask A with r2; save r3; lease; ask A with r3; save r4; lease; ask A with r4; save r5
+        7d     | mfa off A                          | lease; ask A with r1; save r2; !released; lease; ask A with r2; save r3; lease; ask A with r3; save r4; lease; ask A with r4; save r5; lease; ask A with r5; save r6
         7.3d   |                                    |
         ",
     );

@@ -140,20 +140,20 @@ fn l11_a_store_that_fell_back_is_told_again_what_it_forgot() {
         0s     | #1 wants A                         | a: lease; a: ask A with r0; a: save r1; a: #1 gets A.1
         0.3s   | b: #2 wants B                      | b: lease; b: ask B with r1; b: save r2; b: #2 gets B.2
         1s     | store falls back 2s                | a: save r1; b: save r2
-        2s     | #3 wants C                         | a: lease; a: save; a: !superseded; a: lease; a: ask C with r2; a: save r3; a: #3 gets C.3
-        3s     |                                    |
+        2s     | #3 wants C                         | a: lease; a: ask C with r2; a: save r3; a: #3 gets C.3
+        4s     |                                    |
         ",
     );
 }
 
 #[test]
-fn l11_whoever_writes_again_too_early_waits_for_what_its_write_follows() {
+fn l11_whoever_writes_again_first_is_believed_without_what_its_write_follows() {
     tell(
         "
         given  | machines 2, notices                |
         0s     | b: #1 wants A                      | b: lease; b: ask A with r0; b: save r1; b: #1 gets A.1
         0.3s   | #2 wants B                         | a: lease; a: ask B with r1; a: save r2; a: #2 gets B.2
-        1s     | store falls back 2s                | a: drop; b: save r1; a: save r2
+        1s     | store falls back 2s                | a: save r2; b: drop
         2s     | b: #3 wants A                      | b: #3 gets A.1
         3s     |                                    |
         ",

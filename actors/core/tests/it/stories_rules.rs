@@ -62,7 +62,7 @@ fn sent() -> Flight {
     let policy = (policies.deadlines, policies.backoff);
     let mut flight = Flight::plan(stored(), need("a"), Trigger::Demand, None, policy, START);
     let begun = lease::begin(&stored().head, &flight.ask(Owner(1), SETTLE), START);
-    assert!(matches!(begun, Begun::Leased(_)));
+    assert!(matches!(begun, Begun::Leased { .. }));
     flight.journalled(Some(begun));
     assert!(flight.send(START).is_some());
     flight

@@ -155,9 +155,9 @@ impl Seen {
         };
         let mut console_confirmed = false;
         let mut confirming: Option<&str> = None;
-        // For each audience what may be served, and whether an exchange of its own brings another.
-        let mut serving: [(&str, Option<&str>, bool); 3] =
-            [("display", None, true), ("account", None, false), ("console", None, false)];
+        // For each audience what may be served, and how many exchanges of its own bring another.
+        let mut serving: [(&str, Option<&str>, u32); 3] =
+            [("display", None, 1), ("account", None, 0), ("console", None, 0)];
         for fact in facts {
             let words: Vec<&str> = fact.split(' ').collect();
             match words.as_slice() {
@@ -193,19 +193,18 @@ impl Seen {
     }
 }
 
-fn moves(serving: &mut [(&str, Option<&str>, bool); 3], what: &str) {
+fn moves(serving: &mut [(&str, Option<&str>, u32); 3], what: &str) {
     for row in serving.iter_mut().filter(|row| row.0 == what) {
-        row.2 = true;
+        row.2 += 1;
     }
 }
 
-/// Accepts a token that was served before, or the first one since an exchange of its audience.
-fn serves<'a>(serving: &mut [(&str, Option<&'a str>, bool); 3], token: &'a str) -> Option<()> {
+/// Accepts a token that was served before, or one that an exchange of its audience has brought since.
+fn serves<'a>(serving: &mut [(&str, Option<&'a str>, u32); 3], token: &'a str) -> Option<()> {
     let (audience, _) = token.split_once('.')?;
     let row = serving.iter_mut().find(|row| row.0 == audience)?;
     if row.1 != Some(token) {
-        row.2.then_some(())?;
-        (row.1, row.2) = (Some(token), false);
+        (row.1, row.2) = (Some(token), row.2.checked_sub(1)?);
     }
     Some(())
 }

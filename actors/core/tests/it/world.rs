@@ -338,6 +338,10 @@ impl World {
                 self.machines[machine].alarm_at = None;
                 self.input(machine, Input::Alarm);
             }
+            // Its connection is another, on which it waits for what others know.
+            Mail::Ask(flight, ask @ Ask::Begin(_)) if self.now < self.store.told_until => {
+                self.mail(machine, self.store.told_until, Mail::Ask(flight, ask));
+            }
             Mail::Ask(flight, ask) => self.store_takes(machine, flight, ask),
             Mail::Told(flight, era, ask, told) => self.hears(machine, flight, era, ask, told),
             Mail::Again => self.write_again(machine),

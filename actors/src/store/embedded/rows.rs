@@ -65,7 +65,7 @@ impl Rows<'_> {
         let mut head = columns.head(self.boot);
         let begun = lease(&mut head, ask, self.clock.now());
         match begun {
-            Begun::Leased(_) => {
+            Begun::Leased { .. } => {
                 columns.set_head(&head, self.boot);
                 self.write(sql::UPDATE_HEAD, key, &columns, None, &id)?;
             }

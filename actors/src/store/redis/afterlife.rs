@@ -1,36 +1,39 @@
-//! Commits live on after they were answered, or were not: in memory against a server that forgets its
-//! last writes, and on disk against our own death.
+//! What was answered lives on: in memory against a server that forgets its last writes, and on disk,
+//! where it was not answered, against our own death.
 //!
 //! A replica that takes over may lack what the old master answered last; a server that flushes each
-//! second may lose that second. Then the session's generation has gone back to a refresh token that
-//! was spent. Its owner commits again what it committed before, as soon as there is a new connection:
-//! where nothing was lost that changes nothing, and where something was it moves forward again.
+//! second may lose that second. Then a session has gone back to a refresh token that was spent, and
+//! one that has ended lives. Whoever has seen more tells it again as soon as there is a new connection,
+//! and nobody takes a lease before: where nothing was lost that changes nothing, and where something
+//! was it moves forward again.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use redis::cmd;
 use tokio::time::{sleep, timeout};
 
-use super::Redis;
+use super::reply::{body_arguments, head_arguments, number};
+use super::seen::Sight;
 use super::spool::Kept;
-use crate::clock::Clock;
-use crate::core::lease::{Commit, Verdict};
+use super::{Redis, script, start};
+use crate::core::lease::{Commit, Head, Verdict};
 use crate::core::name::SessionKey;
-use crate::core::time::Instant;
-use crate::store::{Body, StoreError};
+use crate::store::{Body, Row, StoreError};
 
-/// For how long a commit is remembered: longer than Sentinels take to agree on a new master and to
-/// promote it, with the second that was lost before.
-const REMEMBERED_FOR: Duration = Duration::from_secs(120);
-
-/// The most commits that are remembered, some 5 KB each.
-const REMEMBERED_MAX: usize = 4_096;
-
-/// How many are committed again at once.
+/// How many are told again at once.
 const ABREAST: usize = 64;
+
+/// How long after a new connection no lease is taken: the other machines have lost theirs at the same
+/// moment, look for another one each second at least, and tell what only they know.
+const OTHERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long what we know ourselves is told at most before leases are taken again: a server that is that
+/// slow would keep callers waiting for what is mostly there.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// When a commit that is not answered goes to disk: a healthy server answers long before, and a
 /// process that dies sooner loses no more than where it had died before the provider answered.
@@ -39,38 +42,15 @@ const KEEP_AFTER: Duration = Duration::from_millis(500);
 /// How often what is on disk is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What was committed lately.
-pub(super) struct Remembered {
-    clock: Clock,
-    commits: Mutex<VecDeque<(Instant, Kept)>>,
-}
-
-impl Remembered {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, commits: Mutex::default() }
-    }
-
-    fn add(&self, kept: Kept) {
-        let now = self.clock.now();
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        commits.push_back((now, kept));
-        while commits.front().is_some_and(|(at, _)| now.since(*at) > REMEMBERED_FOR)
-            || commits.len() > REMEMBERED_MAX
-        {
-            commits.pop_front();
-        }
-    }
-
-    fn all(&self) -> Vec<Kept> {
-        let now = self.clock.now();
-        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let young = commits.iter().filter(|(at, _)| now.since(*at) <= REMEMBERED_FOR);
-        young.map(|(_, kept)| kept.clone()).collect()
-    }
-
-    fn of(&self, key: &SessionKey) -> Vec<Kept> {
-        self.all().into_iter().filter(|kept| kept.key == *key).collect()
-    }
+/// What a server says to a commit.
+enum Written {
+    Accepted(Head),
+    /// It was there before.
+    Kept(Head),
+    Superseded,
+    Ended,
+    /// There is no such session.
+    Absent,
 }
 
 impl Redis {
@@ -105,22 +85,80 @@ impl Redis {
             // A try before this one may have left it there too.
             spool.forget(&key, &commit);
         }
-        if let Ok(Verdict::Accept(_)) = answer {
-            self.remembered.add(kept);
-        }
         answer
     }
 
-    /// Commits again what was committed lately of a session whose generation has gone back; returns
-    /// whether there was anything.
-    pub(super) async fn restore(&self, key: &SessionKey) -> bool {
-        let lately = self.remembered.of(key);
-        let known = !lately.is_empty();
-        tracing::error!(session = %key.id(), known, "the server has forgotten a rotation");
-        for kept in lately {
-            self.again(kept).await;
+    async fn write(
+        &self,
+        key: &SessionKey,
+        commit: Commit,
+        body: Body,
+    ) -> Result<Verdict, StoreError> {
+        match self.put(key, commit, &body).await? {
+            Written::Accepted(head) | Written::Kept(head) => {
+                self.seen.wrote(key, Sight::Living(Row { head, body }));
+                Ok(Verdict::Accept(head))
+            }
+            Written::Superseded => Ok(Verdict::Superseded),
+            Written::Ended | Written::Absent => Ok(Verdict::Ended),
         }
-        known
+    }
+
+    async fn put(
+        &self,
+        key: &SessionKey,
+        commit: Commit,
+        body: &Body,
+    ) -> Result<Written, StoreError> {
+        let mut own = body_arguments(body, self.time.shared().as_ref());
+        let rotated = number(u64::from(commit.rotated));
+        own.extend([number(commit.consumed.0), number(commit.epoch.0), rotated]);
+        let mut reply = self.run(&script::COMMIT, key, own).await?;
+        match reply.word()?.as_str() {
+            "accepted" => reply.head().map(Written::Accepted),
+            "kept" => reply.head().map(Written::Kept),
+            "superseded" => Ok(Written::Superseded),
+            "ended" => Ok(Written::Ended),
+            "absent" => Ok(Written::Absent),
+            _ => Err(reply.strange()),
+        }
+    }
+
+    /// Tells the server what was seen of a session lately; returns whether it had forgotten that.
+    pub(super) async fn tell_again(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        let forgotten = match self.seen.of(key) {
+            None => false,
+            Some(Sight::Ended(reason)) => self.entomb(key, reason).await?.word()? == "wiped",
+            Some(Sight::Living(row)) => self.tell_living(key, row).await?,
+        };
+        if forgotten {
+            tracing::error!(session = %key.id(), "the server had forgotten a write: it is told again");
+        }
+        Ok(forgotten)
+    }
+
+    async fn tell_living(&self, key: &SessionKey, row: Row) -> Result<bool, StoreError> {
+        let epoch = row.head.born_in;
+        let written = match row.head.parent {
+            Some(consumed) => {
+                self.put(key, Commit { consumed, epoch, rotated: true }, &row.body).await?
+            }
+            // Of a session that has just signed in there is nothing but its creation.
+            None => Written::Absent,
+        };
+        match written {
+            Written::Accepted(_) => Ok(true),
+            // The server knows better, or as much.
+            Written::Kept(_) | Written::Superseded | Written::Ended => Ok(false),
+            Written::Absent => self.create_again(key, &row).await,
+        }
+    }
+
+    async fn create_again(&self, key: &SessionKey, row: &Row) -> Result<bool, StoreError> {
+        let shared = self.time.shared();
+        let mut own = body_arguments(&row.body, shared.as_ref());
+        own.extend(head_arguments(&row.head, shared.as_ref()));
+        Ok(self.run(&script::CREATE, key, own).await?.word()? == "created")
     }
 
     async fn keep(&self, kept: &Kept) {
@@ -132,33 +170,43 @@ impl Redis {
         }
     }
 
-    /// Commits once more; returns whether it was decided on.
-    async fn again(&self, kept: Kept) -> bool {
-        let Kept { key, commit, body } = kept;
-        match self.write(&key, commit, body).await {
-            Ok(Verdict::Accept(_)) => true,
-            // The server knows better, or the session has ended.
-            Ok(Verdict::Superseded | Verdict::Ended) => true,
-            Err(_) => false,
+    /// Tells everything that was seen lately.
+    async fn tell_all_again(&self) {
+        let told = stream::iter(self.seen.latest())
+            .map(|key| async move { self.tell_again(&key).await })
+            .buffer_unordered(ABREAST);
+        let forgotten = told.filter(|told| std::future::ready(matches!(told, Ok(true))));
+        let forgotten = forgotten.count().await;
+        if forgotten > 0 {
+            tracing::warn!(forgotten, "the server has lost writes that it had answered");
         }
+    }
+
+    /// Returns which servers answer: whoever restarts has another name. `None` where they do not say.
+    async fn servers(&self) -> Option<BTreeSet<String>> {
+        let mut info = cmd("INFO");
+        info.arg("server");
+        let told = start::text(self.plain(info).await.ok()?);
+        let names = told.lines().filter_map(|line| line.trim().strip_prefix("run_id:"));
+        Some(names.map(str::to_owned).collect()).filter(|names: &BTreeSet<_>| !names.is_empty())
     }
 }
 
-/// Starts what commits again; ends with the store.
+/// Starts what tells again; ends with the store.
 pub(super) fn start(redis: &Arc<Redis>) {
+    redis.line.wait_until_told();
     tokio::spawn(commit_spooled(Arc::downgrade(redis)));
-    tokio::spawn(commit_after_reconnect(Arc::downgrade(redis)));
+    tokio::spawn(tell_after_reconnect(Arc::downgrade(redis)));
 }
 
 async fn commit_spooled(redis: Weak<Redis>) {
     while let Some(alive) = redis.upgrade() {
         if let Some(spool) = alive.spool.clone() {
             let listed = tokio::task::spawn_blocking(move || spool.list()).await;
-            for kept in listed.ok().and_then(Result::ok).unwrap_or_default() {
-                let (key, commit) = (kept.key, kept.commit);
+            for Kept { key, commit, body } in listed.ok().and_then(Result::ok).unwrap_or_default() {
                 // Its due time was of another boot: whoever is woken by it finds out.
-                let body = Body { due: Some(alive.clock.now()), ..kept.body };
-                let decided = alive.again(Kept { body, ..kept }).await;
+                let body = Body { due: Some(alive.clock.now()), ..body };
+                let decided = alive.write(&key, commit, body).await.is_ok();
                 if let Some(spool) = alive.spool.as_ref().filter(|_| decided) {
                     spool.forget(&key, &commit);
                     tracing::info!(session = %key.id(), "a commit that was kept is decided on");
@@ -170,18 +218,27 @@ async fn commit_spooled(redis: Weak<Redis>) {
     }
 }
 
-async fn commit_after_reconnect(redis: Weak<Redis>) {
+async fn tell_after_reconnect(redis: Weak<Redis>) {
     let Some(mut connections) = redis.upgrade().map(|alive| alive.line.connections()) else {
         return;
     };
+    let mut before = match redis.upgrade() {
+        Some(alive) => alive.servers().await,
+        None => return,
+    };
     // The first connection is that of the start.
     while connections.changed().await.is_ok() {
-        let is_connected = connections.borrow_and_update().is_connected();
-        let Some(alive) = redis.upgrade().filter(|_| is_connected) else { continue };
-        let again = stream::iter(alive.remembered.all()).map(|kept| alive.again(kept));
-        let decided =
-            again.buffer_unordered(ABREAST).filter(|decided| std::future::ready(*decided));
-        let commits = decided.count().await;
-        tracing::debug!(commits, "committed again on a new connection");
+        let connection = connections.borrow_and_update().connected();
+        let (Some(alive), Some(number)) = (redis.upgrade(), connection) else { continue };
+        let after = alive.servers().await;
+        if after.is_none() || after != before {
+            let ours = timeout(TOLD_WITHIN, alive.tell_all_again());
+            let (told, ()) = tokio::join!(ours, sleep(OTHERS_WITHIN));
+            if told.is_err() {
+                tracing::warn!("the server is slow: not all that was seen lately is told again");
+            }
+        }
+        before = after;
+        alive.line.told(number);
     }
 }

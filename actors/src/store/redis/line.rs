@@ -26,9 +26,15 @@ const WIRE_WAIT_MAX: Duration = Duration::from_millis(1_500);
 /// tells its own repetition from another's, and answers what the first one would have.
 const TRIES: u32 = 2;
 
+/// How long a lease waits until what a server may have forgotten is told again: as long as a caller
+/// waits for a slow exchange.
+const TOLD_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// The shared connection.
 pub(super) struct Line {
     state: watch::Receiver<State>,
+    /// The last connection that no lease waits for.
+    told: watch::Sender<u64>,
     /// The number of the connection that was found dead.
     lost: watch::Sender<u64>,
     place: Arc<str>,
@@ -48,8 +54,9 @@ impl Line {
         let wire = Err(StoreError::unreachable(&place, "not connected yet"));
         let (told, state) = watch::channel(State { number: 0, wire });
         let (lost, found_dead) = watch::channel(0);
+        let told_again = watch::Sender::new(u64::MAX);
         let keeper = tokio::spawn(keep(dial, Arc::clone(&place), told, found_dead));
-        Self { state, lost, place, keeper }
+        Self { state, told: told_again, lost, place, keeper }
     }
 
     /// Sends a request until it is answered, [`TRIES`] times at most.
@@ -57,6 +64,9 @@ impl Line {
         let mut tries = 0;
         loop {
             let (number, mut wire) = self.wire().await?;
+            if request.spends() {
+                self.told_again(number).await?;
+            }
             tries += 1;
             let error = match request.send(&mut wire).await {
                 Ok(value) => return Ok(value),
@@ -83,6 +93,25 @@ impl Line {
         connections
     }
 
+    /// Has leases wait on every further connection until it is [`Line::told`].
+    pub(super) fn wait_until_told(&self) {
+        self.told.send_replace(self.state.borrow().number);
+    }
+
+    /// Says that a connection may be used for leases.
+    pub(super) fn told(&self, number: u64) {
+        self.told.send_replace(number);
+    }
+
+    async fn told_again(&self, number: u64) -> Result<(), StoreError> {
+        let mut told = self.told.subscribe();
+        let waited = timeout(TOLD_WAIT_MAX, told.wait_for(|told| *told >= number)).await;
+        let is_told = waited.is_ok_and(|told| told.is_ok());
+        is_told.then_some(()).ok_or_else(|| {
+            StoreError::unreachable(&self.place, "what it may have forgotten is being told again")
+        })
+    }
+
     async fn wire(&self) -> Result<(u64, Wire), StoreError> {
         let mut state = self.state.clone();
         // A connection that was found dead may not have been taken away yet.
@@ -98,8 +127,9 @@ impl Line {
 }
 
 impl State {
-    pub(super) fn is_connected(&self) -> bool {
-        self.wire.is_ok()
+    /// Returns the number of the connection where there is one.
+    pub(super) fn connected(&self) -> Option<u64> {
+        self.wire.is_ok().then_some(self.number)
     }
 }
 

@@ -185,11 +185,11 @@ pub(super) fn head_arguments(head: &Head, shared: Option<&SharedTime>) -> Vec<Ve
 }
 
 /// Writes what a commit or a creation replaces as a whole.
-pub(super) fn body_arguments(body: Body, shared: Option<&SharedTime>) -> Vec<Vec<u8>> {
+pub(super) fn body_arguments(body: &Body, shared: Option<&SharedTime>) -> Vec<Vec<u8>> {
     let Body { sealed, due, by_subject, by_provider_session } = body;
     let by_provider_session = by_provider_session.map(|IndexKey(name)| name.to_vec());
-    let due = stamp(due, shared);
-    vec![sealed, due, by_subject.0.to_vec(), by_provider_session.unwrap_or_default()]
+    let due = stamp(*due, shared);
+    vec![sealed.clone(), due, by_subject.0.to_vec(), by_provider_session.unwrap_or_default()]
 }
 
 pub(super) fn number(number: u64) -> Vec<u8> {

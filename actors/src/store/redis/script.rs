@@ -13,7 +13,13 @@ const KEYS: usize = 8;
 /// What is asked of a Redis.
 pub(super) enum Request {
     /// A script, by its digest where the server knows it.
-    Script { script: &'static Source, keys: [Vec<u8>; KEYS], arguments: Vec<Vec<u8>> },
+    Script {
+        script: &'static Source,
+        keys: [Vec<u8>; KEYS],
+        arguments: Vec<Vec<u8>>,
+        /// Whether a refresh token is spent where it is granted.
+        spends: bool,
+    },
     /// A command of the server's own, which may be repeated.
     Plain(Cmd),
 }
@@ -68,10 +74,18 @@ pub(super) enum Index {
 }
 
 impl Request {
+    /// Reports whether a refresh token is spent where it is granted.
+    pub(super) const fn spends(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Script { spends, .. } => *spends,
+        }
+    }
+
     pub(super) async fn send(&self, wire: &mut Wire) -> RedisResult<Value> {
         match self {
             Self::Plain(command) => wire.send(command).await,
-            Self::Script { script, keys, arguments } => {
+            Self::Script { script, keys, arguments, .. } => {
                 let by = |how: &str, what: &str| {
                     let mut command = cmd(how);
                     command.arg(what).arg(KEYS).arg(keys).arg(arguments);

@@ -136,7 +136,7 @@ fn warnings<'i>(word: impl Fn(&str) -> Option<&'i str>) -> Vec<&'static str> {
 }
 
 /// Returns all texts of an answer, which may be one of each node of a cluster.
-fn text(value: Value) -> String {
+pub(super) fn text(value: Value) -> String {
     if let Value::BulkString(bytes) = value {
         String::from_utf8_lossy(&bytes).into_owned()
     } else if let Value::Array(values) = value {

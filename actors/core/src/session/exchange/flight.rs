@@ -84,11 +84,10 @@ impl Flight {
     /// Takes the store's answer to [`Flight::ask`]; `None` where it could not be asked.
     pub fn journalled(&mut self, begun: Option<Begun>) {
         self.step = match begun {
-            Some(Begun::Leased(intent)) => {
+            Some(Begun::Leased { intent, follows }) => {
                 // Somebody else's exchange, or its end, may have left something behind.
                 let was_open = self.before.head.intent.is_some();
-                let is_current =
-                    intent.epoch == self.before.head.epoch.next() && was_open <= intent.again;
+                let is_current = follows == self.before.head.epoch && was_open <= intent.again;
                 self.before.head.epoch = intent.epoch;
                 self.before.head.intent = Some(intent);
                 self.intent = Some(intent);

@@ -232,7 +232,7 @@ impl World {
             }
             (Ask::Begin(_), Told::Begun(Some(begun))) => {
                 let word = match begun {
-                    Begun::Leased(_) => "lease",
+                    Begun::Leased { .. } => "lease",
                     Begun::Busy(_) => "busy",
                     Begun::Moved => "moved",
                     Begun::Ended => "ended",

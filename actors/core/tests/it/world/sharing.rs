@@ -10,8 +10,9 @@ use super::{Mail, STORE_TAKES, World};
 /// How long a machine remembers what it wrote: far longer than a replica is behind.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How long a machine waits for what its own write follows.
-const WRITES_AGAIN: Duration = Duration::from_millis(100);
+/// How long nobody takes a lease from a store that fell back: everybody learns of it within that time,
+/// and tells what only they know.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Under this number goes what belongs to no flight.
 const NO_FLIGHT: u64 = 0;
@@ -44,6 +45,7 @@ impl World {
             return;
         }
         self.oracle.store_fell_back(gone, self.now);
+        self.store.told_until = self.now + TOLD_WITHIN;
         for machine in 0..self.machines.len() {
             if !self.machines[machine].down {
                 self.mail(machine, self.now + STORE_TAKES, Mail::Again);
@@ -70,11 +72,6 @@ impl World {
             Told::Committed(Some(Verdict::Superseded)) => {
                 let Ask::Commit(commit, _) = &ask else { return };
                 let head = self.store.record.head;
-                if flight == NO_FLIGHT && commit.consumed >= head.generation {
-                    // What it follows is written again by another machine, or has just been.
-                    let at = self.now + WRITES_AGAIN;
-                    return self.mail(machine, at, Mail::Ask(flight, ask));
-                }
                 // A repeated asking finds what the first has written.
                 if (head.parent, head.born_in) == (Some(commit.consumed), commit.epoch) {
                     self.machines[machine].written.push((self.now, ask.clone()));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokenward_core::event::EndReason;
 use tokenward_core::lease::{self, Begin, Begun, Commit, Head, Verdict};
-use tokenward_core::name::Epoch;
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::Reading;
 use tokenward_core::snapshot::Snapshot;
@@ -32,8 +31,8 @@ pub(crate) struct Store {
     pub(crate) late: Duration,
     /// How often an older state has taken this one's place.
     pub(crate) era: u64,
-    /// Whether epochs are unknown that were given before.
-    jumps: bool,
+    /// Until when nobody asks for a lease, because others may know what was forgotten.
+    pub(super) told_until: Instant,
     /// The boot whose clock the record, and the intent, are written in.
     written_on: u64,
     intent_on: u64,
@@ -95,7 +94,7 @@ impl Store {
             slow: Duration::ZERO,
             late: Duration::ZERO,
             era: 0,
-            jumps: false,
+            told_until: Instant::ZERO,
             written_on: 0,
             intent_on: 0,
             past: Vec::new(),
@@ -116,7 +115,7 @@ impl Store {
         self.record.head.tombstone = self.ended.is_some();
         (self.moved_at, self.written_on, self.intent_on) =
             (oldest.moved_at, oldest.written_on, oldest.intent_on);
-        (self.era, self.jumps) = (self.era + 1, true);
+        self.era += 1;
         let intent = before.is_some() && before != self.record.head.intent;
         Forgotten { writers, intent }
     }
@@ -196,12 +195,11 @@ impl Store {
     fn apply(&mut self, ask: &Ask, writer: (usize, u64), clock: Clock, now: Instant) -> Told {
         match ask {
             Ask::Begin(begin) => {
-                let mut begun = lease::begin(&self.head(clock), begin, clock.at(now));
-                if let Begun::Leased(intent) = &mut begun {
-                    // What was given after the state that is back is unknown: the clock is beyond.
-                    if std::mem::take(&mut self.jumps) {
-                        intent.epoch = intent.epoch.max(Epoch(now.as_nanos() / 1_000));
-                    }
+                // Epochs are of the store's clock, and the lease is over by the asker's.
+                let mut begun = lease::begin(&self.head(clock), begin, now);
+                if let Begun::Leased { intent, .. } = &mut begun {
+                    let since = clock.at(now);
+                    (intent.since, intent.until) = (Some(since), Some(since + begin.lease));
                     let intent = *intent;
                     self.remember(writer, now);
                     self.record.head.epoch = intent.epoch;

@@ -3,21 +3,23 @@
 -- 11 whether it was rotated
 local row = redis.call('HMGET', KEYS[1], 'g', 'p', 'b', 'e', 't', 'ie', 'd', 'n', 'm')
 local generation, parent, born_in, newest, tomb, doubt = unpack(row, 1, 6)
-if not generation or tomb then return {text(now), 'ended'} end
+if tomb then return {text(now), 'ended'} end
+if not generation then return {text(now), 'absent'} end
 -- A write whose answer was lost finds its own record: no two are sealed alike.
-if redis.call('GET', KEYS[2]) == ARGV[5] then return {text(now), 'accepted', head()} end
+if redis.call('GET', KEYS[2]) == ARGV[5] then return {text(now), 'kept', head()} end
 local consumed, epoch, rotated = ARGV[9], ARGV[10], ARGV[11] == '1'
 if not rotated and epoch ~= newest then return {text(now), 'superseded'} end
-local child = generation == consumed
+local spent, kept = tonumber(consumed), tonumber(generation)
+local moves_on = spent == kept or (rotated and spent > kept)
 local later_sibling = parent == consumed and tonumber(epoch) > tonumber(born_in)
-if not (child or (later_sibling and rotated)) then return {text(now), 'superseded'} end
+if not (moves_on or (later_sibling and rotated)) then return {text(now), 'superseded'} end
 
 if doubt and tonumber(doubt) <= tonumber(epoch) then
-  redis.call('HDEL', KEYS[1], 'ix', unpack(INTENT))
+  redis.call('HDEL', KEYS[1], 'ix', 'ip', unpack(INTENT))
   redis.call('ZREM', KEYS[5], key)
 end
 if rotated then
-  generation = text(tonumber(generation) + 1)
+  generation = text(math.max(kept, spent) + 1)
   redis.call('HSET', KEYS[1], 'g', generation, 'p', consumed, 'b', epoch)
   if tonumber(epoch) > tonumber(newest) then redis.call('HSET', KEYS[1], 'e', epoch) end
 end

@@ -3,7 +3,7 @@ local row = redis.call('HMGET', KEYS[1], 'g', 't')
 if row[1] or row[2] then
   -- A creation whose answer was lost finds its own record.
   if row[1] and not row[2] and redis.call('GET', KEYS[2]) == ARGV[5] then
-    return {text(now), 'created'}
+    return {text(now), 'kept'}
   end
   return {text(now), 'exists'}
 end

@@ -7,7 +7,8 @@
 --       4 the channel on which changes are told; what follows is the script's own.
 --
 -- Fields of a row: g generation, p parent, b born in, e epoch; ie io ic is iu it ia the intent's
--- epoch, owner, generation, since, until, settle, again, and ix what tells one asking from another;
+-- epoch, owner, generation, since, until, settle, again, ip the epoch given before it, and ix what
+-- tells one asking from another;
 -- d due, n the person's name, m the provider session's name; t why it ended, ta when, and x what tells
 -- one ending from another.
 -- Moments are microseconds of the server's time. Numbers stay below 2^53, where Lua's are exact.
