@@ -68,7 +68,6 @@ fn refuse_what_needs_a_restart(next: &Config, present: &Config) -> Result<(), Lo
     let changed = [
         ("listen", next.listen != present.listen),
         ("state_dir", next.state_dir != present.state_dir),
-        ("store", !next.store.is_same_place(&present.store)),
         ("prefix", next.prefix != present.prefix),
         ("provider.issuer", next.provider.issuer != present.provider.issuer),
         ("provider.client_id", next.provider.client_id != present.provider.client_id),
@@ -77,9 +76,10 @@ fn refuse_what_needs_a_restart(next: &Config, present: &Config) -> Result<(), Lo
         ("limits", next.limits != present.limits),
         ("tls", next.tls.is_some() != present.tls.is_some()),
     ];
-    match changed.iter().find(|(_, changed)| *changed) {
+    let changed = changed.iter().find(|(_, changed)| *changed).map(|(key, _)| *key);
+    match changed.or_else(|| next.store.changed(&present.store)) {
         None => Ok(()),
-        Some((key, _)) => Err(LoadFault::new(format!(
+        Some(key) => Err(LoadFault::new(format!(
             "{}: {key}: it cannot change while the gateway runs; restart it, or put the old value \
              back.",
             next.path.display()

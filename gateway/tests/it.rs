@@ -7,6 +7,7 @@ mod it {
     mod attacks;
     mod cli;
     mod config;
+    mod config_store;
     mod desk;
     mod device;
     mod faults;

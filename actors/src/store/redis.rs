@@ -149,7 +149,7 @@ impl Redis {
         let mut reply = self.run(&script::CREATE, key, own).await?;
         match reply.word()?.as_str() {
             "created" | "kept" => {
-                self.seen.wrote(key, Sight::Living(row));
+                self.seen.wrote(key, Sight::Living(Box::new(row)));
                 Ok(())
             }
             "exists" => Err(StoreError::exists(key)),

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokenward::clock::Clock;
-use tokenward::core::event::LogoutKind;
+use tokenward::core::event::{EndReason, LogoutKind};
 use tokenward::core::lease::{Begun, Verdict};
 use tokenward::core::name::{Audience, Generation};
 use tokenward::core::secret::RefreshToken;
 use tokenward::core::snapshot::Snapshot;
 use tokenward::store::redis::{Password, Place, Redis, RedisSettings};
 use tokenward::store::seal::KeyRing;
-use tokenward::store::{MoveFault, Moved, Restored, Store};
+use tokenward::store::{Loaded, MoveFault, Moved, Restored, Store};
 use tokenward::{SessionHandle, Vault};
 
 use crate::redis_server::RedisServer;
@@ -98,29 +98,42 @@ async fn l11_a_replica_that_is_promoted_is_found_and_gets_what_it_lacks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l3_a_server_that_forgets_rotations_is_told_them_again() {
+async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
-    let store = filled(connected(&server.settings()).await, 2).await;
+    let store = filled(connected(&server.settings()).await, 4).await;
     let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
     assert!(server.say("SAVE").starts_with("+OK"));
-    for number in 0..2 {
-        let intent = leased(&*store, scattered(number), ask(0)).await;
+    let reader = connected(&server.settings()).await.started();
+    let mut given = Vec::new();
+    // The third is written by a machine that dies, and read by one that lives.
+    let dying = connected(&server.settings()).await;
+    for (number, store) in [(0, &*store), (1, &store), (2, &dying)] {
+        let intent = leased(store, scattered(number), ask(0)).await;
         let verdict = store.commit(scattered(number), rotated(0, intent.epoch), body("r1")).await;
         assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
+        given.push(intent.epoch);
     }
+    living(&*reader, scattered(2)).await;
+    drop(dying);
+    store.end(scattered(3), EndReason::Ceiling).await.expect("ended");
+    store.create(scattered(4), row("new")).await.expect("created");
     server.kill();
     server.run();
-    // Asked for at once, before anything was told again: what the server has is not spent.
+    // Asked for at once, before anything was told again: nothing is spent until all have told.
     let mut begun = store.begin(scattered(0), ask(1)).await;
     while begun.is_err() {
         begun = store.begin(scattered(0), ask(1)).await;
     }
-    assert!(matches!(begun, Ok(Begun::Leased { .. })), "{begun:?}");
-    within_patience("the other rotation is there again", async || {
-        let row = living(&*store, scattered(1)).await;
-        row.head.generation == Generation(1) && row.body.sealed == b"r1"
-    })
-    .await;
+    let Ok(Begun::Leased { intent, .. }) = begun else { panic!("{begun:?}") };
+    assert!(given.iter().all(|epoch| intent.epoch > *epoch), "no epoch is given twice");
+    // Nobody who comes new to it finds anything of the old.
+    let newcomer = connected(&server.settings()).await;
+    for number in 0..3 {
+        let row = living(&newcomer, scattered(number)).await;
+        assert_eq!((row.head.generation, &*row.body.sealed), (Generation(1), &b"r1"[..]));
+    }
+    assert_eq!(newcomer.load(scattered(3)).await, Ok(Loaded::Ended(EndReason::Ceiling)));
+    assert_eq!(living(&newcomer, scattered(4)).await.body, body("new"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,7 +206,7 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     embedded.begin(keys[0], lease).await.expect("leased");
     let refused = embedded.move_to(&redis, |_| {}).await.expect_err("somebody may spend it");
     assert!(matches!(refused, MoveFault::Leased { wait, .. } if wait <= lease.lease), "{refused}");
-    embedded.end(keys[0], tokenward::core::event::EndReason::Ceiling).await.expect("ended");
+    embedded.end(keys[0], EndReason::Ceiling).await.expect("ended");
 
     let moved = embedded.move_to(&redis, |_| {}).await.expect("moved");
     assert_eq!(moved, Moved { copied: 39, there: 0, newer: 0 });
@@ -208,7 +221,7 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     }
     assert_eq!(redis.of_subject("urn:p", "person 7").await, Ok(vec![keys[7]]));
 
-    redis.end(keys[1], tokenward::core::event::EndReason::Ceiling).await.expect("ended");
+    redis.end(keys[1], EndReason::Ceiling).await.expect("ended");
     let back = tempfile::tempdir().expect("a directory");
     std::fs::copy(dir.path().join("keys.json"), back.path().join("keys.json")).expect("copied");
     let home = Vault::embedded(back.path(), clock.clone()).expect("opens");

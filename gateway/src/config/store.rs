@@ -20,15 +20,26 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
-    /// Reports whether both are the same store, however it is entered.
-    pub fn is_same_place(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Embedded, Self::Embedded) => true,
-            (Self::Redis(one), Self::Redis(other)) => {
-                (&one.place, &one.prefix) == (&other.place, &other.prefix)
+    /// Returns the first key that `other` gives another value; `None` where both are the same store,
+    /// entered in the same way.
+    pub fn changed(&self, other: &Self) -> Option<&'static str> {
+        let (one, other) = match (self, other) {
+            (Self::Embedded, Self::Embedded) => return None,
+            (Self::Redis(one), Self::Redis(other)) => (one, other),
+            (Self::Embedded, Self::Redis(_)) | (Self::Redis(_), Self::Embedded) => {
+                return Some("store");
             }
-            (Self::Embedded, Self::Redis(_)) | (Self::Redis(_), Self::Embedded) => false,
-        }
+        };
+        let keys = [
+            ("store.redis", (&one.place, one.tls) != (&other.place, other.tls)),
+            ("store.prefix", one.prefix != other.prefix),
+            ("store.username", one.username != other.username),
+            ("store.password", one.password != other.password),
+            ("store.sentinel_password", one.sentinel_password != other.sentinel_password),
+            ("store.ca", one.roots != other.roots),
+            ("store.buckets", one.buckets != other.buckets),
+        ];
+        keys.iter().find(|(_, changed)| *changed).map(|(key, _)| *key)
     }
 }
 

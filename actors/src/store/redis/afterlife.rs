@@ -96,7 +96,7 @@ impl Redis {
     ) -> Result<Verdict, StoreError> {
         match self.put(key, commit, &body).await? {
             Written::Accepted(head) | Written::Kept(head) => {
-                self.seen.wrote(key, Sight::Living(Row { head, body }));
+                self.seen.wrote(key, Sight::Living(Box::new(Row { head, body })));
                 Ok(Verdict::Accept(head))
             }
             Written::Superseded => Ok(Verdict::Superseded),
@@ -129,7 +129,7 @@ impl Redis {
         let forgotten = match self.seen.of(key) {
             None => false,
             Some(Sight::Ended(reason)) => self.entomb(key, reason).await?.word()? == "wiped",
-            Some(Sight::Living(row)) => self.tell_living(key, row).await?,
+            Some(Sight::Living(row)) => self.tell_living(key, &row).await?,
         };
         if forgotten {
             tracing::error!(session = %key.id(), "the server had forgotten a write: it is told again");
@@ -137,7 +137,7 @@ impl Redis {
         Ok(forgotten)
     }
 
-    async fn tell_living(&self, key: &SessionKey, row: Row) -> Result<bool, StoreError> {
+    async fn tell_living(&self, key: &SessionKey, row: &Row) -> Result<bool, StoreError> {
         let epoch = row.head.born_in;
         let written = match row.head.parent {
             Some(consumed) => {
@@ -150,7 +150,7 @@ impl Redis {
             Written::Accepted(_) => Ok(true),
             // The server knows better, or as much.
             Written::Kept(_) | Written::Superseded | Written::Ended => Ok(false),
-            Written::Absent => self.create_again(key, &row).await,
+            Written::Absent => self.create_again(key, row).await,
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Seen {
 /// What the server had of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
-    Living(Row),
+    Living(Box<Row>),
     Ended(EndReason),
 }
 
@@ -55,7 +55,7 @@ impl Seen {
     /// Remembers what was read, unless something newer was.
     pub(super) fn read(&self, key: &SessionKey, loaded: &Loaded) {
         let sight = match loaded {
-            Loaded::Living(row) => Sight::Living((**row).clone()),
+            Loaded::Living(row) => Sight::Living(row.clone()),
             Loaded::Ended(reason) => Sight::Ended(*reason),
             Loaded::Absent => return,
         };
@@ -165,10 +165,10 @@ mod tests {
         let (generation, born_in) = (Generation(generation), Epoch(born_in));
         let by_subject = IndexKey([0; 32]);
         let sealed = vec![0; bytes];
-        Sight::Living(Row {
+        Sight::Living(Box::new(Row {
             head: Head { generation, born_in, ..Head::new() },
             body: Body { sealed, due: None, by_subject, by_provider_session: None },
-        })
+        }))
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         let seen = Seen::new(clock);
         let key = |number| SessionKey([number; 32]);
         let loaded = |sight| match sight {
-            Sight::Living(row) => Loaded::Living(Box::new(row)),
+            Sight::Living(row) => Loaded::Living(row),
             Sight::Ended(reason) => Loaded::Ended(reason),
         };
         seen.wrote(&key(1), living(5, 50, 1));

@@ -70,7 +70,7 @@ pub struct Address {
 }
 
 /// The password of a Redis: it has no text, and its memory is wiped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
 /// Why a text names no Redis.

@@ -91,9 +91,13 @@ fn broken(options: &Options, course: &Course) -> Vec<String> {
     broken
 }
 
-/// Returns why two exchanges of one session may meet at this moment: the machine of one was
-/// suspended between its last check and its send, or its lease was among the writes that a
-/// failover lost, and another machine was given it anew.
+/// Returns why two exchanges of one session may meet at this moment.
+///
+/// Law L1 excepts a machine that was suspended between its last check and its send. The lease itself is a
+/// write like any other: where a master dies with it before a replica has heard of it, another machine
+/// is given it anew while the first one's request is on its way. No check of ours can see that; only a
+/// provider that takes the previous token once more, and the later sibling's rule (L3, L11), keep the
+/// session alive. So each such case is listed, and survived.
 fn excuse(faults: &[Struck], at: Duration) -> Option<String> {
     let excuse = |struck: &Struck| match struck.fault.kind {
         Kind::Freeze => Some(format!("gateway {} was suspended", struck.fault.whom)),
