@@ -31,6 +31,7 @@ impl Session {
         let step = self.steps.aloft.take();
         let told = step.and_then(|step| self.step_landed(step, &need, &landing, now));
         let held = self.snapshot.holds.clone();
+        let asked = need.clone();
         match landing {
             Landing::Busy(intent) => self.landed_busy(need, intent, now),
             Landing::Doubt { epoch, how, malformed, retry_at } => {
@@ -66,6 +67,7 @@ impl Session {
             }
             Landing::StoreDown { doubt } => self.landed_storeless(doubt, now),
         }
+        self.keep_probes(&held, &asked, since, now);
         self.keep_own(held, since);
         if let Some(told) = told {
             self.tell_of(told, &audience, now);
@@ -175,6 +177,18 @@ impl Session {
             self.doubt_on(Fate::Waits, Some(*retry_after), now);
         } else {
             self.doubt_on(Fate::Holds, None, now);
+        }
+    }
+
+    /// Keeps the probes that came due while a flight for something else was in the air, as when an
+    /// operator asked to try again: what it brings back knows nothing of them.
+    fn keep_probes(&mut self, held: &[Hold], asked: &Need, since: Instant, now: Instant) {
+        let due = held.iter().filter(|hold| {
+            hold.probe_at.is_some_and(|at| since <= at && at <= now)
+                && !asked.is_for(&hold.audience, &hold.scopes)
+        });
+        for hold in due {
+            step_up::probe(&mut self.snapshot.holds, &hold.need(), now);
         }
     }
 

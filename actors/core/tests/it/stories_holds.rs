@@ -91,3 +91,19 @@ fn l8_an_operator_s_retry_brings_a_held_display_back_at_once() {
         ",
     );
 }
+
+#[test]
+fn l8_an_operator_s_retry_outlives_what_was_in_the_air() {
+    tell(
+        "
+        0s     | mfa on B                           |
+        0s     | #1 wants B                         | lease; ask B with r0; save; !held; #1 told mfa_required
+        1s     | mfa off B                          |
+        2s     | provider: slow 2s                  |
+        2s     | #2 wants A                         | lease; ask A with r0
+        3s     | operator retries                   |
+        4s     |                                    | save r1; #2 gets A.1; lease; ask B with r1; save r2; !released
+        5s     |                                    |
+        ",
+    );
+}
