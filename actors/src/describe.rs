@@ -81,8 +81,12 @@ impl Tokenward {
     /// [`StoreError`] where its record cannot be read.
     pub async fn describe(&self, key: &SessionKey) -> Result<Option<SessionView>, StoreError> {
         let now = self.shared.clock.now();
-        if let Some(View { snapshot, state }) = self.view(key).await {
-            return Ok(Some(view(key, &snapshot, &state, true, now)));
+        if let Some(known) = self.view(key).await {
+            let mut view = view(key, &known.snapshot, &known.state, true, now);
+            if known.elsewhere {
+                (view.state, view.reason) = ("refreshing", Some("elsewhere"));
+            }
+            return Ok(Some(view));
         }
         Ok(match self.shared.load(*key).await? {
             Restored::Living(snapshot) => Some(view(key, &snapshot, &State::Fresh, false, now)),
@@ -158,7 +162,7 @@ impl Tokenward {
 
     /// Returns what is known of a session, in memory or else in its record.
     pub(crate) async fn restored(&self, key: &SessionKey) -> Result<Restored, StoreError> {
-        let Some(View { snapshot, state }) = self.view(key).await else {
+        let Some(View { snapshot, state, .. }) = self.view(key).await else {
             return self.shared.load(*key).await;
         };
         Ok(match state {

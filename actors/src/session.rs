@@ -90,6 +90,8 @@ pub struct Farewell {
 pub(crate) struct View {
     pub(crate) snapshot: Snapshot,
     pub(crate) state: State,
+    /// Whether another machine is exchanging its refresh token.
+    pub(crate) elsewhere: bool,
 }
 
 /// What a session actor starts with.
@@ -186,7 +188,7 @@ fn revive(shared: &Shared, key: &SessionKey, snapshot: Snapshot, now: Instant) -
         shared.provider.inherit_settle(intent.settle);
         return session.orphaned(now);
     }
-    if shared.alone { session } else { session.among_others() }
+    if shared.alone { session } else { session.among_others(now) }
 }
 
 // === impl SessionState ===
@@ -196,9 +198,10 @@ impl SessionState {
         let now = self.shared.clock.now();
         let input = match message {
             SessionMessage::Describe(reply) => {
-                let (snapshot, state) = (self.core.snapshot().clone(), self.core.state().clone());
+                let core = &self.core;
+                let (snapshot, state) = (core.snapshot().clone(), core.state().clone());
                 // An error means that the caller went away; so with every reply below.
-                drop(reply.send(View { snapshot, state }));
+                drop(reply.send(View { snapshot, state, elsewhere: core.is_elsewhere() }));
                 return;
             }
             SessionMessage::Buried => return self.rest(),

@@ -87,6 +87,11 @@ pub enum Event {
         /// The audience that was held.
         audience: Audience,
     },
+    /// When another machine was found to be exchanging the refresh token.
+    Elsewhere {
+        /// How long word of it is waited for, at the longest.
+        wait: Duration,
+    },
     /// When it became unknown whether the refresh token was spent.
     InDoubt {
         /// How the answer was lost; `None` where the process that waited for it died.
@@ -234,6 +239,7 @@ impl Event {
             Self::Challenged { .. } => "mfa_challenged",
             Self::Denied { .. } => "denied",
             Self::Downscoped { .. } => "downscoped",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::Ended { .. } => "ended",
             Self::ExchangeStarted { .. } => "exchange_started",
             Self::Held { .. } => "held",
@@ -275,7 +281,8 @@ impl Event {
             | Self::ReusePrevented { audience }
             | Self::Verified { audience, .. }
             | Self::VerificationFailed { audience, .. } => Some(audience),
-            Self::Ended { .. }
+            Self::Elsewhere { .. }
+            | Self::Ended { .. }
             | Self::InDoubt { .. }
             | Self::OperatorMustAct { .. }
             | Self::Restored

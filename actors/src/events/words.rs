@@ -39,6 +39,9 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::Downscoped { audience, missing } => {
             format!("the provider did not grant {missing} for {audience}")
         }
+        Event::Elsewhere { wait } => {
+            format!("another machine is asking; waiting for word of it for up to {}", span(*wait))
+        }
         Event::Ended { reason } => reason_in_words(*reason, past.lost),
         Event::ExchangeStarted { audience, trigger } => {
             format!("asking for a token for {audience}, {}", trigger_in_words(*trigger))

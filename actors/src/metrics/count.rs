@@ -63,6 +63,7 @@ impl Metrics {
             Event::Abandoned { .. }
             | Event::Challenged { .. }
             | Event::Denied { .. }
+            | Event::Elsewhere { .. }
             | Event::Ended { .. }
             | Event::ExchangeStarted { .. }
             | Event::Held { .. }

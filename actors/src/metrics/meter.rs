@@ -92,7 +92,7 @@ impl SessionMeter {
     /// | `InDoubt` | `network`, `timeout` or `provider_error`, by how the answer was lost |
     /// | `Malformed`, `AudienceMismatched`, `Ended` by a changed subject | `malformed` |
     /// | `StoreFailed` | `store_error` |
-    /// | `ReusePrevented`, `Superseded`, any other `Ended` | none: it did not come to an exchange |
+    /// | `Elsewhere`, `ReusePrevented`, `Superseded`, any other `Ended` | none: it did not come to an exchange |
     ///
     /// A provider does not say whether it refuses a refresh token as reused. A token that is
     /// refused when it is sent once more after a doubt was in all likelihood, and is counted in
@@ -127,7 +127,9 @@ impl SessionMeter {
             Event::Postponed { code, .. } => self.land(of_code(code), now),
             Event::InDoubt { how, .. } => self.land(of_unheard(*how), now),
             Event::StoreFailed { .. } => self.land(RefreshOutcome::StoreError, now),
-            Event::ReusePrevented { .. } | Event::Superseded => self.trip = None,
+            Event::Elsewhere { .. } | Event::ReusePrevented { .. } | Event::Superseded => {
+                self.trip = None;
+            }
             Event::Ended { reason } => self.end(*reason, now),
             Event::Released { audience } => {
                 self.close(self.metrics.audience(audience.as_str()), MfaClosed::Completed);
@@ -153,13 +155,16 @@ impl SessionMeter {
                 let audience = self.metrics.audience(need.audience.as_str());
                 (Some(audience), *trigger == Trigger::Doubt)
             }
-            State::InDoubt { .. } => (None, true),
+            State::InDoubt { .. } => (None, !session.is_elsewhere()),
             State::Fresh
             | State::Backoff { .. }
             | State::OperatorFault { .. }
             | State::Ended(_) => (None, false),
         };
-        let state = Some(shown_state(state, !held.is_empty()));
+        let elsewhere = session.is_elsewhere() && held.is_empty();
+        let state =
+            if elsewhere { SessionState::Refreshing } else { shown_state(state, !held.is_empty()) };
+        let state = Some(state);
         self.show(Shown { state, exchanging, in_doubt, held });
     }
 

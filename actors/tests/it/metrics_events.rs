@@ -194,8 +194,9 @@ fn each_failure_moves_its_own_outcome() {
 #[test]
 fn what_did_not_come_to_an_exchange_is_not_counted_as_one() {
     let prevented = Event::ReusePrevented { audience: audience("A") };
+    let elsewhere = Event::Elsewhere { wait: Duration::from_secs(15) };
     check(
-        &[started(Trigger::Demand), prevented, in_doubt(None)],
+        &[started(Trigger::Demand), prevented, elsewhere],
         &["refresh_reuse_total{audience=A,action=prevented} 1"],
     );
     check(&[started(Trigger::Demand), Event::Superseded], &[]);

@@ -144,7 +144,7 @@ impl Session {
             }
             State::Backoff { until } => (until, "backoff"),
             // Word of its end may come at any moment.
-            State::InDoubt { epoch, .. } if self.elsewhere == Some(epoch) => return None,
+            State::InDoubt { .. } if self.is_elsewhere() => return None,
             State::InDoubt { retry_at, .. } => (retry_at, "in_doubt"),
             State::Ended(_)
             | State::Exchanging { .. }
@@ -190,6 +190,7 @@ impl Session {
         }
         let (until, why) = match self.state {
             State::Backoff { until } | State::OperatorFault { until, .. } => (until, "backoff"),
+            State::InDoubt { retry_at, .. } if self.is_elsewhere() => (retry_at, "exchanging"),
             State::InDoubt { retry_at, .. } => (retry_at, "in_doubt"),
             State::Ended(_) | State::Exchanging { .. } | State::Fresh => (now, "exchanging"),
         };

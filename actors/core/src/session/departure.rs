@@ -23,7 +23,10 @@ impl Session {
                 self.publish();
                 None
             }
-            State::InDoubt { epoch, retry_at, .. } if retry_at <= now => Some(epoch),
+            State::InDoubt { epoch, retry_at, .. } if retry_at <= now => {
+                self.no_word_came(now);
+                Some(epoch)
+            }
             State::Backoff { .. }
             | State::Ended(_)
             | State::Exchanging { .. }

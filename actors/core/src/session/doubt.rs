@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::answers::is_held;
-use super::{AHEAD_MAX, Answer, Need, PARKED_FOR, Session, State};
+use super::{AHEAD_MAX, Answer, Effect, Need, PARKED_FOR, Session, State};
 use crate::event::Event;
 use crate::grant::Unheard;
 use crate::lease::Intent;
@@ -34,11 +34,35 @@ impl Session {
 
     /// Tells the session that other machines exchange its refresh token too: whoever wrote its
     /// unresolved intent may be about to resolve it, and callers wait for word of that.
-    pub fn among_others(mut self) -> Self {
-        if let State::InDoubt { epoch, .. } = self.state {
-            self.elsewhere = Some(epoch);
+    pub fn among_others(mut self, now: Instant) -> Self {
+        if let Some(intent) = self.snapshot.head.intent {
+            // A reply is lost only when the lease is over.
+            self.effects.retain(|told| !matches!(told, Effect::Emit(Event::InDoubt { .. })));
+            self.wait_for_word(&intent, now);
         }
         self
+    }
+
+    /// Reports whether another machine is exchanging the refresh token, as far as is known.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.state, State::InDoubt { epoch, .. } if self.elsewhere == Some(epoch))
+    }
+
+    /// Leaves the exchange to the machine whose intent this is, for as long as it may take.
+    pub(super) fn wait_for_word(&mut self, intent: &Intent, now: Instant) {
+        let deadline = now + self.policies.deadlines.lease;
+        let retry_at = intent.until.unwrap_or(deadline).min(deadline);
+        self.elsewhere = Some(intent.epoch);
+        self.state = State::InDoubt { epoch: intent.epoch, retry_at, look_at: None };
+        self.emit(Event::Elsewhere { wait: retry_at.left_at(now) });
+    }
+
+    /// Gives up waiting for word of another machine's exchange: its reply is lost.
+    pub(super) fn no_word_came(&mut self, now: Instant) {
+        if let Some(intent) = self.snapshot.head.intent.filter(|_| self.is_elsewhere()) {
+            self.elsewhere = None;
+            self.wake_in_doubt(&intent, now, now);
+        }
     }
 
     pub(super) fn fall_in_doubt(

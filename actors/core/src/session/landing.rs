@@ -77,9 +77,7 @@ impl Session {
 
     fn landed_busy(&mut self, need: Need, intent: Intent, now: Instant) {
         self.emit(Event::ReusePrevented { audience: need.audience });
-        let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
-        self.elsewhere = Some(intent.epoch);
-        self.fall_in_doubt(intent.epoch, None, until, now);
+        self.wait_for_word(&intent, now);
     }
 
     fn landed_in_doubt(
@@ -224,9 +222,7 @@ impl Session {
         self.doubted = None;
         self.publish();
         if let Some(intent) = intent {
-            let until = intent.until.unwrap_or(now + self.policies.deadlines.lease);
-            self.elsewhere = Some(intent.epoch);
-            self.fall_in_doubt(intent.epoch, None, until, now);
+            self.wait_for_word(&intent, now);
         }
     }
 

@@ -126,7 +126,7 @@ fn l1_a_late_commit_leaves_the_lease_of_another_machine_alone() {
         0.05s  | suspend 17s                        |
         1s     | provider: late 4s                  |
         1s     | b: #2 wants A within 40s           | b: !in_doubt; b: lease; b: ask A with r0; a: #1 told not now(exchanging); a: save r1
-        17.5s  | #3 wants B within 40s              | a: busy; a: !reuse_prevented; a: !in_doubt; b: save r2; b: #2 gets A.2; a: lease; a: ask B with r2; a: save r3; a: #3 gets B.3
+        17.5s  | #3 wants B within 40s              | a: busy; a: !reuse_prevented; a: !elsewhere; b: save r2; b: #2 gets A.2; a: lease; a: ask B with r2; a: save r3; a: #3 gets B.3
         40s    |                                    |
         ",
     );

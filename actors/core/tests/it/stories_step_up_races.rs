@@ -30,7 +30,7 @@ fn l11_of_two_tabs_on_two_machines_one_verifies_and_nothing_is_lost() {
         0s     | a: #1 wants B                      | a: lease; a: ask B with r0; a: save; a: !held; a: #1 told mfa_required
         1s     | b: #2 wants A                      | b: lease; b: ask A with r0; b: save r1; b: #2 gets A.1
         2s     | a: #3 verifies B by otp right      |
-        2s     | b: #4 verifies B by otp right      | a: lease; b: busy; a: verify B with m1; b: !reuse_prevented; b: !in_doubt; a: save r2; b: #4 steps: context_not_found; a: !released; a: !mfa_verified; a: #3 steps: verified
+        2s     | b: #4 verifies B by otp right      | a: lease; b: busy; a: verify B with m1; b: !reuse_prevented; b: !elsewhere; a: save r2; b: #4 steps: context_not_found; a: !released; a: !mfa_verified; a: #3 steps: verified
         20s    | a: #5 wants B                      | a: #5 gets B.2
         21s    | b: #6 wants B                      | b: #6 gets B.2
         22s    |                                    |

@@ -75,9 +75,9 @@ fn l16_every_way_an_exchange_can_land_has_its_word() {
         14s    | #11 wants C:e                      | a: store fails; a: !store_failed; a: lease; a: ask C:e with r8; a: save r9; a: #11 gets C.8
         16s    | provider: late 1s                  |
         16s    | #12 wants C:f                      | a: lease; a: ask C:f with r9
-        16.5s  | b: #13 wants C:g within 8s         | b: moved; b: !superseded; b: !in_doubt; a: save r10; a: #12 gets C.9
+        16.5s  | b: #13 wants C:g within 8s         | b: moved; b: !superseded; b: !elsewhere; a: save r10; a: #12 gets C.9
         20s    | provider: lost                     |
-        20s    | #14 wants C:h                      | a: lease; a: ask C:h with r10; b: #13 told not now(in_doubt); a: #14 told not now(exchanging); b: moved; b: !superseded; b: !in_doubt; a: !in_doubt; a: lease; a: ask C:h with r10; a: save r12; b: moved; b: !superseded
+        20s    | #14 wants C:h                      | a: lease; a: ask C:h with r10; b: #13 told not now(exchanging); a: #14 told not now(exchanging); b: !in_doubt; b: moved; b: !superseded; b: !elsewhere; a: !in_doubt; a: lease; a: ask C:h with r10; a: save r12; b: !in_doubt; b: moved; b: !superseded
         50s    | provider: 401 invalid_client       |
         50s    | #15 wants C:i                      | a: lease; a: ask C:i with r12; a: save; a: !operator_must_act; a: #15 told fault(invalid_client)
         120s   | provider: of mallory               |

@@ -8,7 +8,7 @@ use crate::demo::feed::{self, Event};
 use crate::fleet::gateways::Gateways;
 
 /// Events of every minute of a session's life: they move the live line and are not told.
-const USUAL: [&str; 4] = ["exchange_started", "refreshed", "superseded", "in_doubt"];
+const USUAL: [&str; 4] = ["exchange_started", "refreshed", "superseded", "elsewhere"];
 
 /// What has befallen a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
