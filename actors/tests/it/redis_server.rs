@@ -20,6 +20,9 @@ const PORTS: usize = 10;
 /// A server; it ends with the value.
 pub(crate) struct RedisServer {
     child: Option<Child>,
+    /// Kills the server when this process ends without having done so: a static is never dropped,
+    /// and what is left over would keep the pipes of whoever reads a test's words.
+    warden: Option<Child>,
     dir: TempDir,
     port: u16,
     arguments: Vec<String>,
@@ -39,7 +42,7 @@ impl RedisServer {
     }
 
     fn on_a_free_port(dir: TempDir, arguments: Vec<String>) -> Self {
-        let mut server = Self { child: None, dir, port: 0, arguments };
+        let mut server = Self { child: None, warden: None, dir, port: 0, arguments };
         for _ in 0..PORTS {
             server.port = free_port();
             if server.try_run() {
@@ -121,7 +124,8 @@ impl RedisServer {
 
     /// Kills it as a power cut of the process would.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        // The warden first: it knows a number, which could be another's once the server is reaped.
+        for mut child in self.warden.take().into_iter().chain(self.child.take()) {
             child.kill().expect("killed");
             child.wait().expect("reaped");
         }
@@ -159,9 +163,13 @@ impl RedisServer {
             .args(["--bind", "127.0.0.1", "--port", &port, "--loglevel", "warning"])
             .arg("--dir")
             .arg(self.dir.path())
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn();
-        self.child = Some(command.expect("redis-server is there: run `cargo xtask setup`"));
+        let child = command.expect("redis-server is there: run `cargo xtask setup`");
+        self.warden = Some(warden_of(&child));
+        self.child = Some(child);
         for _ in 0..LOOKS {
             let up = |answer: String| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
             if self.try_say("PING").is_ok_and(up) {
@@ -169,6 +177,7 @@ impl RedisServer {
             }
             let child = self.child.as_mut().expect("started");
             if child.try_wait().expect("asked").is_some() {
+                self.kill();
                 return false;
             }
             sleep(LOOK_EVERY);
@@ -181,6 +190,17 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Starts what kills `server` when our end of its pipe is closed, however this process ends.
+fn warden_of(server: &Child) -> Child {
+    let command = Command::new("sh")
+        .args(["-c", "cat; kill -9 \"$0\"", &server.id().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    command.expect("a shell")
 }
 
 fn free_port() -> u16 {
