@@ -99,6 +99,13 @@ pub trait Store: Send + Sync + 'static {
     /// Finds the first tombstone with a key from `first` to `last`.
     fn tombstone(&self, first: SessionKey, last: SessionKey) -> Answer<'_, Option<Tombstone>>;
 
+    /// Lists sessions of which there is a tombstone, in the order of their keys.
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>>;
+
+    /// Writes a tombstone that was in another store, with its age where that is known; answers
+    /// whether it did. Where anything is known of the session, nothing happens.
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool>;
+
     /// Lists the sessions whose due time is unknown (written before the last boot) or not after
     /// `until`, the unknown ones first, then the earliest.
     ///
@@ -215,6 +222,12 @@ impl IndexKey {
 /// ever given can be given again.
 fn bury(head: &Head) -> Head {
     Head { epoch: head.epoch.next(), intent: None, tombstone: true, ..*head }
+}
+
+/// Returns from when a tombstone counts that was in another store: one whose age is unknown is kept as
+/// if its session had just ended.
+fn age(at: Option<Instant>, now: Instant) -> Instant {
+    at.map_or(now, |at| at.min(now))
 }
 
 /// Decides a [`Store::begin`] and writes the intent into `head` where it is granted.

@@ -151,6 +151,14 @@ impl Store for Embedded {
         lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.tombstone(&first, &last))
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.tombstones(after, limit))
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        lane::ask(self.writes(), Urgency::CanWait, move |rows| rows.inter(&tombstone))
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         lane::ask(self.reads(), Urgency::CanWait, move |rows| rows.due(until, after, limit))
     }

@@ -1,12 +1,13 @@
 //! A store that ends with the process.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Answer, Body, DuePage, IndexKey, Loaded, Mark, PAGE_MAX, Row, Store, StoreError,
-    TOMBSTONE_KEEP, Tombstone, bury, lease,
+    TOMBSTONE_KEEP, Tombstone, age, bury, lease,
 };
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -52,12 +53,12 @@ impl Memory {
         &self,
         after: Option<SessionKey>,
         limit: usize,
-        wanted: impl Fn(&Head, &Body) -> bool,
+        wanted: impl Fn(&Kept) -> bool,
     ) -> Vec<SessionKey> {
         self.kept()
             .iter()
             .filter(|(key, _)| after.is_none_or(|after| **key > after))
-            .filter(|(_, kept)| kept.body().is_some_and(|body| wanted(&kept.head, body)))
+            .filter(|(_, kept)| wanted(kept))
             .map(|(key, _)| *key)
             .take(limit.min(PAGE_MAX))
             .collect()
@@ -150,6 +151,21 @@ impl Store for Memory {
         answer(Ok(found))
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        answer(Ok(self.keys(after, limit, |kept| kept.body().is_none())))
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        let Tombstone { key, reason, at, words } = tombstone;
+        let mut kept = self.kept();
+        let Entry::Vacant(place) = kept.entry(key) else {
+            return answer(Ok(false));
+        };
+        let at = age(at, self.clock.now());
+        place.insert(Kept { head: bury(&Head::new()), state: State::Ended { reason, at, words } });
+        answer(Ok(true))
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         let mut due: Vec<(Mark, SessionKey, Instant)> = self
             .kept()
@@ -169,17 +185,16 @@ impl Store for Memory {
     }
 
     fn in_doubt(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
-        answer(Ok(self.keys(after, limit, |head, _| head.intent.is_some())))
+        answer(Ok(self.keys(after, limit, |kept| kept.head.intent.is_some())))
     }
 
     fn find(&self, by: IndexKey) -> Answer<'_, Vec<SessionKey>> {
-        answer(Ok(self.keys(None, PAGE_MAX, |_, body| {
-            body.by_subject == by || body.by_provider_session == Some(by)
-        })))
+        let is_named = |body: &Body| body.by_subject == by || body.by_provider_session == Some(by);
+        answer(Ok(self.keys(None, PAGE_MAX, |kept| kept.body().is_some_and(is_named))))
     }
 
     fn list(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
-        answer(Ok(self.keys(after, limit, |_, _| true)))
+        answer(Ok(self.keys(after, limit, |kept| kept.body().is_some())))
     }
 
     fn count(&self) -> Answer<'_, u64> {

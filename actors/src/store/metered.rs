@@ -93,6 +93,14 @@ impl Store for Metered {
         self.counted(StoreOp::Get, self.store.tombstone(first, last), found)
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        self.counted(StoreOp::Scan, self.store.tombstones(after, limit), good)
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        self.counted(StoreOp::Put, self.store.inter(tombstone), good)
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         self.counted(StoreOp::Scan, self.store.due(until, after, limit), good)
     }

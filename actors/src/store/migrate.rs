@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Loaded, PAGE_MAX, Row, StoreError, Vault};
+use super::{Loaded, PAGE_MAX, Row, StoreError, Tombstone, Vault};
 use crate::core::lease::Head;
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
@@ -20,6 +20,8 @@ pub struct Moved {
     pub there: u64,
     /// Sessions that have gone on over there: what is here is older and stays here.
     pub newer: u64,
+    /// Sessions that had ended here, and have over there from then on.
+    pub ended: u64,
 }
 
 /// Why sessions cannot be moved.
@@ -48,7 +50,9 @@ pub enum MoveFault {
 }
 
 impl Vault {
-    /// Copies every living session to another store, page by page; `tell` hears how far it is.
+    /// Copies every session to another store, page by page; `tell` hears how far it is. The ended
+    /// ones go first: no late write brings one back to life (law L10), not even one that was copied
+    /// while it lived.
     ///
     /// May be repeated after it was cut short: what is there already stays. The old store is not
     /// changed, and must not be served from again: its refresh tokens will be spent by the other.
@@ -64,7 +68,9 @@ impl Vault {
             return Err(MoveFault::Ring);
         }
         self.refuse_leases().await?;
-        let (mut moved, mut after) = (Moved::default(), None);
+        let mut moved = Moved::default();
+        self.move_tombstones(other, &mut moved).await?;
+        let mut after = None;
         loop {
             let page = self.list(after, PAGE_MAX).await?;
             for key in &page {
@@ -78,6 +84,40 @@ impl Vault {
                 Some(last) if page.len() >= PAGE_MAX => after = Some(*last),
                 Some(_) | None => return Ok(moved),
             }
+        }
+    }
+
+    async fn move_tombstones(&self, other: &Self, moved: &mut Moved) -> Result<(), MoveFault> {
+        let mut after = None;
+        loop {
+            let page = self.store().tombstones(after, PAGE_MAX).await?;
+            for key in &page {
+                if let Some(tombstone) = self.store().tombstone(*key, *key).await? {
+                    moved.ended += u64::from(other.inter(tombstone).await?);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() >= PAGE_MAX => after = Some(*last),
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends a session as it has ended in another store; answers whether this did it.
+    async fn inter(&self, tombstone: Tombstone) -> Result<bool, StoreError> {
+        let Tombstone { key, reason, words, .. } = &tombstone;
+        match self.store().load(*key).await {
+            Ok(Loaded::Ended(_)) => Ok(false),
+            Ok(Loaded::Absent) => self.store().inter(tombstone).await,
+            // Damage does not keep a session from ending.
+            Ok(Loaded::Living(_)) | Err(StoreError::Corrupt { .. }) => {
+                let has_ended = self.store().end(*key, *reason).await?.is_some();
+                if has_ended {
+                    self.store().engrave(*key, words.clone()).await?;
+                }
+                Ok(has_ended)
+            }
+            Err(error) => Err(error),
         }
     }
 

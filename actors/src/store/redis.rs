@@ -325,6 +325,14 @@ impl Store for Redis {
         Box::pin(async move { self.first_tombstone(&first, &last).await })
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        Box::pin(self.keys_after(Index::Tombs, after, limit.min(PAGE_MAX)))
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        Box::pin(self.bring_tombstone(tombstone))
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         Box::pin(self.due_page(until, after, limit.min(PAGE_MAX)))
     }

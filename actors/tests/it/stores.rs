@@ -19,6 +19,7 @@ every_store! {
     l10_a_tombstone_refuses_everything_and_keeps_its_first_reason
     l10_a_session_that_the_store_does_not_know_has_ended
     l10_a_tombstone_is_purged_when_nothing_can_be_late_any_more
+    l10_a_tombstone_of_another_store_counts_as_one_of_its_own
     l16_a_tombstone_keeps_the_last_words
     l11_the_later_sibling_wins_and_nothing_goes_back
     l11_a_reply_without_rotation_replaces_the_body_only
@@ -94,6 +95,38 @@ async fn l10_a_tombstone_refuses_everything_and_keeps_its_first_reason(bench: Be
     assert_eq!(store.find(due.by_subject).await, Ok(vec![]));
     let page = store.due(bench.clock.now(), None, 9).await.expect("readable");
     assert_eq!(page.sessions, vec![]);
+}
+
+async fn l10_a_tombstone_of_another_store_counts_as_one_of_its_own(bench: Bench) {
+    const OLDER: Duration = Duration::from_secs(3_600);
+    let store = &*bench.store;
+    bench.hand.advance(OLDER);
+    let now = bench.clock.now();
+    let stone = |number, at| Tombstone { key: key(number), reason: ENDED, at, words: vec![7] };
+    store.create(key(4), row("r0")).await.expect("created");
+    assert_eq!(store.inter(stone(4, None)).await, Ok(false), "whatever is known stays");
+    assert_eq!(living(store, key(4)).await, row("r0"));
+    for (number, at) in [(3, None), (1, Some(now - OLDER)), (2, Some(now + OLDER))] {
+        assert_eq!(store.inter(stone(number, at)).await, Ok(true), "{number}");
+        assert_eq!(store.inter(stone(number, None)).await, Ok(false), "it is there");
+        assert_eq!(store.load(key(number)).await, Ok(Loaded::Ended(ENDED)));
+        assert_eq!(store.begin(key(number), ask(0)).await, Ok(Begun::Ended));
+        let late = store.commit(key(number), rotated(0, Epoch(9)), body("late")).await;
+        assert_eq!(late, Ok(Verdict::Ended));
+        let exists = Err(StoreError::exists(&key(number)));
+        assert_eq!(store.create(key(number), row("of an old copy")).await, exists);
+    }
+    assert_eq!(store.tombstone(key(1), key(9)).await, Ok(Some(stone(1, Some(now - OLDER)))));
+    assert_eq!(store.tombstone(key(2), key(9)).await, Ok(Some(stone(2, Some(now)))));
+    assert_eq!(store.tombstones(None, 2).await, Ok(vec![key(1), key(2)]));
+    assert_eq!(store.tombstones(Some(key(2)), 2).await, Ok(vec![key(3)]));
+    assert_eq!((store.count().await, store.list(None, 9).await), (Ok(1), Ok(vec![key(4)])));
+
+    bench.hand.advance(TOMBSTONE_KEEP - OLDER);
+    assert_eq!(store.purge(9).await, Ok(1), "it is as old as it was in the other store");
+    assert_eq!(store.tombstones(None, 9).await, Ok(vec![key(2), key(3)]));
+    bench.hand.advance(OLDER);
+    assert_eq!(store.purge(9).await, Ok(2));
 }
 
 async fn l16_a_tombstone_keeps_the_last_words(bench: Bench) {

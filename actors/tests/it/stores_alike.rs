@@ -11,7 +11,7 @@ use tokenward::core::name::{Epoch, Generation, Owner};
 use tokenward::core::time::Instant;
 #[cfg(feature = "redis")]
 use tokenward::store::redis::{Redis, RedisSettings};
-use tokenward::store::{Body, Embedded, Loaded, Memory, Row, Store};
+use tokenward::store::{Body, Embedded, Loaded, Memory, Row, Store, Tombstone};
 
 #[cfg(feature = "redis")]
 use crate::redis_server::RedisServer;
@@ -23,6 +23,7 @@ enum Step {
     Begin(u64, Begin),
     Commit(u64, Commit, Option<u64>),
     End(u64),
+    Inter(u64, Option<u64>),
     Wait(u64),
     Purge,
 }
@@ -42,6 +43,8 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => (session(), commit, proptest::option::of(0..90_u64))
             .prop_map(|(key, commit, due)| Step::Commit(key, commit, due)),
         1 => session().prop_map(Step::End),
+        1 => (session(), proptest::option::of(0..90_000_u64))
+            .prop_map(|(key, at)| Step::Inter(key, at)),
         2 => (0..50_000_u64).prop_map(Step::Wait),
         1 => Just(Step::Purge),
     ]
@@ -88,6 +91,12 @@ async fn told(store: &dyn Store, clock: &Clock, (number, step): (usize, &Step)) 
             format!("{:?}", store.commit(key(*number), *commit, body).await)
         }
         Step::End(number) => format!("{:?}", store.end(key(*number), ENDED).await),
+        Step::Inter(number, at) => {
+            let at = at.map(|seconds| Instant::ZERO + Duration::from_secs(seconds));
+            let words = text.into_bytes();
+            let stone = Tombstone { key: key(*number), reason: ENDED, at, words };
+            format!("{:?}", store.inter(stone).await)
+        }
         Step::Wait(_) => String::new(),
         // All at once: tombstones of the same moment have no order of their own.
         Step::Purge => format!("{:?}", store.purge(9).await),
@@ -96,7 +105,8 @@ async fn told(store: &dyn Store, clock: &Clock, (number, step): (usize, &Step)) 
     // Sessions due at the same moment have no order of their own.
     due.sessions.sort_by_key(|(key, at)| (*at, *key));
     let doubt = store.in_doubt(None, 9).await;
-    let mut seen = format!("{answer} due {:?} doubt {doubt:?}", due.sessions);
+    let tombs = store.tombstones(None, 9).await;
+    let mut seen = format!("{answer} due {:?} doubt {doubt:?} tombs {tombs:?}", due.sessions);
     for number in 0..3 {
         seen += &format!(" {:?}", store.load(key(number)).await);
     }
@@ -153,7 +163,11 @@ async fn drawn(step: &Step, memory: &Memory, given: &mut Vec<Epoch>) -> Step {
         Step::Commit(number, commit, due) => {
             Step::Commit(number, Commit { epoch: draw(commit.epoch), ..commit }, due)
         }
-        other @ (Step::Create(..) | Step::End(_) | Step::Wait(_) | Step::Purge) => other,
+        other @ (Step::Create(..)
+        | Step::End(_)
+        | Step::Inter(..)
+        | Step::Wait(_)
+        | Step::Purge) => other,
     }
 }
 

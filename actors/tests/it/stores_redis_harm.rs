@@ -215,12 +215,14 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     embedded.end(keys[0], EndReason::Ceiling).await.expect("ended");
 
     let moved = embedded.move_to(&redis, |_| {}).await.expect("moved");
-    assert_eq!(moved, Moved { copied: 39, there: 0, newer: 0 });
+    assert_eq!(moved, Moved { copied: 39, there: 0, newer: 0, ended: 1 });
     assert_eq!(redis.count().await, Ok(39));
+    // Law L10: what was ended here meanwhile, in an attempt that was cut short, ends over there.
+    embedded.end(keys[2], EndReason::Ceiling).await.expect("ended");
     redis.begin(keys[1], lease).await.expect("leased over there");
     let again = embedded.move_to(&redis, |_| {}).await.expect("moved again");
-    assert_eq!(again, Moved { copied: 0, there: 38, newer: 1 });
-    for (number, key) in keys.iter().enumerate().skip(1) {
+    assert_eq!(again, Moved { copied: 0, there: 37, newer: 1, ended: 1 });
+    for (number, key) in keys.iter().enumerate().skip(3) {
         let Ok(Restored::Living(snapshot)) = redis.load(*key).await else { panic!("{number}") };
         let refresh_token = snapshot.refresh_token.as_ref().map(RefreshToken::seal);
         assert_eq!(refresh_token, Some(&*format!("r{number}")));
@@ -232,7 +234,13 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     std::fs::copy(dir.path().join("keys.json"), back.path().join("keys.json")).expect("copied");
     let home = Vault::embedded(back.path(), clock.clone()).expect("opens");
     let moved = redis.move_to(&home, |_| {}).await.expect("moved back");
-    assert_eq!(moved, Moved { copied: 38, there: 0, newer: 0 });
+    assert_eq!(moved, Moved { copied: 37, there: 0, newer: 0, ended: 3 });
+    for (vault, ended) in [(&redis, 1), (&home, 0), (&home, 1), (&home, 2)] {
+        let there = vault.load(keys[ended]).await;
+        assert!(matches!(there, Ok(Restored::Ended(EndReason::Ceiling))), "{ended}: {there:?}");
+    }
+    let again = redis.move_to(&home, |_| {}).await.expect("moved again");
+    assert_eq!(again, Moved { copied: 0, there: 37, newer: 0, ended: 0 });
     let other = tempfile::tempdir().expect("a directory");
     KeyRing::open_or_create(&other.path().join("keys.json")).expect("a ring of its own");
     let other = Vault::embedded(other.path(), clock).expect("opens");

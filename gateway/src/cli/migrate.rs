@@ -36,15 +36,15 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     let new = vault(&to, &clock).await.map_err(stopped)?;
     let total = old.count().await.map_err(stopped)?;
     let moved = old.move_to(&new, |moved| {
-        let Moved { copied, there, newer } = moved;
+        let Moved { copied, there, newer, ended: _ } = moved;
         note(&format!("{} of {total} sessions looked at", copied + there + newer));
     });
-    let Moved { copied, there, newer } = moved.await.map_err(|fault| match fault {
+    let Moved { copied, there, newer, ended } = moved.await.map_err(|fault| match fault {
         MoveFault::Leased { .. } => Failure::unavailable(fault),
         MoveFault::Ring => Failure::configuration(fault),
         MoveFault::Store(error) => stopped(error),
     })?;
-    say(&format!("moved {copied} there {there} newer {newer}"));
+    say(&format!("moved {copied} there {there} newer {newer} ended {ended}"));
     note(
         "Serve from the new store only: the refresh tokens in the old one are spent by the first \
          refresh over there.",

@@ -73,6 +73,14 @@ impl Store for Ill {
         self.memory.tombstone(first, last)
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        self.memory.tombstones(after, limit)
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        self.memory.inter(tombstone)
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         self.memory.due(until, after, limit)
     }

@@ -12,12 +12,12 @@ use super::columns::{Columns, IntentColumns, Stamp};
 use super::sql;
 use crate::clock::Clock;
 use crate::core::event::EndReason;
-use crate::core::lease::{self as rules, Begin, Begun, Commit, Verdict};
+use crate::core::lease::{self as rules, Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 use crate::store::{
     Body, DuePage, IndexKey, Loaded, Mark, PAGE_MAX, Row, StoreError, TOMBSTONE_KEEP, Tombstone,
-    bury, lease,
+    age, bury, lease,
 };
 
 /// The sessions, as a connection sees them.
@@ -149,6 +149,25 @@ impl Rows<'_> {
         };
         let at = self.moment(columns.ended.as_ref().map(|(_, at)| *at));
         Ok(Some(Tombstone { key: *key, reason, at, words: sealed.unwrap_or_default() }))
+    }
+
+    pub(super) fn tombstones(
+        &self,
+        after: Option<SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<SessionKey>, StoreError> {
+        self.keys_after(sql::TOMBSTONES, after, limit)
+    }
+
+    pub(super) fn inter(&self, tombstone: &Tombstone) -> Result<bool, StoreError> {
+        let Tombstone { key, reason, at, words } = tombstone;
+        let at = Stamp::new(age(*at, self.clock.now()), self.boot);
+        let columns = Columns {
+            ended: Some((reason.code().to_owned(), at)),
+            ..Columns::new(&bury(&Head::new()), self.boot)
+        };
+        let words = Some(words).filter(|words| !words.is_empty());
+        self.write(sql::INSERT, key, &columns, words, &key.0).map(|written| written == 1)
     }
 
     pub(super) fn due(

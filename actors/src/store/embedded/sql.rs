@@ -113,6 +113,9 @@ pub(super) const ENGRAVE: &str =
 pub(super) const TOMBSTONE: &str = "SELECT key FROM session \
      WHERE key BETWEEN ?1 AND ?2 AND ended IS NOT NULL ORDER BY key LIMIT 1";
 
+pub(super) const TOMBSTONES: &str =
+    "SELECT key FROM session WHERE key > ?1 AND ended IS NOT NULL ORDER BY key LIMIT ?2";
+
 pub(super) const PING: &str = "UPDATE pulse SET beats = beats + 1";
 
 /// Says what SQLite did not want at `place`.
@@ -156,6 +159,7 @@ mod tests {
             (PURGE, "session_ended"),
             (ENGRAVE, "sqlite_autoindex_session_1"),
             (TOMBSTONE, "sqlite_autoindex_session_1"),
+            (TOMBSTONES, "sqlite_autoindex_session_1"),
         ] {
             let mut plan =
                 connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("SQL");

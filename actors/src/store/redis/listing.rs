@@ -1,13 +1,14 @@
-//! Listings: each asks the indexes of the buckets, many at once, and is bounded as a whole.
+//! Listings: each asks the indexes of the buckets, many at once, and is bounded as a whole; and
+//! tombstones.
 
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::{Cmd, cmd};
 
-use super::Redis;
-use super::reply::strange;
-use super::script::Index;
+use super::reply::{stamp, strange};
+use super::script::{self, Index};
+use super::{Redis, random};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 use crate::store::shared_time::micros;
@@ -146,6 +147,14 @@ impl Redis {
             }
         }
         Ok(None)
+    }
+
+    pub(super) async fn bring_tombstone(&self, tombstone: Tombstone) -> Result<bool, StoreError> {
+        let Tombstone { key, reason, at, words } = tombstone;
+        let at = stamp(at, self.time.shared().as_ref());
+        let own = vec![reason.code().as_bytes().to_vec(), at, words, random::<8>().to_vec()];
+        let mut reply = self.run(&script::INTER, &key, own).await?;
+        Ok(reply.word()? == "interred")
     }
 
     pub(super) async fn sweep_old(&self, limit: usize) -> Result<usize, StoreError> {

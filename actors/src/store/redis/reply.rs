@@ -200,7 +200,7 @@ pub(super) fn span(span: Duration) -> Vec<u8> {
     number(micros(Instant::ZERO + span).unsigned_abs())
 }
 
-fn stamp(at: Option<Instant>, shared: Option<&SharedTime>) -> Vec<u8> {
+pub(super) fn stamp(at: Option<Instant>, shared: Option<&SharedTime>) -> Vec<u8> {
     let stamp = at.zip(shared).map(|(at, shared)| shared.stamp(at).unsigned_abs());
     stamp.map(number).unwrap_or_default()
 }

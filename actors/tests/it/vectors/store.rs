@@ -56,6 +56,14 @@ impl Store for FailingSaves {
         self.store.tombstone(first, last)
     }
 
+    fn tombstones(&self, after: Option<SessionKey>, limit: usize) -> Answer<'_, Vec<SessionKey>> {
+        self.store.tombstones(after, limit)
+    }
+
+    fn inter(&self, tombstone: Tombstone) -> Answer<'_, bool> {
+        self.store.inter(tombstone)
+    }
+
     fn due(&self, until: Instant, after: Option<Mark>, limit: usize) -> Answer<'_, DuePage> {
         self.store.due(until, after, limit)
     }
