@@ -13,7 +13,8 @@ const COLUMNS: u8 = 24;
 /// By this tag the dashboards link to each other.
 const TAG: &str = "tokenward";
 
-/// What a label value means, wherever it is shown: success is green everywhere.
+/// What a label value means, wherever it is shown: success is green everywhere. What stands between
+/// slashes is a pattern, for HTTP statuses.
 const MEANINGS: [(Colour, &[&str]); 4] = [
     (
         Colour::Green,
@@ -28,11 +29,21 @@ const MEANINGS: [(Colour, &[&str]); 4] = [
             "upstream",
             "created",
             "prevented",
+            r"/^2\d\d$/",
         ],
     ),
     (
         Colour::Blue,
-        &["coalesced", "refreshed", "refreshing", "unchanged", "restored", "half_open", "gateway"],
+        &[
+            "coalesced",
+            "refreshed",
+            "refreshing",
+            "unchanged",
+            "restored",
+            "half_open",
+            "gateway",
+            r"/^[13]\d\d$/",
+        ],
     ),
     (
         Colour::Yellow,
@@ -47,6 +58,7 @@ const MEANINGS: [(Colour, &[&str]); 4] = [
             "conflict",
             "client_error",
             "canceled",
+            r"/^4\d\d$/",
         ],
     ),
     (
@@ -68,6 +80,7 @@ const MEANINGS: [(Colour, &[&str]); 4] = [
             "open",
             "bus_error",
             "server_error",
+            r"/^5\d\d$/",
         ],
     ),
 ];
@@ -369,8 +382,9 @@ fn mapping((value, word): &(&str, &str)) -> Value {
 
 fn meanings() -> Vec<Value> {
     let colour = |name: &str, colour: Colour| {
+        let by = if name.starts_with('/') { "byRegexp" } else { "byName" };
         json!({
-            "matcher": { "id": "byName", "options": name },
+            "matcher": { "id": by, "options": name },
             "properties": [{
                 "id": "color", "value": { "fixedColor": colour.code(), "mode": "fixed" },
             }],
