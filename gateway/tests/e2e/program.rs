@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// How long anything may take that takes a second on an idle machine: builds may run beside it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that is awaited.
 const GAP: Duration = Duration::from_millis(50);
 /// How many lines of a log are shown when its test fails.
