@@ -49,6 +49,9 @@ mod stores_listings;
 #[path = "it/stores_redis.rs"]
 mod stores_redis;
 #[cfg(feature = "redis")]
+#[path = "it/stores_redis_door.rs"]
+mod stores_redis_door;
+#[cfg(feature = "redis")]
 #[path = "it/stores_redis_harm.rs"]
 mod stores_redis_harm;
 #[path = "it/stores_torn.rs"]

@@ -128,6 +128,17 @@ pub enum StoreError {
         /// The newest version this program reads.
         known: i64,
     },
+    /// The server does not prove that it is the one that is meant.
+    #[error(
+        "{place} is not trusted ({detail}): name who vouches for it as ca under [store], and the \
+         server as its certificate does"
+    )]
+    Untrusted {
+        /// The server.
+        place: Arc<str>,
+        /// What is wrong with its certificate.
+        detail: Arc<str>,
+    },
     /// The server cannot be reached, or cannot do anything at present.
     #[error("{place} does not answer ({detail}): it is asked again until it does")]
     Unreachable {
@@ -165,7 +176,8 @@ impl StoreError {
             | Self::Record { .. }
             | Self::Ring(_)
             | Self::Seal { .. }
-            | Self::TooNew { .. } => Remedy::Operator,
+            | Self::TooNew { .. }
+            | Self::Untrusted { .. } => Remedy::Operator,
         }
     }
 
@@ -187,6 +199,7 @@ impl StoreError {
             Self::Seal { .. } => "seal",
             Self::TooNew { .. } => "too_new",
             Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
         }
     }
 

@@ -40,6 +40,7 @@ mod hub;
 mod line;
 mod listing;
 mod reply;
+mod rights;
 mod script;
 mod seen;
 mod server_time;
@@ -83,7 +84,9 @@ impl Redis {
         let prefix = settings.prefix.clone();
         let mut names = Names { prefix, buckets: settings.buckets.max(1) };
         let time = ServerTime::new(clock.clone());
-        names.buckets = start::lay_out(&line, &names, &time, (&clock, &place)).await?;
+        names.buckets =
+            start::lay_out(&line, &names, &time, (&clock, &place, settings.username.as_deref()))
+                .await?;
         start::warn(&line, &place).await;
         let ourselves = random();
         let hub = Hub::start(dial, names.channel(), ourselves);

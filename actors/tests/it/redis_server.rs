@@ -3,19 +3,27 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokenward::store::redis::RedisSettings;
+use tokenward::store::redis::{Password, RedisSettings};
 
 /// How often a test looks whether the server answers, and for how long at most.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: usize = 500;
 
+/// Where a server keeps its append-only file, in its directory.
+const LOG: &str = "appendonlydir";
+
 /// How many ports are tried: another process may take one in between.
 const PORTS: usize = 10;
+
+/// What the manual has an operator give the gateway's user.
+pub(crate) const RULES: &str = "~{tw:* ~{tw}* &tw:* +@read +@write +@scripting +@connection +@pubsub \
+                                +time +info +cluster";
 
 /// A server; it ends with the value.
 pub(crate) struct RedisServer {
@@ -45,7 +53,7 @@ impl RedisServer {
         let mut server = Self { child: None, warden: None, dir, port: 0, arguments };
         for _ in 0..PORTS {
             server.port = free_port();
-            if server.try_run() {
+            if server.try_run(is_up) {
                 return server;
             }
         }
@@ -122,6 +130,30 @@ impl RedisServer {
         RedisSettings::parse(&format!("redis://127.0.0.1:{}/", self.port)).expect("a place")
     }
 
+    /// Gives a user these rights; returns how it enters.
+    pub(crate) fn admit(&self, user: &str, rules: &str) -> RedisSettings {
+        let password = format!("s3cret-{user}");
+        assert_eq!(self.say(&format!("ACL SETUSER {user} on >{password} {rules}")), "+OK\r\n");
+        let (username, password) = (Some(user.to_owned()), Some(Password::new(&password)));
+        RedisSettings { username, password, ..self.settings() }
+    }
+
+    /// Copies what it has kept.
+    pub(crate) fn copy(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a directory");
+        copy_files(&self.dir.path().join(LOG), copy.path());
+        copy
+    }
+
+    /// Starts it again with what a copy has, and leaves it while it loads that.
+    pub(crate) fn run_loading(&mut self, copy: &TempDir) {
+        let log = self.dir.path().join(LOG);
+        std::fs::remove_dir_all(&log).and_then(|()| std::fs::create_dir(&log)).expect("emptied");
+        copy_files(copy.path(), &log);
+        let loads = |answer: &str| answer.starts_with("-LOADING");
+        assert!(self.try_run(loads), "it takes its time");
+    }
+
     /// Kills it as a power cut of the process would.
     pub(crate) fn kill(&mut self) {
         // The warden first: it knows a number, which could be another's once the server is reaped.
@@ -133,7 +165,7 @@ impl RedisServer {
 
     /// Starts it again where it was, with what it has kept.
     pub(crate) fn run(&mut self) {
-        assert!(self.try_run(), "it starts again");
+        assert!(self.try_run(is_up), "it starts again");
     }
 
     /// Throws everything away.
@@ -154,7 +186,7 @@ impl RedisServer {
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     }
 
-    fn try_run(&mut self) -> bool {
+    fn try_run(&mut self, is_there: fn(&str) -> bool) -> bool {
         let port = self.port.to_string();
         // Whoever set up the machine may have named another.
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
@@ -171,8 +203,7 @@ impl RedisServer {
         self.warden = Some(warden_of(&child));
         self.child = Some(child);
         for _ in 0..LOOKS {
-            let up = |answer: String| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
-            if self.try_say("PING").is_ok_and(up) {
+            if self.try_say("PING").is_ok_and(|answer| is_there(&answer)) {
                 return true;
             }
             let child = self.child.as_mut().expect("started");
@@ -192,6 +223,17 @@ impl Drop for RedisServer {
     }
 }
 
+fn is_up(answer: &str) -> bool {
+    answer.starts_with("+PONG") || answer.starts_with("-NOAUTH")
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for file in from.read_dir().expect("it is there") {
+        let file = file.expect("readable");
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("copied");
+    }
+}
+
 /// Starts what kills `server` when our end of its pipe is closed, however this process ends.
 fn warden_of(server: &Child) -> Child {
     let command = Command::new("sh")
@@ -203,7 +245,7 @@ fn warden_of(server: &Child) -> Child {
     command.expect("a shell")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     free.local_addr().expect("bound").port()
 }

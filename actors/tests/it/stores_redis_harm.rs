@@ -17,7 +17,7 @@ use tokenward::store::seal::KeyRing;
 use tokenward::store::{Loaded, MoveFault, Moved, Restored, Store};
 use tokenward::{SessionHandle, Vault};
 
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RULES, RedisServer};
 use crate::stores_bench::{ask, body, leased, living, rotated, row};
 use crate::stores_redis::{Fleet, assert_listed_in_order, scattered, under_load};
 use crate::world::{wish, within};
@@ -25,7 +25,7 @@ use crate::world::{wish, within};
 /// How long it may take until what was lost is there again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn connected(settings: &RedisSettings) -> Redis {
+pub(crate) async fn connected(settings: &RedisSettings) -> Redis {
     Redis::connect(settings, Clock::system()).await.expect("connects")
 }
 
@@ -41,9 +41,11 @@ async fn l11_a_cluster_serves_as_one_server_does_while_its_slots_move() {
     let nodes = RedisServer::cluster();
     let place = nodes[0].settings().place;
     let Place::Node(first, _) = place else { panic!("{place:?}") };
-    let settings = RedisSettings { place: Place::Cluster(vec![first]), ..nodes[0].settings() };
+    let admitted = nodes.each_ref().map(|node| node.admit("gateway", RULES));
+    let [settings, ..] = admitted;
+    let settings = RedisSettings { place: Place::Cluster(vec![first]), ..settings };
     let (clock, _hand) = Clock::manual();
-    let by_hand = RedisSettings { prefix: "by-hand".to_owned(), ..settings.clone() };
+    let by_hand = RedisSettings { prefix: "tw:by-hand".to_owned(), ..settings.clone() };
     let store = Redis::connect(&by_hand, clock.clone()).await.expect("connects");
     assert_listed_in_order(&store, &clock).await;
     store.ping().await.expect("written");
@@ -76,7 +78,9 @@ async fn l11_a_replica_that_is_promoted_is_found_and_gets_what_it_lacks() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let at = format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port());
-    let settings = RedisSettings::parse(&at).expect("a place");
+    let [greeting, _] = [&master, &replica].map(|server| server.admit("gateway", RULES));
+    let place = RedisSettings::parse(&at).expect("a place").place;
+    let settings = RedisSettings { place, ..greeting };
     let store = filled(connected(&settings).await, 8).await;
     let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
     under_load(&store, 8, async {
@@ -247,7 +251,7 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     assert_eq!(redis.move_to(&other, |_| {}).await, Err(MoveFault::Ring));
 }
 
-async fn within_patience(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn within_patience(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let looked = tokio::time::timeout(PATIENCE, async {
         while !done().await {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -69,19 +69,19 @@ impl Dial {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX))
             .set_response_timeout(Some(ANSWER_MAX));
-        match self {
+        let wire = match self {
             Self::Node(client) => {
-                let made = client.get_multiplexed_async_connection_with_config(&config);
-                within(made).await.map(Wire::Node)
+                within(client.get_multiplexed_async_connection_with_config(&config)).await?
             }
             Self::Sentinels(client) => {
                 let mut client = client.lock().await;
-                within(client.get_async_connection_with_config(&config)).await.map(Wire::Node)
+                within(client.get_async_connection_with_config(&config)).await?
             }
             Self::Cluster(client, _) => {
-                within(client.get_async_connection()).await.map(Wire::Cluster)
+                return within(client.get_async_connection()).await.map(Wire::Cluster);
             }
-        }
+        };
+        loaded(Wire::Node(wire)).await
     }
 
     /// Connects to listen; `turn` says which of several nodes is asked first.
@@ -112,6 +112,15 @@ impl Wire {
         };
         let value = timeout(ANSWER_MAX, sent).await.map_err(|_| late())??;
         value.extract_error()
+    }
+}
+
+/// Passes a connection on whose server has loaded what it kept: before, it can be told nothing.
+async fn loaded(mut wire: Wire) -> RedisResult<Wire> {
+    match wire.send(&redis::cmd("PING")).await {
+        Err(error) if is_lost(&error) || error.code() == Some("LOADING") => Err(error),
+        // A server that refuses to say has loaded, too.
+        Ok(_) | Err(_) => Ok(wire),
     }
 }
 

@@ -99,7 +99,7 @@ async fn listen(
     ourselves: [u8; 16],
     (ears, live): (Arc<Ears>, watch::Sender<bool>),
 ) {
-    let mut pause = PAUSE_FIRST;
+    let (mut pause, mut refused) = (PAUSE_FIRST, false);
     for turn in 0.. {
         match subscribe(&dial, turn, &channel).await {
             Ok(ear) => {
@@ -110,6 +110,14 @@ async fn listen(
                 hear(ear, &ourselves, &ears).await;
                 live.send_replace(false);
                 tracing::warn!("what other machines change is not heard; sessions are looked up");
+            }
+            Err(error) if error.code() == Some("NOPERM") && !refused => {
+                refused = true;
+                tracing::warn!(
+                    %channel,
+                    "the server does not let us hear what other machines change: sessions are looked \
+                     up instead; give the user +subscribe and its channel"
+                );
             }
             Err(error) => tracing::debug!(%error, "not listening yet"),
         }

@@ -30,6 +30,13 @@ const TRIES: u32 = 2;
 /// waits for a slow exchange.
 const TOLD_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How servers say, up to version 7.0 and later, that a script may not do something: as any other fault
+/// of a script, and without naming it.
+const IN_A_SCRIPT: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
+
+/// How the TLS library begins to say what is wrong with the server's certificate.
+const UNTRUSTED: &str = "invalid peer certificate";
+
 /// The shared connection.
 pub(super) struct Line {
     state: watch::Receiver<State>,
@@ -177,11 +184,17 @@ pub(super) fn fault(place: &Arc<str>, error: &RedisError) -> StoreError {
         | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
             StoreError::Refused { place: Arc::clone(place), detail: detail.into() }
         }
+        (ErrorKind::Io, _) if detail.contains(UNTRUSTED) => {
+            StoreError::Untrusted { place: Arc::clone(place), detail: detail.into() }
+        }
+        _ if IN_A_SCRIPT.iter().any(|words| detail.contains(words)) => {
+            StoreError::Refused { place: Arc::clone(place), detail: detail.into() }
+        }
         (_, Some("OOM")) => StoreError::Full { place: Arc::clone(place) },
         (_, Some("WRONGTYPE")) => {
             StoreError::corrupt(Arc::clone(place), "another program uses the same keys")
         }
-        (_, Some("MISCONF" | "NOREPLICAS"))
+        (_, Some("MISCONF" | "NOREPLICAS" | "NOSCRIPT"))
         | (ErrorKind::Server(ServerErrorKind::ResponseError), _) => {
             StoreError::Io { place: Arc::clone(place), detail: detail.into() }
         }

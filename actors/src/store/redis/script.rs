@@ -153,6 +153,11 @@ impl Names {
         self.named(bucket, b"pulse", &[])
     }
 
+    /// Returns the key on which commands are tried.
+    pub(super) fn trial(&self) -> Vec<u8> {
+        self.named(0, b"trial", &[])
+    }
+
     /// Returns the key that says how the store is laid out.
     pub(super) fn layout(&self) -> String {
         format!("{{{}}}:layout", self.prefix)

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::line::Line;
 use super::random;
 use super::reply::strange;
+use super::rights;
 use super::script::{Names, Request};
 use super::server_time::ServerTime;
 use crate::clock::{BootId, Clock};
@@ -33,12 +34,16 @@ pub(super) async fn lay_out(
     line: &Line,
     names: &Names,
     time: &ServerTime,
-    (clock, place): (&Clock, &Arc<str>),
+    (clock, place, user): (&Clock, &Arc<str>, Option<&str>),
 ) -> Result<u16, StoreError> {
     let mut last = StoreError::unreachable(place, "it does not answer");
     let tried = timeout(START_WITHIN, async {
         loop {
-            match found(line, names, time, (clock, place)).await {
+            let looked = async {
+                rights::check(line, names, user, place).await?;
+                found(line, names, time, (clock, place)).await
+            };
+            match looked.await {
                 Err(error @ StoreError::Unreachable { .. }) => last = error,
                 answer => return answer,
             }
