@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::sync::{Notify, mpsc};
 
 use super::gateway::{Gateway, Place, Registration};
-use super::program::{PATIENCE, eventually, tool};
+use super::program::{PATIENCE, Program, eventually, free_port, http, tool};
 use super::upstream::serve;
 
 /// curl's exit code for a certificate that it does not trust.
@@ -63,6 +63,38 @@ async fn a_reload_and_a_calm_end_lose_no_request() {
     release.notify_one();
     assert_eq!(text(&waiting.await.unwrap()), "slow, but here");
     assert!(gateway.program.ended().await.success(), "{}", gateway.program.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_would_change_the_store_is_refused_by_its_key() {
+    let port = free_port();
+    let server = Program::start(&tool("REDIS_SERVER"), |command| {
+        let at = port.to_string();
+        command.args(["--bind", "127.0.0.1", "--port", &at, "--save", "", "--loglevel", "warning"]);
+    });
+    eventually("redis-server listens", PATIENCE, async || {
+        TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(())
+    })
+    .await;
+    let [first, second] = [serve(router("first")).await, serve(router("second")).await];
+    let route = |upstream| format!("[[route]]\npath = \"/\"\nupstream = \"http://{upstream}\"\n");
+    let store = format!("[store]\nredis = \"redis://127.0.0.1:{port}/\"\n");
+    let place = Place::new(&Registration::absent());
+    let gateway = Gateway::start(place, &format!("{store}{}", route(first))).await;
+    let served = async || http().get(gateway.url("/")).send().await.unwrap().text().await.unwrap();
+    for (changed, key) in [
+        (format!("{store}prefix = \"other\"\n"), "store.prefix"),
+        (store.replace("/\"", "/1\""), "store.redis"),
+        (String::new(), "store"),
+    ] {
+        gateway.place.write(&format!("{changed}{}", route(second)));
+        hang_up(&gateway, &format!(": {key}: it cannot change while the gateway runs")).await;
+        assert_eq!(served().await, "first", "{key}");
+    }
+    gateway.place.write(&format!("{store}{}", route(second)));
+    hang_up(&gateway, "configuration reloaded").await;
+    assert_eq!(served().await, "second", "the store is the same");
+    server.signal(Signal::SIGKILL);
 }
 
 /// Sends SIGHUP, and waits for what the log says to it.
