@@ -39,9 +39,7 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::Downscoped { audience, missing } => {
             format!("the provider did not grant {missing} for {audience}")
         }
-        Event::Elsewhere { wait } => {
-            format!("another machine is asking; waiting for word of it for up to {}", span(*wait))
-        }
+        Event::Elsewhere { wait } => elsewhere_in_words(*wait),
         Event::Ended { reason } => reason_in_words(*reason, past.lost),
         Event::ExchangeStarted { audience, trigger } => {
             format!("asking for a token for {audience}, {}", trigger_in_words(*trigger))
@@ -53,10 +51,8 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         Event::Challenged { audience, factor } => challenged_in_words(audience, *factor),
         Event::Verified { audience, factor, took } => verified_in_words(audience, *factor, *took),
         Event::VerificationFailed { audience, factor, code } => {
-            format!(
-                "a factor ({}) was not accepted for {audience} ({code})",
-                factor_in_words(*factor)
-            )
+            let factor = factor_in_words(*factor);
+            format!("a factor ({factor}) was not accepted for {audience} ({code})")
         }
         Event::InDoubt { how, since, wait } => doubt_in_words(*how, *since, *wait, past.clock),
         Event::Malformed { audience, why, .. } => {
@@ -92,6 +88,10 @@ pub(super) fn in_words(event: &Event, past: &Past<'_>) -> String {
         }
         Event::Superseded => "another machine was faster; its tokens are used".to_owned(),
     }
+}
+
+fn elsewhere_in_words(wait: Duration) -> String {
+    format!("another machine is asking; waiting for word of it for up to {}", span(wait))
 }
 
 fn signed_in_in_words(device: Option<&DeviceKind>) -> String {
