@@ -147,6 +147,28 @@ async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they_have() {
+    let mut server = RedisServer::start_with(&["--appendonly", "no"]);
+    let store = filled(connected(&server.settings()).await, 2).await;
+    let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
+    leased(&*store, scattered(1), ask(0)).await;
+    assert!(server.say("SAVE").starts_with("+OK"));
+    let intent = leased(&*store, scattered(0), ask(0)).await;
+    let verdict = store.commit(scattered(0), rotated(0, intent.epoch), body("r1")).await;
+    assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
+    server.kill();
+    server.run();
+    let newcomer = connected(&server.settings()).await.started();
+    let others = async {
+        // As long as it may take until they look.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        while store.ping().await.is_err() {}
+    };
+    let (begun, ()) = tokio::join!(newcomer.begin(scattered(0), ask(0)), others);
+    assert_eq!(begun, Ok(Begun::Moved), "the token was spent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l2_what_an_exchange_brought_outlives_both_the_server_and_its_owner() {
     let mut server = RedisServer::start();
     let dir = tempfile::tempdir().expect("a directory");

@@ -24,6 +24,9 @@ use crate::core::lease::{Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::store::{Body, Row, StoreError};
 
+/// The field of the layout that says which servers were told last what they may have forgotten.
+const SERVERS: &str = "servers";
+
 /// How many are told again at once.
 const ABREAST: usize = 64;
 
@@ -190,6 +193,41 @@ impl Redis {
         let names = told.lines().filter_map(|line| line.trim().strip_prefix("run_id:"));
         Some(names.map(str::to_owned).collect()).filter(|names: &BTreeSet<_>| !names.is_empty())
     }
+
+    /// Returns which servers were told last, by whichever machine; of a store where none has said so,
+    /// those that answer.
+    async fn servers_told(&self) -> Option<BTreeSet<String>> {
+        let mut read = cmd("HGET");
+        read.arg(self.names.layout()).arg(SERVERS);
+        let listed = start::text(self.plain(read).await.ok()?);
+        if listed.is_empty() {
+            return self.servers().await;
+        }
+        Some(listed.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Tells the servers where they are others than `before`; returns which they are.
+    async fn tell_new_servers(
+        &self,
+        before: Option<&BTreeSet<String>>,
+    ) -> Option<BTreeSet<String>> {
+        let after = self.servers().await;
+        if after.is_none() || after.as_ref() != before {
+            let ours = timeout(TOLD_WITHIN, self.tell_all_again());
+            let (told, ()) = tokio::join!(ours, sleep(OTHERS_WITHIN));
+            if told.is_err() {
+                tracing::warn!("the server is slow: not all that was seen lately is told again");
+            }
+        }
+        if let Some(names) = &after {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let mut write = cmd("HSET");
+            write.arg(self.names.layout()).arg(SERVERS).arg(names.join(" "));
+            // Where this is lost, whoever starts next waits for nothing.
+            let _ = self.plain(write).await;
+        }
+        after
+    }
 }
 
 /// Starts what tells again; ends with the store.
@@ -222,23 +260,18 @@ async fn tell_after_reconnect(redis: Weak<Redis>) {
     let Some(mut connections) = redis.upgrade().map(|alive| alive.line.connections()) else {
         return;
     };
-    let mut before = match redis.upgrade() {
-        Some(alive) => alive.servers().await,
-        None => return,
-    };
-    // The first connection is that of the start.
-    while connections.changed().await.is_ok() {
+    let Some(alive) = redis.upgrade() else { return };
+    let mut before = alive.servers_told().await;
+    drop(alive);
+    // The first connection counts, too: we may start while the others have just lost theirs.
+    loop {
         let connection = connections.borrow_and_update().connected();
-        let (Some(alive), Some(number)) = (redis.upgrade(), connection) else { continue };
-        let after = alive.servers().await;
-        if after.is_none() || after != before {
-            let ours = timeout(TOLD_WITHIN, alive.tell_all_again());
-            let (told, ()) = tokio::join!(ours, sleep(OTHERS_WITHIN));
-            if told.is_err() {
-                tracing::warn!("the server is slow: not all that was seen lately is told again");
-            }
+        if let (Some(alive), Some(number)) = (redis.upgrade(), connection) {
+            before = alive.tell_new_servers(before.as_ref()).await;
+            alive.line.told(number);
         }
-        before = after;
-        alive.line.told(number);
+        if connections.changed().await.is_err() {
+            return;
+        }
     }
 }

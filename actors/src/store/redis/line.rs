@@ -100,9 +100,9 @@ impl Line {
         connections
     }
 
-    /// Has leases wait on every further connection until it is [`Line::told`].
+    /// Has leases wait on every connection until it is [`Line::told`].
     pub(super) fn wait_until_told(&self) {
-        self.told.send_replace(self.state.borrow().number);
+        self.told.send_replace(0);
     }
 
     /// Says that a connection may be used for leases.
