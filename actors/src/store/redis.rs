@@ -216,6 +216,7 @@ impl Redis {
                 // Our own lease is over no later than the server thinks: it began after we asked.
                 let (since, until) = (Some(asked_at), Some(asked_at + ask.lease));
                 let intent = Intent { since, until, ..reply.intent()? };
+                self.seen.leased(key, intent);
                 Begun::Leased { intent, follows: Epoch(reply.number()?) }
             }
             "busy" => Begun::Busy(reply.intent()?),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokenward::clock::Clock;
 use tokenward::core::event::{EndReason, LogoutKind};
-use tokenward::core::lease::{Begun, Verdict};
+use tokenward::core::lease::{Begun, Head, Verdict};
 use tokenward::core::name::{Audience, Generation};
 use tokenward::core::secret::RefreshToken;
 use tokenward::core::snapshot::Snapshot;
@@ -149,13 +149,14 @@ async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they_have() {
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
-    let store = filled(connected(&server.settings()).await, 2).await;
+    let store = filled(connected(&server.settings()).await, 3).await;
     let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
     leased(&*store, scattered(1), ask(0)).await;
     assert!(server.say("SAVE").starts_with("+OK"));
     let intent = leased(&*store, scattered(0), ask(0)).await;
     let verdict = store.commit(scattered(0), rotated(0, intent.epoch), body("r1")).await;
     assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
+    let in_flight = leased(&*store, scattered(2), ask(0)).await;
     server.kill();
     server.run();
     let newcomer = connected(&server.settings()).await.started();
@@ -166,6 +167,14 @@ async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they
     };
     let (begun, ()) = tokio::join!(newcomer.begin(scattered(0), ask(0)), others);
     assert_eq!(begun, Ok(Begun::Moved), "the token was spent");
+    // Law L1: what is being spent is not spent beside it.
+    let begun = newcomer.begin(scattered(2), ask(0)).await;
+    let Ok(Begun::Busy(held)) = begun else { panic!("{begun:?}") };
+    assert_eq!((held.epoch, held.owner), (in_flight.epoch, in_flight.owner));
+    assert_eq!(newcomer.in_doubt(None, 9).await.map(|all| all.len()), Ok(2));
+    let commit = rotated(0, in_flight.epoch);
+    let verdict = store.commit(scattered(2), commit, body("r1")).await;
+    assert!(matches!(verdict, Ok(Verdict::Accept(Head { intent: None, .. }))), "{verdict:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,11 +16,11 @@ use futures_util::{StreamExt as _, stream};
 use redis::cmd;
 use tokio::time::{sleep, timeout};
 
-use super::reply::{body_arguments, head_arguments, number};
+use super::reply::{body_arguments, head_arguments, intent_arguments, number};
 use super::seen::Sight;
 use super::spool::Kept;
 use super::{Redis, script, start};
-use crate::core::lease::{Commit, Head, Verdict};
+use crate::core::lease::{Commit, Head, Intent, Verdict};
 use crate::core::name::SessionKey;
 use crate::store::{Body, Row, StoreError};
 
@@ -97,7 +97,9 @@ impl Redis {
         commit: Commit,
         body: Body,
     ) -> Result<Verdict, StoreError> {
-        match self.put(key, commit, &body).await? {
+        let written = self.put(key, commit, &body).await?;
+        self.seen.resolved(key, commit.epoch);
+        match written {
             Written::Accepted(head) | Written::Kept(head) => {
                 self.seen.wrote(key, Sight::Living(Box::new(Row { head, body })));
                 Ok(Verdict::Accept(head))
@@ -164,6 +166,12 @@ impl Redis {
         Ok(self.run(&script::CREATE, key, own).await?.word()? == "created")
     }
 
+    /// Tells the server of a lease that it may have forgotten: what it spends may be spent.
+    async fn hold_again(&self, key: &SessionKey, intent: &Intent) -> Result<bool, StoreError> {
+        let own = intent_arguments(intent, self.time.shared().as_ref()).to_vec();
+        Ok(self.run(&script::HOLD, key, own).await?.word()? == "held")
+    }
+
     async fn keep(&self, kept: &Kept) {
         let Some(spool) = self.spool.clone() else { return };
         let (kept, id) = (kept.clone(), kept.key.id());
@@ -178,7 +186,12 @@ impl Redis {
         let told = stream::iter(self.seen.latest())
             .map(|key| async move { self.tell_again(&key).await })
             .buffer_unordered(ABREAST);
-        let forgotten = told.filter(|told| std::future::ready(matches!(told, Ok(true))));
+        // After the sessions, without which there are no leases.
+        let held = stream::iter(self.seen.leases())
+            .map(|(key, intent)| async move { self.hold_again(&key, &intent).await })
+            .buffer_unordered(ABREAST);
+        let forgotten = told.chain(held);
+        let forgotten = forgotten.filter(|told| std::future::ready(matches!(told, Ok(true))));
         let forgotten = forgotten.count().await;
         if forgotten > 0 {
             tracing::warn!(forgotten, "the server has lost writes that it had answered");

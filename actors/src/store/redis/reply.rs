@@ -168,20 +168,22 @@ pub(super) fn head_arguments(head: &Head, shared: Option<&SharedTime>) -> Vec<Ve
         number(head.born_in.0),
         number(head.epoch.0),
     ];
-    let stamped = |at: Option<Instant>| stamp(at, shared);
-    match &head.intent {
-        None => arguments.extend(vec![Vec::new(); 7]),
-        Some(intent) => arguments.extend([
-            number(intent.epoch.0),
-            intent.owner.0.to_be_bytes().to_vec(),
-            number(intent.consumes.0),
-            stamped(intent.since),
-            stamped(intent.until),
-            span(intent.settle),
-            number(u64::from(intent.again)),
-        ]),
-    }
+    let intent = head.intent.as_ref();
+    arguments.extend(intent.map(|intent| intent_arguments(intent, shared)).unwrap_or_default());
     arguments
+}
+
+/// Writes an intent in the order in which scripts tell it.
+pub(super) fn intent_arguments(intent: &Intent, shared: Option<&SharedTime>) -> [Vec<u8>; 7] {
+    [
+        number(intent.epoch.0),
+        intent.owner.0.to_be_bytes().to_vec(),
+        number(intent.consumes.0),
+        stamp(intent.since, shared),
+        stamp(intent.until, shared),
+        span(intent.settle),
+        number(u64::from(intent.again)),
+    ]
 }
 
 /// Writes what a commit or a creation replaces as a whole.

@@ -165,6 +165,7 @@ mod tests {
             include_str!("lua/create.lua"),
             include_str!("lua/end.lua"),
             include_str!("lua/engrave.lua"),
+            include_str!("lua/hold.lua"),
             include_str!("lua/inter.lua"),
             include_str!("lua/load.lua"),
             include_str!("lua/sweep.lua"),

@@ -44,6 +44,7 @@ scripts! {
     CREATE = "create.lua";
     END = "end.lua";
     ENGRAVE = "engrave.lua";
+    HOLD = "hold.lua";
     INTER = "inter.lua";
     LOAD = "load.lua";
     SWEEP = "sweep.lua";

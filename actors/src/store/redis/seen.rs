@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::core::event::EndReason;
-use crate::core::name::SessionKey;
+use crate::core::lease::Intent;
+use crate::core::name::{Epoch, SessionKey};
 use crate::core::time::Instant;
 use crate::store::{Loaded, Row};
 
@@ -45,6 +46,8 @@ struct Album {
     /// followed by a newer one.
     order: VecDeque<(Instant, SessionKey)>,
     bytes: usize,
+    /// The leases of this machine of which nobody knows what came.
+    leases: HashMap<SessionKey, Intent>,
 }
 
 impl Seen {
@@ -84,6 +87,32 @@ impl Seen {
                 known.head.born_in > row.head.born_in
             }
         }
+    }
+
+    /// Remembers a lease of this machine, until it is known what came of it.
+    pub(super) fn leased(&self, key: &SessionKey, intent: Intent) {
+        let (now, mut album) = (self.clock.now(), self.album());
+        if album.leases.len() >= SIGHTS_MAX {
+            album.leases.retain(|_, intent| is_fresh(intent, now));
+        }
+        if album.leases.len() < SIGHTS_MAX {
+            album.leases.insert(*key, intent);
+        }
+    }
+
+    /// Forgets a lease whose commit was answered, and those before it.
+    pub(super) fn resolved(&self, key: &SessionKey, epoch: Epoch) {
+        let mut album = self.album();
+        if album.leases.get(key).is_some_and(|intent| intent.epoch <= epoch) {
+            album.leases.remove(key);
+        }
+    }
+
+    /// Returns the leases of which nobody knows what came.
+    pub(super) fn leases(&self) -> Vec<(SessionKey, Intent)> {
+        let (now, mut album) = (self.clock.now(), self.album());
+        album.leases.retain(|_, intent| is_fresh(intent, now));
+        album.leases.iter().map(|(key, intent)| (*key, *intent)).collect()
     }
 
     pub(super) fn of(&self, key: &SessionKey) -> Option<Sight> {
@@ -134,6 +163,10 @@ impl Album {
     }
 }
 
+fn is_fresh(intent: &Intent, now: Instant) -> bool {
+    intent.since.is_some_and(|since| now.since(since) <= REMEMBERED_FOR)
+}
+
 impl Sight {
     fn is_newer_than(&self, known: &Self) -> bool {
         // No epoch is given twice, so that they say which of two records is the newer; of one epoch it
@@ -158,7 +191,7 @@ impl Sight {
 mod tests {
     use super::*;
     use crate::core::lease::Head;
-    use crate::core::name::{Epoch, Generation};
+    use crate::core::name::Generation;
     use crate::store::{Body, IndexKey};
 
     fn living(generation: u64, born_in: u64, bytes: usize) -> Sight {
