@@ -32,6 +32,8 @@ impl Session {
         let told = step.and_then(|step| self.step_landed(step, &need, &landing, now));
         let held = self.snapshot.holds.clone();
         let asked = need.clone();
+        // Another machine may have asked since for all that is held.
+        let moved = matches!(landing, Landing::Moved(_));
         match landing {
             Landing::Busy(intent) => self.landed_busy(need, intent, now),
             Landing::Doubt { epoch, how, malformed, retry_at } => {
@@ -67,7 +69,9 @@ impl Session {
             }
             Landing::StoreDown { doubt } => self.landed_storeless(doubt, now),
         }
-        self.keep_probes(&held, &asked, since, now);
+        if !moved {
+            self.keep_probes(&held, &asked, since, now);
+        }
         self.keep_own(held, since);
         if let Some(told) = told {
             self.tell_of(told, &audience, now);
