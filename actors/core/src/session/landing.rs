@@ -31,9 +31,7 @@ impl Session {
         let step = self.steps.aloft.take();
         let told = step.and_then(|step| self.step_landed(step, &need, &landing, now));
         let held = self.snapshot.holds.clone();
-        let asked = need.clone();
-        // Another machine may have asked since for all that is held.
-        let moved = matches!(landing, Landing::Moved(_));
+        let due = self.probes_due(&need, &landing, since, now);
         match landing {
             Landing::Busy(intent) => self.landed_busy(need, intent, now),
             Landing::Doubt { epoch, how, malformed, retry_at } => {
@@ -69,9 +67,7 @@ impl Session {
             }
             Landing::StoreDown { doubt } => self.landed_storeless(doubt, now),
         }
-        if !moved {
-            self.keep_probes(&held, &asked, since, now);
-        }
+        due.iter().for_each(|need| step_up::probe(&mut self.snapshot.holds, need, now));
         self.keep_own(held, since);
         if let Some(told) = told {
             self.tell_of(told, &audience, now);
@@ -182,16 +178,22 @@ impl Session {
         }
     }
 
-    /// Keeps the probes that came due while a flight for something else was in the air, as when an
-    /// operator asked to try again: what it brings back knows nothing of them.
-    fn keep_probes(&mut self, held: &[Hold], asked: &Need, since: Instant, now: Instant) {
-        let due = held.iter().filter(|hold| {
+    /// Returns what came due to be probed while a flight for something else was in the air, as when
+    /// an operator asked to try again: what it brings back knows nothing of that.
+    fn probes_due(
+        &self,
+        asked: &Need,
+        landing: &Landing,
+        since: Instant,
+        now: Instant,
+    ) -> Vec<Need> {
+        // Another machine may have probed all of it since.
+        let is_moved = matches!(landing, Landing::Moved(_));
+        let due = self.snapshot.holds.iter().filter(|hold| {
             hold.probe_at.is_some_and(|at| since <= at && at <= now)
                 && !asked.is_for(&hold.audience, &hold.scopes)
         });
-        for hold in due {
-            step_up::probe(&mut self.snapshot.holds, &hold.need(), now);
-        }
+        due.filter(|_| !is_moved).map(Hold::need).collect()
     }
 
     /// Keeps the holds that are not the provider's and came to be while a flight was in the air:
