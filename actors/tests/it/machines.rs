@@ -53,10 +53,14 @@ async fn a_machine_dies(doomed: tokio::runtime::Runtime, resident: bool) {
     let late = json!({ "endpoint": "token", "kind": "slow", "ms": 600_000, "when": "after" });
     let late: Fault = serde_json::from_value(late).expect("a fault the sandbox knows");
     sandbox.faults().arm(late).expect("armed");
-    let call = doomed.spawn(async move { lost.access(&key, &wish(0)).await.is_ok() });
+    // It may have come across the other machine's exchange while it started; nothing tells it here that
+    // this is over, so that it waits out the lease, and callers are told to come back meanwhile.
+    let call = doomed.spawn(async move {
+        while lost.access(&key, &wish(0)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
     let spent = || {
-        // It may have come across the other machine's exchange while it started; nothing tells it
-        // here that this is over, so that it waits out the lease.
         hand.advance(STEP);
         sandbox.ledger().summary().refreshes == before
     };
