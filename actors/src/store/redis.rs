@@ -132,8 +132,7 @@ impl Redis {
         ];
         arguments.extend(own);
         let asked_at = self.clock.now();
-        let spends = std::ptr::eq(script, &raw const *script::BEGIN);
-        let request = Request::Script { script, keys: self.names.of(key), arguments, spends };
+        let request = Request::Script { script, keys: self.names.of(key), arguments };
         let value = self.line.ask(&request).await?;
         let mut reply = Reply::of(value, &self.place)?;
         let server = reply.stamp()?;
@@ -146,10 +145,7 @@ impl Redis {
     }
 
     async fn create_row(&self, key: &SessionKey, row: Row) -> Result<(), StoreError> {
-        let shared = self.time.shared();
-        let mut own = body_arguments(&row.body, shared.as_ref());
-        own.extend(head_arguments(&row.head, shared.as_ref()));
-        let mut reply = self.run(&script::CREATE, key, own).await?;
+        let mut reply = self.introduce(key, &row).await?;
         match reply.word()?.as_str() {
             "created" | "kept" => {
                 self.seen.wrote(key, Sight::Living(Box::new(row)));
@@ -158,6 +154,13 @@ impl Redis {
             "exists" => Err(StoreError::exists(key)),
             _ => Err(reply.strange()),
         }
+    }
+
+    async fn introduce(&self, key: &SessionKey, row: &Row) -> Result<Reply<'_>, StoreError> {
+        let shared = self.time.shared();
+        let mut own = body_arguments(&row.body, shared.as_ref());
+        own.extend(head_arguments(&row.head, shared.as_ref()));
+        self.run(&script::CREATE, key, own).await
     }
 
     async fn load_row(&self, key: &SessionKey) -> Result<Loaded, StoreError> {
@@ -237,18 +240,14 @@ impl Redis {
             Err(error) => return Err(error),
         };
         let mut reply = self.entomb(key, reason).await?;
-        match reply.word()?.as_str() {
-            "wiped" => {
-                self.seen.wrote(key, Sight::Ended(reason));
-                Ok(Some(reply.row().ok().or(seen).unwrap_or_else(unreadable)))
-            }
-            "wiped before" => {
-                self.seen.wrote(key, Sight::Ended(reason));
-                Ok(Some(seen.unwrap_or_else(unreadable)))
-            }
-            "ended" => Ok(None),
-            _ => Err(reply.strange()),
-        }
+        let row = match reply.word()?.as_str() {
+            "wiped" => reply.row().ok().or(seen),
+            "wiped before" => seen,
+            "ended" => return Ok(None),
+            _ => return Err(reply.strange()),
+        };
+        self.seen.wrote(key, Sight::Ended(reason));
+        Ok(Some(row.unwrap_or_else(unreadable)))
     }
 
     async fn entomb(&self, key: &SessionKey, reason: EndReason) -> Result<Reply<'_>, StoreError> {

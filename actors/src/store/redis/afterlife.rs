@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use redis::cmd;
 use tokio::time::{sleep, timeout};
 
-use super::reply::{body_arguments, head_arguments, intent_arguments, number};
+use super::reply::{body_arguments, intent_arguments, number};
 use super::seen::Sight;
 use super::spool::Kept;
 use super::{Redis, script, start};
@@ -155,15 +155,8 @@ impl Redis {
             Written::Accepted(_) => Ok(true),
             // The server knows better, or as much.
             Written::Kept(_) | Written::Superseded | Written::Ended => Ok(false),
-            Written::Absent => self.create_again(key, row).await,
+            Written::Absent => Ok(self.introduce(key, row).await?.word()? == "created"),
         }
-    }
-
-    async fn create_again(&self, key: &SessionKey, row: &Row) -> Result<bool, StoreError> {
-        let shared = self.time.shared();
-        let mut own = body_arguments(&row.body, shared.as_ref());
-        own.extend(head_arguments(&row.head, shared.as_ref()));
-        Ok(self.run(&script::CREATE, key, own).await?.word()? == "created")
     }
 
     /// Tells the server of a lease that it may have forgotten: what it spends may be spent.

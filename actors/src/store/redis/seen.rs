@@ -57,16 +57,14 @@ impl Seen {
 
     /// Remembers what was read, unless something newer was.
     pub(super) fn read(&self, key: &SessionKey, loaded: &Loaded) {
-        let sight = match loaded {
-            Loaded::Living(row) => Sight::Living(row.clone()),
-            Loaded::Ended(reason) => Sight::Ended(*reason),
-            Loaded::Absent => return,
-        };
         let mut album = self.album();
-        let known = album.sights.get(key).map(|(_, known)| known);
-        if known.is_none_or(|known| sight.is_newer_than(known)) {
-            album.add(*key, self.clock.now(), sight);
-        }
+        let news = match (loaded, album.sights.get(key).map(|(_, known)| known)) {
+            (Loaded::Absent, _) | (_, Some(Sight::Ended(_))) => return,
+            (Loaded::Living(row), Some(Sight::Living(known))) if rank(row) <= rank(known) => return,
+            (Loaded::Living(row), _) => Sight::Living(row.clone()),
+            (Loaded::Ended(reason), _) => Sight::Ended(*reason),
+        };
+        album.add(*key, self.clock.now(), news);
     }
 
     /// Remembers what was written.
@@ -167,18 +165,13 @@ fn is_fresh(intent: &Intent, now: Instant) -> bool {
     intent.since.is_some_and(|since| now.since(since) <= REMEMBERED_FOR)
 }
 
-impl Sight {
-    fn is_newer_than(&self, known: &Self) -> bool {
-        // No epoch is given twice, so that they say which of two records is the newer; of one epoch it
-        // is the one whose intent was resolved.
-        let rank = |row: &Row| (row.head.born_in, row.head.epoch, row.head.intent.is_none());
-        match (self, known) {
-            (Self::Living(row), Self::Living(known)) => rank(row) > rank(known),
-            (Self::Ended(_), Self::Living(_)) => true,
-            (_, Self::Ended(_)) => false,
-        }
-    }
+/// Returns what tells which of two records is the newer: no epoch is given twice; of one epoch it is
+/// the record whose intent was resolved.
+fn rank(row: &Row) -> (Epoch, Epoch, bool) {
+    (row.head.born_in, row.head.epoch, row.head.intent.is_none())
+}
 
+impl Sight {
     fn bytes(&self) -> usize {
         match self {
             Self::Living(row) => SIGHT_BYTES + row.body.sealed.len(),
