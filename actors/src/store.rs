@@ -19,15 +19,20 @@ use crate::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 
+pub use self::board::{
+    Board, MemoryBoard, NOTE_BYTES_MAX, NOTE_KEEP_MAX, Note, NoteFault, NoteKey, NoteVersion, Wrote,
+};
 pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;
 pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
 pub use self::migrate::{MoveFault, Moved};
 pub use self::news::{News, Tiding};
+pub use self::notes::{OpenNote, WroteNote};
 pub use self::shared_time::SharedTime;
 pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 
+mod board;
 mod due;
 pub mod embedded;
 mod fault;
@@ -37,6 +42,7 @@ mod memory;
 mod metered;
 mod migrate;
 mod news;
+mod notes;
 pub mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -141,6 +147,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Listens to what other machines change in this store; `None` where it belongs to one machine.
     fn news(&self) -> Option<News> {
+        None
+    }
+
+    /// Returns the board on which the machines on this store leave notes for each other; `None` where
+    /// it belongs to one machine.
+    fn board(&self) -> Option<&dyn Board> {
         None
     }
 }

@@ -37,6 +37,8 @@ mod stores;
 mod stores_alike;
 #[path = "it/stores_bench.rs"]
 mod stores_bench;
+#[path = "it/stores_board.rs"]
+mod stores_board;
 #[path = "it/stores_embedded.rs"]
 mod stores_embedded;
 #[path = "it/stores_full.rs"]

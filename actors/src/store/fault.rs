@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::board::NoteFault;
 use super::record::RecordFault;
 use super::seal::{RingFault, SealFault};
 use crate::core::name::SessionKey;
@@ -79,6 +80,9 @@ pub enum StoreError {
         /// The lock file.
         place: Arc<str>,
     },
+    /// What gateways tell each other for a while cannot be read or written.
+    #[error("a note on the board of the store {0}")]
+    Note(#[from] NoteFault),
     /// The place cannot be written.
     #[error("{place} is read-only: make it writable for the user tokenward runs as")]
     ReadOnly {
@@ -171,6 +175,7 @@ impl StoreError {
             | Self::Io { .. }
             | Self::Locked { .. }
             | Self::LogDamaged { .. }
+            | Self::Note(_)
             | Self::ReadOnly { .. }
             | Self::Refused { .. }
             | Self::Record { .. }
@@ -192,6 +197,7 @@ impl StoreError {
             Self::Io { .. } => "io",
             Self::Locked { .. } => "locked",
             Self::LogDamaged { .. } => "log_damaged",
+            Self::Note(_) => "note",
             Self::ReadOnly { .. } => "read_only",
             Self::Record { .. } => "record",
             Self::Refused { .. } => "refused",

@@ -1,10 +1,12 @@
 //! A store that counts what is asked of it.
 
+use std::future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
-    Answer, Body, DuePage, IndexKey, Loaded, Mark, News, Remedy, Row, SharedTime, Store,
-    StoreError, Tombstone,
+    Answer, Board, Body, DuePage, IndexKey, Loaded, Mark, News, Note, NoteKey, NoteVersion, Remedy,
+    Row, SharedTime, Store, StoreError, Tombstone, Wrote,
 };
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -135,6 +137,36 @@ impl Store for Metered {
 
     fn news(&self) -> Option<News> {
         self.store.news()
+    }
+
+    fn board(&self) -> Option<&dyn Board> {
+        self.store.board().map(|_| self as &dyn Board)
+    }
+}
+
+impl Board for Metered {
+    fn read(&self, key: NoteKey) -> Answer<'_, Option<Note>> {
+        match self.store.board() {
+            Some(board) => self.counted(StoreOp::Get, board.read(key), found),
+            None => Box::pin(future::ready(Err(StoreError::Closed))),
+        }
+    }
+
+    fn write(
+        &self,
+        key: NoteKey,
+        seen: Option<NoteVersion>,
+        text: Vec<u8>,
+        keep: Duration,
+    ) -> Answer<'_, Wrote> {
+        let Some(board) = self.store.board() else {
+            return Box::pin(future::ready(Err(StoreError::Closed)));
+        };
+        let answer = board.write(key, seen, text, keep);
+        self.counted(StoreOp::CompareAndSwap, answer, |wrote| match wrote {
+            Wrote::Done(_) => StoreOutcome::Ok,
+            Wrote::Moved(_) => StoreOutcome::Conflict,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use self::seen::{Seen, Sight};
 use self::server_time::ServerTime;
 use self::spool::Spool;
 use super::{
-    Answer, Body, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, SharedTime, Store,
+    Answer, Board, Body, DuePage, IndexKey, Loaded, Mark, News, PAGE_MAX, Row, SharedTime, Store,
     StoreError, Tombstone,
 };
 use crate::clock::Clock;
@@ -34,6 +34,7 @@ use crate::core::name::{Epoch, SessionKey};
 use crate::core::time::Instant;
 
 mod afterlife;
+mod board;
 mod dial;
 mod door;
 mod hub;
@@ -123,16 +124,27 @@ impl Redis {
         key: &SessionKey,
         own: Vec<Vec<u8>>,
     ) -> Result<Reply<'_>, StoreError> {
+        self.run_on(script, self.names.of(key), &key.0, own).await
+    }
+
+    /// Asks a script about what is kept under some keys of one bucket.
+    async fn run_on(
+        &self,
+        script: &'static Source,
+        keys: Vec<Vec<u8>>,
+        about: &[u8; 32],
+        own: Vec<Vec<u8>>,
+    ) -> Result<Reply<'_>, StoreError> {
         let dictated = self.time.dictated().map(|now| now.to_string().into_bytes());
         let mut arguments = vec![
-            key.0.to_vec(),
+            about.to_vec(),
             dictated.unwrap_or_default(),
             self.ourselves.to_vec(),
             self.names.channel().into_bytes(),
         ];
         arguments.extend(own);
         let asked_at = self.clock.now();
-        let request = Request::Script { script, keys: self.names.of(key), arguments };
+        let request = Request::Script { script, keys, arguments };
         let value = self.line.ask(&request).await?;
         let mut reply = Reply::of(value, &self.place)?;
         let server = reply.stamp()?;
@@ -370,5 +382,9 @@ impl Store for Redis {
 
     fn news(&self) -> Option<News> {
         Some(self.hub.news())
+    }
+
+    fn board(&self) -> Option<&dyn Board> {
+        Some(self)
     }
 }

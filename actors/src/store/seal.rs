@@ -38,6 +38,8 @@ pub enum Purpose {
     Epitaph,
     /// What a browser shows at a later sign-in of a factor that was shown in it.
     Known,
+    /// What the gateways of one store tell each other for a while.
+    Note,
     /// A session's record in the store.
     Record,
     /// A caller's reference to a demand for a factor.
@@ -183,6 +185,29 @@ impl KeyRing {
         self.keys.load().last().map(|key| key.id)
     }
 
+    /// Returns the name of something under which a store keeps it: a keyed hash, so that nobody who has
+    /// the store alone can try out what is named.
+    ///
+    /// It is by the oldest key, which stays while newer ones are added: all machines give one name.
+    #[expect(
+        clippy::expect_used,
+        reason = "HKDF-SHA256 gives up to 8160 bytes, and this asks for 32"
+    )]
+    pub fn name_of(&self, kind: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut name = [0; 32];
+        let keys = self.keys.load();
+        let Some(oldest) = keys.first() else { return name };
+        let mut about: Vec<u8> = b"tokenward 1 name".to_vec();
+        for part in [&[kind.as_bytes()], parts].concat() {
+            // With its length before it, no part can be read as the end of the one before.
+            about.extend((part.len() as u64).to_be_bytes());
+            about.extend(part);
+        }
+        let derived = Hkdf::<Sha256>::new(None, &oldest.secret[..]);
+        derived.expand(&about, &mut name).expect("32 bytes fit");
+        name
+    }
+
     /// Returns what tells each key from all others and gives none away, the oldest first.
     #[cfg(feature = "redis")]
     pub(super) fn marks(&self) -> Vec<Vec<u8>> {
@@ -291,6 +316,7 @@ struct RingKey {
     cookie: XChaCha20Poly1305,
     epitaph: XChaCha20Poly1305,
     known: XChaCha20Poly1305,
+    note: XChaCha20Poly1305,
     record: XChaCha20Poly1305,
     step_up: XChaCha20Poly1305,
 }
@@ -307,9 +333,10 @@ impl RingKey {
         let cookie = derive(&secret, b"tokenward 1 cookie");
         let epitaph = derive(&secret, b"tokenward 1 epitaph");
         let known = derive(&secret, b"tokenward 1 known");
+        let note = derive(&secret, b"tokenward 1 note");
         let record = derive(&secret, b"tokenward 1 record");
         let step_up = derive(&secret, b"tokenward 1 step-up");
-        Self { id, secret, cookie, epitaph, known, record, step_up }
+        Self { id, secret, cookie, epitaph, known, note, record, step_up }
     }
 
     #[cfg(feature = "redis")]
@@ -329,6 +356,7 @@ impl RingKey {
             Purpose::Cookie => &self.cookie,
             Purpose::Epitaph => &self.epitaph,
             Purpose::Known => &self.known,
+            Purpose::Note => &self.note,
             Purpose::Record => &self.record,
             Purpose::StepUp => &self.step_up,
         }

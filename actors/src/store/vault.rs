@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::board::{Board, MemoryBoard};
 use super::metered::Metered;
 use super::record::{self, RecordFault};
 use super::seal::{KeyRing, Purpose, RingFault};
 use super::{
-    Body, DuePage, Embedded, IndexKey, Loaded, Mark, News, Row, Store, StoreError, Tombstone,
+    Body, DuePage, Embedded, IndexKey, Loaded, Mark, News, Row, SharedTime, Store, StoreError,
+    Tombstone,
 };
 use crate::clock::{BootId, Clock};
 use crate::core::event::EndReason;
@@ -27,6 +29,8 @@ pub struct Vault {
     store: Arc<dyn Store>,
     ring: Arc<KeyRing>,
     clock: Clock,
+    /// Where notes are left that no other machine is to read.
+    own_board: Arc<MemoryBoard>,
 }
 
 /// What a vault has of a session.
@@ -67,7 +71,8 @@ pub struct Epitaph {
 impl Vault {
     /// Joins a store with the ring that seals what goes into it.
     pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, clock: Clock) -> Self {
-        Self { store, ring, clock }
+        let own_board = Arc::new(MemoryBoard::new(clock.clone()));
+        Self { store, ring, clock, own_board }
     }
 
     /// Opens the embedded store and its key ring in the state directory `dir`, which is made
@@ -335,6 +340,14 @@ impl Vault {
 
     pub(super) fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    pub(super) fn shared_time(&self) -> Option<SharedTime> {
+        self.store.shared_time()
+    }
+
+    pub(super) fn board(&self) -> &dyn Board {
+        self.store.board().unwrap_or(&*self.own_board)
     }
 
     fn seal(

@@ -168,7 +168,9 @@ mod tests {
             include_str!("lua/hold.lua"),
             include_str!("lua/inter.lua"),
             include_str!("lua/load.lua"),
+            include_str!("lua/read_note.lua"),
             include_str!("lua/sweep.lua"),
+            include_str!("lua/write_note.lua"),
         ];
         for called in scripts.iter().flat_map(|script| script.split("redis.call('").skip(1)) {
             let name = called.split('\'').next().expect("a name");

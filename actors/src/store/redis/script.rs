@@ -7,14 +7,12 @@ use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value, cmd};
 
 use super::dial::Wire;
 use crate::core::name::SessionKey;
-
-/// How many keys each script is given.
-const KEYS: usize = 8;
+use crate::store::NoteKey;
 
 /// What is asked of a Redis.
 pub(super) enum Request {
     /// A script, by its digest where the server knows it.
-    Script { script: &'static Source, keys: [Vec<u8>; KEYS], arguments: Vec<Vec<u8>> },
+    Script { script: &'static Source, keys: Vec<Vec<u8>>, arguments: Vec<Vec<u8>> },
     /// A command of the server's own, which may be repeated.
     Plain(Cmd),
 }
@@ -42,7 +40,9 @@ scripts! {
     HOLD = "hold.lua";
     INTER = "inter.lua";
     LOAD = "load.lua";
+    READ_NOTE = "read_note.lua";
     SWEEP = "sweep.lua";
+    WRITE_NOTE = "write_note.lua";
 }
 
 /// How keys are named. All keys of a bucket have its number as their hash tag, so that they are in
@@ -85,7 +85,7 @@ impl Request {
             Self::Script { script, keys, arguments } => {
                 let by = |how: &str, what: &str| {
                     let mut command = cmd(how);
-                    command.arg(what).arg(KEYS).arg(keys).arg(arguments);
+                    command.arg(what).arg(keys.len()).arg(keys).arg(arguments);
                     command
                 };
                 let known = wire.send(&by("EVALSHA", script.digest.get_hash())).await;
@@ -118,9 +118,9 @@ impl Names {
     }
 
     /// Returns the keys that a script about this session is given.
-    pub(super) fn of(&self, key: &SessionKey) -> [Vec<u8>; KEYS] {
+    pub(super) fn of(&self, key: &SessionKey) -> Vec<Vec<u8>> {
         let bucket = self.bucket(key);
-        [
+        vec![
             self.named(bucket, b"s:", &key.0),
             self.named(bucket, b"r:", &key.0),
             self.index(bucket, Index::All),
@@ -130,6 +130,12 @@ impl Names {
             self.index(bucket, Index::Ended),
             self.index(bucket, Index::Names),
         ]
+    }
+
+    /// Returns the key of a note on the board.
+    pub(super) fn note(&self, key: &NoteKey) -> Vec<u8> {
+        // Notes are spread as sessions are: both keys are hashes.
+        self.named(self.bucket(&SessionKey(key.0)), b"n:", &key.0)
     }
 
     pub(super) fn index(&self, bucket: u16, index: Index) -> Vec<u8> {
@@ -198,5 +204,7 @@ mod tests {
         for key in names.of(&SessionKey([0x7d; 32])) {
             assert!(key.starts_with(b"{tw:125}:"), "{key:?}");
         }
+        let note = names.note(&NoteKey([0x7d; 32]));
+        assert!(note.starts_with(b"{tw:125}:n:"), "{note:?}");
     }
 }
