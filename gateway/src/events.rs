@@ -163,7 +163,7 @@ impl Course {
         let holds = self.front.tokenward().holds(&self.key).await.unwrap_or_default();
         let held = holds.iter().find(|view| Some(&view.audience) == fact.audience.as_ref());
         let Some(held) = held else { return written(fact) };
-        let told = device::with_link(&self.front, (&self.key, true), &self.own, held);
+        let told = device::with_link(&self.front, (&self.key, true), &self.own, held).await;
         let mut fact_told = serde_json::to_value(fact).unwrap_or_default();
         fact_told["step_up_uri"] = told["step_up_uri"].clone();
         let event = Event::default().id(fact.at_ms.to_string());

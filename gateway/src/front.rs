@@ -40,7 +40,7 @@ impl Front {
         let draining = watch::Sender::new(false);
         trace::follow_exchanges(&tokenward, &config);
         let webhooks = Webhooks::start(&tokenward, &config);
-        let (config, displays) = (ArcSwap::new(config), Displays::default());
+        let (config, displays) = (ArcSwap::new(config), Displays::new(tokenward.vault().clone()));
         Arc::new(Self { config, tokenward, hub, displays, webhooks, draining })
     }
 

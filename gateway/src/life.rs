@@ -207,7 +207,7 @@ async fn seen(
     let view = tokens.view_of(session, hold);
     let link = tokens.link_of(session, &view).await;
     let own = origin::of(&live.config, &head.headers, &head.uri).unwrap_or_default();
-    Box::new(Held { link: link.map(|path| format!("{own}{path}")), view })
+    Box::new(Held { link: link.map(|path| path.map(|path| format!("{own}{path}"))), view })
 }
 
 /// Takes a request's body, where there is one, so that it can be sent and perhaps sent again.

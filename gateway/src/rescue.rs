@@ -17,6 +17,7 @@ use crate::problem::Problem;
 use crate::route::Astray;
 use crate::sign_in::QUERY_VALUE;
 use crate::step_up;
+use crate::tokens::Unlinked;
 
 /// Why a request is not answered by its upstream.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub(crate) struct Held {
     /// What is held.
     pub(crate) view: HoldView,
     /// The short address for a display, whose person is elsewhere; `None` for everybody else.
-    pub(crate) link: Option<String>,
+    pub(crate) link: Option<Result<String, Unlinked>>,
 }
 
 /// What a reply depends on beside the refusal.
@@ -297,13 +298,18 @@ const FACTOR_REQUIRED: &str = "Another factor required";
 
 /// Tells a program what is held, and all it needs to go on.
 fn held(Held { view, link }: Held, asked: Asked<'_>) -> Problem {
-    let place = link.unwrap_or_else(|| {
-        let page = step_up::address(asked.prefix, &view, None);
-        format!("{}{page}", asked.origin.unwrap_or_default())
-    });
+    let place = match link {
+        Some(Ok(link)) => Some(link),
+        // A display would show an address that leads its person nowhere.
+        Some(Err(Unlinked)) => None,
+        None => {
+            let page = step_up::address(asked.prefix, &view, None);
+            Some(format!("{}{page}", asked.origin.unwrap_or_default()))
+        }
+    };
     let detail = format!("Another factor is required for {}.", view.audience);
     let problem = Problem::new(StatusCode::FORBIDDEN, "mfa_required", FACTOR_REQUIRED, detail);
-    step_up::members(&view, &place)
+    step_up::members(&view, place.as_deref())
         .into_iter()
         .fold(problem, |problem, (name, value)| problem.with(&name, value))
         .header(header::WWW_AUTHENTICATE, factor_challenge(&view))

@@ -39,9 +39,11 @@ pub(crate) async fn session(
             Ok(holds) => {
                 let own = origin::of(&front.config(), &headers, &uri).unwrap_or_default();
                 let whose = (&key, view.device.is_some());
-                let shown = |hold| device::with_link(&front, whose, &own, hold);
-                let holds = holds.iter().map(shown).collect();
-                Json(Shown { session: view, holds }).into_response()
+                let mut shown = Vec::with_capacity(holds.len());
+                for hold in &holds {
+                    shown.push(device::with_link(&front, whose, &own, hold).await);
+                }
+                Json(Shown { session: view, holds: shown }).into_response()
             }
             Err(fault) => {
                 tracing::warn!(session = %key.id(), %fault, "what is held cannot be shown");

@@ -357,17 +357,20 @@ pub(crate) fn address(prefix: &str, view: &HoldView, return_to: Option<&str>) ->
 
 /// Adds what a program needs to go on to a trouble that is a hold.
 pub(crate) fn with_hold(trouble: Trouble, view: &HoldView, step_up_uri: &str) -> Trouble {
-    let told = members(view, step_up_uri);
+    let told = members(view, Some(step_up_uri));
     told.into_iter().fold(trouble, |trouble, (name, value)| trouble.with(name, value))
 }
 
-/// Returns all that a program needs to go on with a hold: what is held, and where a person meets it.
-pub(crate) fn members(view: &HoldView, step_up_uri: &str) -> Map<String, Value> {
+/// Returns all that a program needs to go on with a hold: what is held, and where a person meets it,
+/// where that is known.
+pub(crate) fn members(view: &HoldView, step_up_uri: Option<&str>) -> Map<String, Value> {
     let mut told = match serde_json::to_value(view) {
         Ok(Value::Object(told)) => told,
         // A view is an object of texts and numbers, which is written without fail.
         Ok(_) | Err(_) => Map::new(),
     };
-    told.insert("step_up_uri".to_owned(), step_up_uri.into());
+    if let Some(step_up_uri) = step_up_uri {
+        told.insert("step_up_uri".to_owned(), step_up_uri.into());
+    }
     told
 }

@@ -53,8 +53,12 @@ pub type Ends = Pin<Box<dyn Stream<Item = HeardEnd> + Send>>;
 /// The answer to the question whether a session is over.
 pub type Over<'a> = Pin<Box<dyn Future<Output = Option<EndReason>> + Send + 'a>>;
 
+/// A short path that cannot be told at the moment: the store does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlinked;
+
 /// The short path of a hold, for a display to show; `None` where nobody needs one.
-pub type Link<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+pub type Link<'a> = Pin<Box<dyn Future<Output = Option<Result<String, Unlinked>>> + Send + 'a>>;
 
 /// Takes note of what a session's display tells of itself.
 pub type Noting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

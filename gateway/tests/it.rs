@@ -19,6 +19,7 @@ mod it {
     mod played;
     mod protocols;
     mod readings;
+    mod redis;
     mod sign_in;
     mod smuggling;
     mod step_up;

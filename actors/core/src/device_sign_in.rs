@@ -1,7 +1,8 @@
 //! The device authorization grant (RFC 8628), from both sides: how often a device asks a provider
 //! and what an answer means for it; and, where we are the provider of our own devices, the codes
 //! that are open ([`codes`]), the links of displays that wait for their person ([`links`]), what
-//! people type of both ([`user_code`]), and how often anybody may try ([`tries`]).
+//! people type of both ([`user_code`]), how often anybody may try ([`tries`]), and what else a
+//! gateway counts by itself ([`tally`]).
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::time::Instant;
 
 pub mod codes;
 pub mod links;
+pub mod tally;
 pub mod tries;
 pub mod user_code;
 

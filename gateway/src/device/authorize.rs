@@ -13,11 +13,13 @@ use tokenward::core::device_sign_in::codes::{DeviceKind, Wish};
 use tokenward::core::name::Audience;
 use tokenward::core::scope::ScopeSet;
 
+use super::desk::Unopened;
 use super::form::{Form, INVALID, No, switched_off};
 use super::{ROOT, place_of};
 use crate::control::Visitor;
 use crate::front::Front;
 use crate::pages::Trouble;
+use crate::session::store_trouble;
 use crate::sign_in::PROTOCOL_SCOPES;
 
 /// What a device is that does not say it.
@@ -38,7 +40,11 @@ struct Told {
 pub(crate) async fn code(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let read = Form::read(&head.headers, body).await;
-    match read.and_then(|form| opened(&front, &head, &form)) {
+    let opened = match read {
+        Ok(form) => opened(&front, &head, &form).await,
+        Err(no) => Err(no),
+    };
+    match opened {
         Ok(told) => Json(told).into_response(),
         Err(no) => no.reply(&head.headers),
     }
@@ -60,15 +66,17 @@ pub(super) fn visitor(head: &Parts) -> Result<&Visitor, Trouble> {
     })
 }
 
-fn opened(front: &Front, head: &Parts, form: &Form) -> Result<Told, No> {
+async fn opened(front: &Front, head: &Parts, form: &Form) -> Result<Told, No> {
     let config = front.config();
     let device = config.device.as_ref().ok_or_else(|| No::Trouble(switched_off()))?;
     let origin = front.origin(&head.headers, &head.uri).map_err(No::Trouble)?;
     let place = place_of(&config, visitor(head).map_err(No::Trouble)?, &head.headers);
     let wish = wish(front, &device.audiences, form)?;
-    let now = front.tokenward().clock().now();
-    let opened = front.displays().open(place, &wish, device.terms, now);
-    let opened = opened.map_err(|wait| No::Trouble(too_many(wait)))?;
+    let opened = front.displays().open(place, &wish, device.terms).await;
+    let opened = opened.map_err(|unopened| match unopened {
+        Unopened::Full(wait) => No::Trouble(too_many(wait)),
+        Unopened::Later => No::Trouble(store_trouble()),
+    })?;
     tracing::info!(kind = wish.kind.as_str(), %place, "a device asks to sign in");
     let user_code = opened.user_code.to_string();
     Ok(Told {

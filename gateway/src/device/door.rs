@@ -24,10 +24,11 @@ use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::store::seal::Purpose;
 
 use super::authorize::visitor;
+use super::desk::Found;
 use super::form::{Form, No, switched_off};
 use super::page::{AskPage, TypePage, done, in_words, shown, trouble};
 use super::pass::{CONFIRMED, LATER};
-use super::{Astray, Found, ROOT, link, place_of};
+use super::{Astray, ROOT, link, place_of};
 use crate::front::Front;
 use crate::pages::{Allowed, Trouble};
 use crate::sign_in::pending::cookies;
@@ -95,16 +96,16 @@ async fn asking(
     request: Request,
 ) -> Response {
     let (head, _) = request.into_parts();
-    let known = known(&front, &head, &written(code)).and_then(|(code, place)| {
-        let now = front.tokenward().clock().now();
-        Ok((code, front.displays().look(place, code, now).map_err(trouble)?))
-    });
-    let asked = match known {
-        Ok((code, Found::SignIn(wish, left))) => ask(&front, &head.headers, code, &wish, left),
-        Ok((code, Found::StepUp(linked))) => link::open(&front, code, &linked).await,
-        Err(trouble) => Err(trouble),
-    };
+    let asked = asked(&front, &head, &written(code)).await;
     asked.unwrap_or_else(|trouble| trouble.reply(&head.headers))
+}
+
+async fn asked(front: &Front, head: &Parts, code: &str) -> Result<Response, Trouble> {
+    let (code, place) = known(front, head, code)?;
+    match front.displays().look(place, code).await.map_err(trouble)? {
+        Found::SignIn(wish, left) => ask(front, &head.headers, code, &wish, left),
+        Found::StepUp(linked) => link::open(front, &linked).await,
+    }
 }
 
 /// Asks a person whether the display that shows this code may sign in.
@@ -182,13 +183,12 @@ async fn taken(front: &Front, head: &Parts, code: &str, said: &Said) -> Result<R
     front.guard(&head.headers, &head.uri)?;
     let (code, place) = known(front, head, code)?;
     check_proof(front, &head.headers, code, &said.proof)?;
-    let now = front.tokenward().clock().now();
-    let found = front.displays().look(place, code, now).map_err(trouble)?;
+    let found = front.displays().look(place, code).await.map_err(trouble)?;
     let Found::SignIn(wish, _) = found else { return Err(trouble(Astray::Wrong)) };
     if said.yes {
         return sign_in::depart_for_display(front, (&head.headers, &head.uri), code, &wish).await;
     }
-    front.displays().deny(code, now).map_err(trouble)?;
+    front.displays().deny(code).await.map_err(trouble)?;
     tracing::info!(kind = wish.kind.as_str(), %place, "a person refused a device");
     let detail = "Nobody was signed in. The display says so, too. If you did not expect this \
                   question, it is good that you said no.";

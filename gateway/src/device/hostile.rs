@@ -15,8 +15,9 @@ use tokenward::core::scope::ScopeSet;
 use tokenward::store::seal::Purpose;
 use tokenward_fuzz::fuzz;
 
+use super::desk::Opened;
 use super::form::{Form, No};
-use super::{Opened, Pass, authorize};
+use super::{Pass, authorize};
 use crate::hostile::{Answer, COOKIE, Endpoints, MARK};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -33,10 +34,9 @@ fn waiting() -> &'static (String, UserCode) {
             audiences: vec![Audience::parse("https://api.example").unwrap()],
             scopes: ScopeSet::default(),
         };
-        let now = front.tokenward().clock().now();
         let place = [192, 0, 2, 2].into();
-        let Ok(Opened { device_code, user_code }) = front.displays().open(place, &wish, terms, now)
-        else {
+        let opened = Endpoints::open().wait(front.displays().open(place, &wish, terms));
+        let Ok(Opened { device_code, user_code }) = opened else {
             panic!("no code is open yet");
         };
         (device_code.expose().to_string(), user_code)
@@ -61,7 +61,7 @@ fn split(bytes: &[u8]) -> (&[u8], Vec<u8>) {
 fn posted(path: &str, body: Vec<u8>) -> Answer {
     let request = Request::post(path)
         .header(header::CONTENT_TYPE, FORM)
-        .header(header::COOKIE, format!("{COOKIE}-door={}", waiting().0));
+        .header(header::COOKIE, format!("{COOKIE}-door={}", &waiting().0[..43]));
     Endpoints::open().ask(request.body(Body::from(body)).unwrap())
 }
 

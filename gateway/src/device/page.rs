@@ -10,6 +10,7 @@ use tokenward::core::device_sign_in::codes::Standing;
 
 use super::{Astray, ROOT};
 use crate::pages::{Allowed, Trouble, dress, nonce};
+use crate::session::store_trouble;
 
 /// Asks for a code.
 #[derive(Template)]
@@ -69,6 +70,7 @@ pub(super) fn done(good: bool, title: &str, detail: &str) -> Response {
 /// Says why a code leads nowhere.
 pub(super) fn trouble(astray: Astray) -> Trouble {
     let (status, error, title, detail) = match astray {
+        Astray::Later => return store_trouble().way_out("Type the code", ROOT),
         Astray::TooMany(wait) => {
             let detail = format!(
                 "Too many wrong codes were tried. Wait {}, then try again.",

@@ -9,14 +9,15 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use tokenward::clock::BootId;
 use tokenward::core::device_sign_in::links::Linked;
 use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::session::Need;
-use tokenward::core::time::Instant;
 use tokenward::step_up::HoldView;
 use tokenward::store::seal::Purpose;
 
+use super::link::linked_of;
 use crate::front::Front;
 use crate::sign_in::jar;
 use crate::sign_in::pending::cookies;
@@ -40,7 +41,7 @@ struct Kept {
     audience: String,
     scopes: String,
     since: u64,
-    /// The boot that `since` and `until` count from.
+    /// Whose clock `since` and `until` are of: the boot's of this machine, or one that gateways share.
     boot: [u8; 16],
     until: u64,
 }
@@ -58,29 +59,27 @@ impl Pass {
 
     /// Reports whether this is the hold that it was given for.
     pub(crate) fn is_for(&self, view: &HoldView) -> bool {
-        let need = &self.0.need;
-        self.0.since == view.since
-            && need.audience.as_str() == view.audience
-            && need.scopes == ScopeSet::parse(&view.scope)
+        linked_of(&self.0.session, view).is_some_and(|held| held.is_same(&self.0))
     }
 
     /// Puts a pass into a browser; false where it cannot be sealed.
     pub(super) fn put(front: &Front, linked: &Linked, reply: &mut HeaderMap) -> bool {
-        let clock = front.tokenward().clock();
+        let vault = front.tokenward().vault();
+        let (whose, since) = vault.stamp(linked.since);
+        let (_, until) = vault.stamp(vault.clock().now() + TTL);
         let kept = Kept {
             session: linked.session.0,
             audience: linked.need.audience.to_string(),
             scopes: linked.need.scopes.to_string(),
-            since: linked.since.as_nanos(),
-            boot: clock.boot().0,
-            until: (clock.now() + TTL).as_nanos(),
+            since,
+            boot: whose.0,
+            until,
         };
         let config = front.config();
         let name = name(&config.session.cookie);
-        let ring = front.tokenward().vault().ring();
         let sealed = serde_json::to_vec(&kept)
             .ok()
-            .and_then(|plain| ring.seal(Purpose::Cookie, &bound_to(&name), &plain).ok());
+            .and_then(|plain| vault.ring().seal(Purpose::Cookie, &bound_to(&name), &plain).ok());
         let Some(sealed) = sealed else { return false };
         jar::put(reply, &name, &URL_SAFE_NO_PAD.encode(sealed), config.is_https(), TTL);
         true
@@ -89,8 +88,7 @@ impl Pass {
     /// Finds the pass that a browser carries.
     pub(crate) fn of(front: &Front, headers: &HeaderMap) -> Option<Self> {
         let name = name(&front.config().session.cookie);
-        let clock = front.tokenward().clock();
-        let ring = front.tokenward().vault().ring();
+        let vault = front.tokenward().vault();
         let mut values =
             cookies(headers).filter(|(found, _)| *found == name).map(|(_, value)| value);
         let value = values.next()?;
@@ -98,15 +96,17 @@ impl Pass {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-        let plain = ring.open_sealed(Purpose::Cookie, &bound_to(&name), &sealed).ok()?;
+        let plain = vault.ring().open_sealed(Purpose::Cookie, &bound_to(&name), &sealed).ok()?;
         let kept: Kept = serde_json::from_slice(&plain).ok()?;
-        let lives = kept.boot == clock.boot().0 && clock.now() < Instant::from_nanos(kept.until);
+        let placed = |nanos| vault.placed(BootId(kept.boot), nanos);
+        let (since, until) = (placed(kept.since)?, placed(kept.until)?);
+        let lives = vault.clock().now() < until;
         let audience = Audience::parse(&kept.audience).ok()?;
         lives.then(|| {
             Self(Linked {
                 session: SessionKey(kept.session),
                 need: Need { audience, scopes: ScopeSet::parse(&kept.scopes) },
-                since: Instant::from_nanos(kept.since),
+                since,
             })
         })
     }

@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokenward::SessionHandle;
 use tokenward::core::device_sign_in::codes::Answer;
 
 use super::authorize::kind;
+use super::desk::{DeviceCode, tell};
 use super::form::{Form, INVALID, No, switched_off};
 use crate::front::Front;
+use crate::session::store_trouble;
 
 /// The grant type of this endpoint; there is no other.
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -28,13 +29,17 @@ struct Told {
 pub(crate) async fn token(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let read = Form::read(&head.headers, body).await;
-    match read.and_then(|form| redeemed(&front, &form)) {
+    let redeemed = match read {
+        Ok(form) => redeemed(&front, &form).await,
+        Err(no) => Err(no),
+    };
+    match redeemed {
         Ok(told) => Json(told).into_response(),
         Err(no) => no.reply(&head.headers),
     }
 }
 
-fn redeemed(front: &Front, form: &Form) -> Result<Told, No> {
+async fn redeemed(front: &Front, form: &Form) -> Result<Told, No> {
     let config = front.config();
     if config.device.is_none() {
         return Err(No::Trouble(switched_off()));
@@ -50,9 +55,12 @@ fn redeemed(front: &Front, form: &Form) -> Result<Told, No> {
     let kind = kind(form)?;
     let said = form.one("device_code")?.ok_or(No::Oauth(INVALID, "device_code is missing"))?;
     let unknown = No::Oauth("invalid_grant", "there is no such code any more: ask for another");
-    let Ok(device_code) = SessionHandle::parse(said) else { return Err(unknown) };
-    let now = front.tokenward().clock().now();
-    match front.displays().poll(&device_code, &kind, now) {
+    let Some(device_code) = DeviceCode::parse(said) else { return Err(unknown) };
+    let answer = front.displays().poll(&device_code, &kind).await.map_err(|error| {
+        tell(&error);
+        No::Trouble(store_trouble())
+    })?;
+    match answer {
         Answer::Granted(handle) => Ok(Told {
             access_token: handle.expose().to_owned(),
             token_type: "Bearer",

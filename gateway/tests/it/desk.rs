@@ -28,10 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Desk {
     /// Every story is a story of secrecy too (law L13). Goes first: it looks at what the others keep.
     watch: Arc<Watch>,
-    pub(super) sandbox: Sandbox,
+    pub(super) sandbox: Arc<Sandbox>,
     pub(super) front: Arc<Front>,
     pub(super) tokenward: Tokenward,
+    /// Where it is reached.
     pub(super) origin: String,
+    /// What browsers call it: another name where it is one of several.
+    pub(super) known_as: String,
     pub(super) admin: String,
     pub(super) directory: tempfile::TempDir,
     _running: Running,
@@ -63,9 +66,17 @@ impl Desk {
     /// Opens a gateway whose configuration `amend` has changed.
     pub(super) async fn with(amend: impl FnOnce(String) -> String) -> Self {
         let sandbox = Sandbox::start(tokenward_sandbox::Config::default()).await.unwrap();
+        Self::before(Arc::new(sandbox), tempfile::tempdir().unwrap(), amend).await
+    }
+
+    /// Opens a gateway before a provider that is there, with its files in `directory`.
+    pub(super) async fn before(
+        sandbox: Arc<Sandbox>,
+        directory: tempfile::TempDir,
+        amend: impl FnOnce(String) -> String,
+    ) -> Self {
         let watch = Arc::new(Watch::over(sandbox.secrets()));
         watch.secrets().learn(Kind::ClientSecret, CLIENT_SECRET);
-        let directory = tempfile::tempdir().unwrap();
         watch.folder(&directory.path().join("state"));
         let text = amend(configuration(&sandbox, directory.path(), "127.0.0.1:0"));
         let path = directory.path().join("gateway.toml");
@@ -73,11 +84,14 @@ impl Desk {
         let config = Config::load(&path).unwrap();
         let tokenward = assemble(&config).await.unwrap();
         let (front, rooms) = rooms(&config, &tokenward);
+        let public_url = config.public_url.clone();
         let running = serve::start(config, rooms).await.unwrap();
         let origin = format!("http://{}", running.addresses()[0]);
-        register(&sandbox, &origin);
+        let known_as = public_url.map_or(origin.clone(), |url| url.origin().ascii_serialization());
+        register(&sandbox, &known_as);
         let admin = format!("http://{}", running.admin_address());
-        Self { watch, sandbox, front, tokenward, origin, admin, directory, _running: running }
+        let _running = running;
+        Self { watch, sandbox, front, tokenward, origin, known_as, admin, directory, _running }
     }
 
     pub(super) fn browser(&self) -> Browser {
@@ -98,14 +112,19 @@ impl Desk {
         browser.get(&back).await
     }
 
-    /// Signs in at the provider; returns where it sends the browser.
+    /// Signs in at the provider; returns where it sends the browser, which is led to this gateway.
     pub(super) fn approve(&self, place: &str, user: &str) -> String {
         let wanted = Authenticate {
             authorize_url: Some(place.to_owned()),
             user: Some(user.to_owned()),
             ..Authenticate::default()
         };
-        self.sandbox.authenticate(&wanted).unwrap().unwrap()
+        self.led_here(&self.sandbox.authenticate(&wanted).unwrap().unwrap())
+    }
+
+    /// Leads an address to this gateway, as a balancer would.
+    pub(super) fn led_here(&self, place: &str) -> String {
+        place.replacen(&self.known_as, &self.origin, 1)
     }
 
     /// Asks the operator's listener.
@@ -211,6 +230,11 @@ impl Browser {
             .unwrap();
         let (origin, cookies) = (origin.to_owned(), BTreeMap::new());
         Self { http, origin, cookies, watch: Weak::new() }
+    }
+
+    /// Leads the browser with all its cookies to another gateway.
+    pub(super) fn led_to(&self, desk: &Desk) -> Self {
+        Self { cookies: self.cookies.clone(), ..desk.browser() }
     }
 
     pub(super) async fn get(&mut self, path: &str) -> Reply {

@@ -5,6 +5,7 @@ use tokenward_sandbox::User;
 
 use super::desk::{Browser, Desk, Reply, query, with_query};
 
+mod fleet;
 mod held;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -32,8 +33,8 @@ async fn ask(desk: &Desk, body: &str) -> Code {
     assert_eq!(reply.status, 200, "{reply:?}");
     let told = reply.json();
     let text = |name: &str| told[name].as_str().unwrap().to_owned();
-    assert_eq!(text("verification_uri"), format!("{}/d", desk.origin));
-    let complete = format!("{}/d/{}", desk.origin, text("user_code"));
+    assert_eq!(text("verification_uri"), format!("{}/d", desk.known_as));
+    let complete = format!("{}/d/{}", desk.known_as, text("user_code"));
     assert_eq!(text("verification_uri_complete"), complete);
     assert_eq!((told["expires_in"].as_u64(), told["interval"].as_u64()), (Some(900), Some(5)));
     Code { device: text("device_code"), user: text("user_code") }

@@ -1,20 +1,21 @@
-//! The codes that are open at us as the authorization server of our devices (RFC 8628 §3).
+//! One code that is open at us as the authorization server of our devices (RFC 8628 §3).
 //!
 //! A code waits until a person says yes or no on another screen. A yes is claimed before the
 //! person's sign-in is exchanged, so that of two people who approve one code only one gets a
 //! session. The device fetches its answer once, and once more within a minute where that reply was
-//! lost. Nothing here outlives the process: a device whose code is forgotten asks for another.
+//! lost.
+//!
+//! The machines of a fleet change a code in turn, each the one that it has seen: so every change is
+//! found done where it is made a second time. Moments are of the time that the machines have in
+//! common, and the less favourable end of what is known of it decides (law L12).
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Pace;
-use super::user_code::UserCode;
 use crate::name::Audience;
 use crate::scope::ScopeSet;
 use crate::secret::AccessToken;
-use crate::time::Instant;
+use crate::time::{Present, Stamp};
 
 /// How long a device may ask again for an answer that it was given: a connection that broke, and
 /// the device's own patience before it asks anew.
@@ -27,15 +28,16 @@ pub const CLAIM_KEPT: Duration = Duration::from_secs(60);
 /// How long an ended code is remembered, so that a person is told how it ended.
 const END_KEPT: Duration = Duration::from_secs(600);
 
-/// How much sooner than it was told a device may ask: timers are not exact.
-const EARLY: Duration = Duration::from_millis(500);
-
 /// The characters of a device's name of its kind.
 pub const KIND_CHARS_MAX: usize = 64;
 
 /// The hash of a device code, by which it is known here (law L13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CodeId(pub [u8; 32]);
+
+/// What tells one person's yes from all others: random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim(pub [u8; 16]);
 
 /// What a device says that it is, such as `display`: printable ASCII, at most 64 characters. It is
 /// what the device claims, and shown to people as such.
@@ -66,15 +68,6 @@ pub struct Terms {
     pub interval: Duration,
     /// How many codes may wait at once.
     pub open_max: usize,
-}
-
-/// Why a code is not opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenFault {
-    /// There are as many as there may be; the first may end after so long.
-    Full(Duration),
-    /// The user code is in use: draw another.
-    Taken,
 }
 
 /// How a code stands, for a person.
@@ -109,29 +102,50 @@ pub enum Answer {
     Unknown,
 }
 
-/// The codes that are open, and those that ended lately.
-#[derive(Debug, Default)]
-pub struct Codes {
-    codes: BTreeMap<CodeId, Code>,
-    by_user: BTreeMap<UserCode, CodeId>,
-}
-
-#[derive(Debug)]
-struct Code {
-    wish: Wish,
-    interval: Duration,
+/// A code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The hash of what its device asks with.
+    pub id: CodeId,
+    /// What the device asks for.
+    pub wish: Wish,
+    /// How often the device was told to ask.
+    pub interval: Duration,
+    /// When it was opened.
+    pub opened_at: Stamp,
     /// When a person's time is over.
-    ends_at: Instant,
-    pace: Pace,
-    state: State,
+    pub ends_at: Stamp,
+    /// What has become of it.
+    pub state: State,
 }
 
-#[derive(Debug)]
-enum State {
+/// What has become of a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has said anything.
     Waiting,
-    Claimed { until: Instant },
-    Granted(AccessToken),
-    Fetched { handle: Option<AccessToken>, until: Instant },
+    /// Somebody has said yes; until a session has come of it, or until then, nobody else may.
+    Claimed {
+        /// Whose yes it is.
+        by: Claim,
+        /// When it is given back.
+        until: Stamp,
+    },
+    /// The session waits for its device.
+    Granted {
+        /// The session's handle.
+        handle: AccessToken,
+        /// When the device comes too late.
+        until: Stamp,
+    },
+    /// The device has its answer, or came too late.
+    Fetched {
+        /// The session's handle, where the device may ask once more.
+        handle: Option<AccessToken>,
+        /// When it may no more.
+        until: Stamp,
+    },
+    /// Somebody has said no.
     Denied,
 }
 
@@ -152,189 +166,151 @@ impl DeviceKind {
     }
 }
 
-impl Codes {
-    /// Opens a code for a device at `now`.
-    ///
-    /// # Errors
-    /// [`OpenFault`] where it cannot be opened.
-    pub fn open(
-        &mut self,
-        (id, user): (CodeId, UserCode),
-        wish: Wish,
-        terms: Terms,
-        now: Instant,
-    ) -> Result<(), OpenFault> {
-        self.forget(now);
-        if self.by_user.contains_key(&user) || self.codes.contains_key(&id) {
-            return Err(OpenFault::Taken);
-        }
-        let open = self.codes.values().filter(|code| !code.has_ended(now));
-        if open.clone().count() >= terms.open_max {
-            let first = open.map(|code| code.ends_at.since(now)).min();
-            return Err(OpenFault::Full(first.unwrap_or(terms.interval)));
-        }
-        if self.codes.len() >= terms.open_max.saturating_mul(2) {
-            // Only how some codes ended is forgotten sooner.
-            self.keep(|code| !code.has_ended(now) || code.handle().is_some());
-        }
-        let (interval, ends_at) = (terms.interval, now + terms.lifetime);
-        let (pace, state) = (Pace::default(), State::Waiting);
-        self.codes.insert(id, Code { wish, interval, ends_at, pace, state });
-        self.by_user.insert(user, id);
-        Ok(())
+impl Code {
+    /// Opens a code for a device.
+    pub fn open(id: CodeId, wish: Wish, terms: Terms, now: Present) -> Self {
+        let (opened_at, ends_at) = (now.earliest, now.earliest + terms.lifetime);
+        Self { id, wish, interval: terms.interval, opened_at, ends_at, state: State::Waiting }
     }
 
-    /// Returns what a code asks for and how it stands; `None` where there is none.
-    pub fn look(&self, user: UserCode, now: Instant) -> Option<(&Wish, Standing)> {
-        let code = self.codes.get(self.by_user.get(&user)?)?;
-        Some((&code.wish, code.standing(now)))
-    }
-
-    /// Reports whether a user code is in use, or was lately.
-    pub fn has(&self, user: UserCode) -> bool {
-        self.by_user.contains_key(&user)
+    /// Returns how it stands.
+    pub fn standing(&self, now: Present) -> Standing {
+        let waits = now.is_before(self.ends_at) && now.places(self.opened_at);
+        match &self.state {
+            State::Denied => Standing::Denied,
+            State::Fetched { .. } | State::Granted { .. } => Standing::Approved,
+            State::Claimed { until, .. } if now.places(*until) && !now.is_past(*until) => {
+                Standing::Claimed
+            }
+            State::Claimed { .. } | State::Waiting if waits => {
+                Standing::Waiting(self.ends_at.since(now.latest))
+            }
+            State::Claimed { .. } | State::Waiting => Standing::Expired,
+        }
     }
 
     /// Takes a person's no.
     ///
     /// # Errors
-    /// Says how the code stands where it waits no more; `None` where there is none.
-    pub fn deny(&mut self, user: UserCode, now: Instant) -> Result<(), Option<Standing>> {
-        self.waiting(user, now)?.state = State::Denied;
+    /// Says how the code stands where it waits no more.
+    pub fn deny(&mut self, now: Present) -> Result<(), Standing> {
+        self.waits(now)?;
+        self.state = State::Denied;
         Ok(())
     }
 
-    /// Claims a code for a person whose yes is about to become a session.
+    /// Claims it for a person whose yes is about to become a session.
     ///
     /// # Errors
-    /// As [`Codes::deny`].
-    pub fn claim(&mut self, user: UserCode, now: Instant) -> Result<Wish, Option<Standing>> {
-        let code = self.waiting(user, now)?;
-        code.state = State::Claimed { until: now + CLAIM_KEPT };
-        Ok(code.wish.clone())
+    /// As [`Code::deny`].
+    pub fn claim(&mut self, by: Claim, now: Present) -> Result<(), Standing> {
+        if matches!(&self.state, State::Claimed { by: known, .. } if *known == by) {
+            return Ok(());
+        }
+        self.waits(now)?;
+        self.state = State::Claimed { by, until: now.latest + CLAIM_KEPT };
+        Ok(())
     }
 
-    /// Gives a claimed code back: no session came of it.
-    pub fn release(&mut self, user: UserCode) {
-        if let Some(code) = self.of(user)
-            && let State::Claimed { .. } = code.state
-        {
-            code.state = State::Waiting;
+    /// Gives a claim back: no session came of it.
+    pub fn release(&mut self, by: Claim) {
+        if matches!(&self.state, State::Claimed { by: known, .. } if *known == by) {
+            self.state = State::Waiting;
         }
     }
 
-    /// Keeps the session of a claimed code for its device.
+    /// Keeps the session of a claim for the device; answers how long the device may take. A claim that
+    /// is over counts as long as nobody else has made one.
     ///
     /// # Errors
-    /// Gives the session back where there is no claim any more: nobody will ever fetch it.
-    pub fn grant(&mut self, user: UserCode, handle: AccessToken) -> Result<(), AccessToken> {
-        match self.of(user) {
-            Some(code) if matches!(code.state, State::Claimed { .. }) => {
-                code.state = State::Granted(handle);
-                Ok(())
+    /// Gives the session back where the claim is gone: nobody will ever fetch it.
+    pub fn grant(
+        &mut self,
+        by: Claim,
+        handle: AccessToken,
+        now: Present,
+    ) -> Result<Duration, AccessToken> {
+        match &self.state {
+            State::Claimed { by: known, .. } if *known == by => {
+                let until = self.ends_at.max(now.earliest) + ANSWER_KEPT;
+                self.state = State::Granted { handle, until };
+                Ok(until.since(now.earliest))
             }
-            Some(_) | None => Err(handle),
+            State::Granted { handle: known, until }
+            | State::Fetched { handle: Some(known), until }
+                if *known == handle =>
+            {
+                Ok(until.since(now.earliest))
+            }
+            State::Claimed { .. }
+            | State::Denied
+            | State::Fetched { .. }
+            | State::Granted { .. }
+            | State::Waiting => Err(handle),
         }
     }
 
-    /// Answers a device that asks at `now`.
-    pub fn poll(&mut self, id: CodeId, kind: &DeviceKind, now: Instant) -> Answer {
-        let Some(code) = self.codes.get_mut(&id).filter(|code| code.wish.kind == *kind) else {
+    /// Answers the device that asks with `id` and calls itself `kind`.
+    pub fn fetch(&mut self, id: CodeId, kind: &DeviceKind, now: Present) -> Answer {
+        if self.id != id || self.wish.kind != *kind {
             return Answer::Unknown;
-        };
-        match &code.state {
-            State::Granted(handle) => {
+        }
+        match &self.state {
+            State::Granted { handle, until } if now.is_before(*until) => {
                 let handle = handle.clone();
-                let kept = Some(handle.clone());
-                code.state = State::Fetched { handle: kept, until: now + ANSWER_KEPT };
+                let (kept, until) = (Some(handle.clone()), now.earliest + ANSWER_KEPT);
+                self.state = State::Fetched { handle: kept, until };
                 Answer::Granted(handle)
             }
-            State::Fetched { handle: Some(handle), until } if now < *until => {
+            State::Fetched { handle: Some(handle), until } if now.is_before(*until) => {
                 Answer::Granted(handle.clone())
             }
-            State::Fetched { .. } => Answer::Unknown,
+            State::Fetched { .. } | State::Granted { .. } => Answer::Unknown,
             State::Denied => Answer::Denied,
-            // A yes in the last moment is not lost.
-            State::Waiting if now >= code.ends_at => Answer::Expired,
-            State::Waiting | State::Claimed { .. } => {
-                let interval = code.interval.saturating_sub(EARLY);
-                if code.pace.allows(interval, now) { Answer::Pending } else { Answer::SlowDown }
-            }
+            State::Claimed { .. } | State::Waiting => match self.standing(now) {
+                Standing::Expired => Answer::Expired,
+                Standing::Approved
+                | Standing::Claimed
+                | Standing::Denied
+                | Standing::Waiting(_) => Answer::Pending,
+            },
         }
     }
 
-    /// Forgets what is over at `now`; returns the sessions that no device has fetched in time.
-    #[must_use]
-    pub fn sweep(&mut self, now: Instant) -> Vec<AccessToken> {
-        let mut unfetched = Vec::new();
-        for code in self.codes.values_mut() {
-            let fetch_until = code.ends_at + ANSWER_KEPT;
-            match &mut code.state {
-                State::Granted(handle) if now >= fetch_until => {
-                    unfetched.push(handle.clone());
-                    code.state = State::Fetched { handle: None, until: now };
-                }
-                State::Fetched { handle, until } if now >= *until => *handle = None,
-                State::Waiting
-                | State::Claimed { .. }
-                | State::Granted(_)
-                | State::Fetched { .. }
-                | State::Denied => {}
+    /// Takes a session back that the device has not fetched; answers whether it was there. From then
+    /// on nobody fetches it.
+    pub fn withdraw(&mut self, handle: &AccessToken) -> bool {
+        match &self.state {
+            State::Granted { handle: known, until } if known == handle => {
+                self.state = State::Fetched { handle: None, until: *until };
+                true
             }
+            State::Claimed { .. }
+            | State::Denied
+            | State::Fetched { .. }
+            | State::Granted { .. }
+            | State::Waiting => false,
         }
-        self.forget(now);
-        unfetched
     }
 
-    fn of(&mut self, user: UserCode) -> Option<&mut Code> {
-        self.codes.get_mut(self.by_user.get(&user)?)
+    /// Returns how much longer it is worth remembering.
+    pub fn keep(&self, now: Present) -> Duration {
+        let over_at = match &self.state {
+            State::Denied | State::Waiting => self.ends_at,
+            State::Claimed { until, .. }
+            | State::Fetched { until, .. }
+            | State::Granted { until, .. } => self.ends_at.max(*until),
+        };
+        (over_at + END_KEPT).since(now.earliest)
     }
 
-    fn waiting(&mut self, user: UserCode, now: Instant) -> Result<&mut Code, Option<Standing>> {
-        let code = self.of(user).ok_or(None)?;
-        match code.standing(now) {
-            Standing::Waiting(_) => Ok(code),
+    fn waits(&self, now: Present) -> Result<(), Standing> {
+        match self.standing(now) {
+            Standing::Waiting(_) => Ok(()),
             standing @ (Standing::Claimed
             | Standing::Approved
             | Standing::Denied
-            | Standing::Expired) => Err(Some(standing)),
-        }
-    }
-
-    fn forget(&mut self, now: Instant) {
-        self.keep(|code| now < code.ends_at + END_KEPT || code.handle().is_some());
-    }
-
-    fn keep(&mut self, stays: impl Fn(&Code) -> bool) {
-        self.codes.retain(|_, code| stays(code));
-        self.by_user.retain(|_, id| self.codes.contains_key(id));
-    }
-}
-
-impl Code {
-    fn standing(&self, now: Instant) -> Standing {
-        match &self.state {
-            State::Denied => Standing::Denied,
-            State::Fetched { .. } | State::Granted(_) => Standing::Approved,
-            State::Claimed { until } if now < *until => Standing::Claimed,
-            State::Claimed { .. } | State::Waiting if now >= self.ends_at => Standing::Expired,
-            State::Claimed { .. } | State::Waiting => Standing::Waiting(self.ends_at.since(now)),
-        }
-    }
-
-    fn has_ended(&self, now: Instant) -> bool {
-        match self.standing(now) {
-            Standing::Claimed | Standing::Waiting(_) => false,
-            Standing::Approved | Standing::Denied | Standing::Expired => true,
-        }
-    }
-
-    /// Returns the session that the device has not fetched yet, or may fetch once more.
-    fn handle(&self) -> Option<&AccessToken> {
-        match &self.state {
-            State::Granted(handle) => Some(handle),
-            State::Fetched { handle, .. } => handle.as_ref(),
-            State::Claimed { .. } | State::Denied | State::Waiting => None,
+            | Standing::Expired) => Err(standing),
         }
     }
 }

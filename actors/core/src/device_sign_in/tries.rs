@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// has two tries a minute.
 pub const GUESSES_PER_PLACE: Rate = Rate { burst: 10, every: Duration::from_secs(30) };
 
-/// Wrong user codes of all places: at one a second, somebody who guesses with a thousand machines
+/// Wrong user codes of all places, at one gateway: at one a second, somebody who guesses with a thousand machines
 /// at one open code among 2.5 · 10¹⁰ needs four centuries to have an even chance.
 pub const GUESSES: Rate = Rate { burst: 60, every: Duration::from_secs(1) };
 
@@ -39,18 +39,6 @@ impl<P: Ord + Copy> Tries<P> {
         Self { per_place, in_total, places: BTreeMap::new(), total: Spent::default() }
     }
 
-    /// Asks whether a place may try at `now`; spends nothing.
-    ///
-    /// # Errors
-    /// Says how long to wait.
-    pub fn ask(&self, place: P, now: Instant) -> Result<(), Duration> {
-        // Copies: what they spend is forgotten.
-        let mut own = self.places.get(&place).copied().unwrap_or_default();
-        let mut total = self.total;
-        own.take(self.per_place, now)?;
-        total.take(self.in_total, now)
-    }
-
     /// Spends a try of a place.
     ///
     /// # Errors
@@ -59,6 +47,14 @@ impl<P: Ord + Copy> Tries<P> {
         self.make_room(now);
         self.places.entry(place).or_default().take(self.per_place, now)?;
         self.total.take(self.in_total, now)
+    }
+
+    /// Gives back a try that was spent and was none.
+    pub fn give_back(&mut self, place: P) {
+        if let Some(spent) = self.places.get_mut(&place) {
+            spent.give_back(self.per_place);
+        }
+        self.total.give_back(self.in_total);
     }
 
     /// Forgets who owes nothing where there are too many, and everybody where that is not enough:
@@ -85,17 +81,21 @@ mod tests {
     fn a_place_is_stopped_and_others_go_on_until_all_together_are_too_many() {
         let rate = |burst| Rate { burst, every: Duration::from_secs(10) };
         let mut tries = Tries::new(rate(2), rate(5));
-        assert_eq!(tries.ask(1, second(0)), Ok(()));
+        for _ in 0..9 {
+            assert_eq!(tries.take(1, second(0)), Ok(()));
+            tries.give_back(1);
+        }
         for _ in 0..2 {
             assert_eq!(tries.take(1, second(0)), Ok(()));
         }
-        assert_eq!(tries.ask(1, second(0)), Err(Duration::from_secs(10)));
         assert_eq!(tries.take(1, second(0)), Err(Duration::from_secs(10)));
         for place in 2..5 {
             assert_eq!(tries.take(place, second(0)), Ok(()), "{place}");
         }
-        assert_eq!(tries.ask(9, second(0)), Err(Duration::from_secs(10)), "all together");
-        assert_eq!(tries.ask(1, second(10)), Ok(()));
+        assert_eq!(tries.take(9, second(0)), Err(Duration::from_secs(10)), "all together");
+        tries.give_back(10);
+        assert_eq!(tries.take(10, second(0)), Ok(()), "one of them was none");
+        assert_eq!(tries.take(1, second(20)), Ok(()));
     }
 
     #[test]

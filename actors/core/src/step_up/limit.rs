@@ -47,6 +47,11 @@ impl Spent {
         Ok(())
     }
 
+    /// Takes one back that was spent and was none.
+    pub fn give_back(&mut self, rate: Rate) {
+        self.free_at = self.free_at - rate.every;
+    }
+
     /// Reports whether nothing is spent any more, so that it need not be kept.
     pub fn is_whole(&self, now: Instant) -> bool {
         self.free_at <= now
@@ -68,6 +73,8 @@ mod tests {
         }
         assert_eq!(spent.take(rate, second(0)), Err(Duration::from_secs(10)));
         assert_eq!(spent.take(rate, second(4)), Err(Duration::from_secs(6)));
+        spent.give_back(rate);
+        assert_eq!(spent.take(rate, second(4)), Ok(()), "one of them was none");
         assert_eq!(spent.take(rate, second(10)), Ok(()));
         assert!(!spent.is_whole(second(39)) && spent.is_whole(second(40)));
     }

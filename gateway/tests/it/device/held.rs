@@ -5,40 +5,46 @@ use tokenward_sandbox::Authenticate;
 
 use super::*;
 
-const ACCOUNTS: &str = "https://accounts.sandbox.example";
+pub(super) const ACCOUNTS: &str = "https://accounts.sandbox.example";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 /// A display of ada's, which the provider's new rule holds.
 async fn held(amend: impl FnOnce(String) -> String) -> (Desk, String) {
     let desk = Desk::with(|text| format!("{}[device]\n", amend(text))).await;
+    let handle = hold(&desk).await;
+    (desk, handle)
+}
+
+/// Signs a display in as ada, and lets the provider hold it.
+pub(super) async fn hold(desk: &Desk) -> String {
     let factors = json!([{"kind": "otp"}, {"kind": "sms", "name": "+49 171 1234"}]);
     for name in ["ada", "eve"] {
         let user = json!({"name": name, "factors": factors});
         desk.sandbox.put_user(serde_json::from_value(user).unwrap());
     }
-    let code = ask(&desk, "").await;
-    approve(&desk, &mut desk.browser(), &code.user, "ada").await;
-    let handle = poll(&desk, &code.device).await.unwrap();
+    let code = ask(desk, "").await;
+    approve(desk, &mut desk.browser(), &code.user, "ada").await;
+    let handle = poll(desk, &code.device).await.unwrap();
     let done = json!({"when": {"mfa_done": true}, "then": "return"});
     let asks = json!({"when": {"audiences": [ACCOUNTS]}, "then": "challenge"});
     let mfa = json!({"mfa": {"rules": [done, asks], "otp_single_use": false}});
     desk.sandbox.tenant(&mfa).unwrap();
-    (desk, handle)
+    handle
 }
 
 /// Is refused the accounts, and returns the path of the link that the display shows.
-async fn link(desk: &Desk, handle: &str) -> (String, Value) {
+pub(super) async fn link(desk: &Desk, handle: &str) -> (String, Value) {
     let reply = call(desk, handle, "/api/accounts/accounts").await;
     assert_eq!(reply.problem(), (403, "mfa_required".to_owned()));
     let told = reply.json();
     let uri = told["step_up_uri"].as_str().unwrap();
-    let path = uri.strip_prefix(&desk.origin).unwrap().to_owned();
+    let path = uri.strip_prefix(&desk.known_as).unwrap().to_owned();
     assert!(path.starts_with("/d/") && path.len() == 12, "{uri}");
     (path, told)
 }
 
-async fn send(phone: &mut Browser, path: &str, body: Value) -> Reply {
+pub(super) async fn send(phone: &mut Browser, path: &str, body: Value) -> Reply {
     phone.send(Method::POST, path, &[JSON, OWN], Some(body.to_string())).await
 }
 
