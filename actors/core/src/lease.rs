@@ -1,8 +1,9 @@
 //! Who may spend a refresh token, and which writes move forward (laws L1, L2, L10, L11).
 //!
 //! The durable intent to exchange *is* the lease: journalling it takes the lease, and what it
-//! leaves behind after a crash says which token is in doubt. These two functions are the whole
-//! rule; every store applies them inside one transaction on the session's [`Head`].
+//! leaves behind after a crash says which token is in doubt. [`begin`] and [`commit`] are the whole
+//! rule; every store applies them inside one transaction on the session's [`Head`]. A store that can
+//! fall back to an older state is told its leases again, by [`recall`].
 //!
 //! The provider cannot be fenced. A machine that lost its lease may still receive the only living
 //! refresh token, so a commit is judged by the generation it consumed and never by the lease.
@@ -194,6 +195,18 @@ pub fn commit(head: &Head, commit: &Commit) -> Verdict {
     Verdict::Accept(after)
 }
 
+/// Decides what a store makes of a lease that its owner tells it again, because it may have forgotten
+/// it: returns the head after it; `None` where the store knows it, or a later one.
+///
+/// The token that is being spent may be newer than what such a store has, which somebody else has yet
+/// to tell it again; or older, where the one who held the lease before has saved after all. Nothing
+/// may be spent beside it all the same (law L1).
+pub fn recall(head: &Head, lease: &Intent) -> Option<Head> {
+    let is_known = head.epoch >= lease.epoch;
+    let after = Head { epoch: lease.epoch, intent: Some(*lease), ..*head };
+    (!head.tombstone && !is_known).then_some(after)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +310,30 @@ mod tests {
         assert_eq!(commit(&after, &rotated(2, Epoch(8))), Verdict::Superseded, "told again later");
         let kept = Commit { rotated: false, ..rotated(3, Epoch(0)) };
         assert_eq!(commit(&head, &kept), Verdict::Superseded, "nothing is lost without it");
+    }
+
+    #[test]
+    fn l1_a_lease_that_was_forgotten_keeps_everybody_out_again() {
+        let mut head = Head::new();
+        let first = leased(&mut head, ask(0));
+        assert_eq!(recall(&head, &first), None, "it is known");
+        let late = leased(&mut head, Begin { takes_over: Some(first.epoch), ..ask(0) });
+        let rotated_since = accepted(&Head::new(), rotated(0, first.epoch));
+        assert_eq!(recall(&rotated_since, &first), None, "what came of it is known");
+        let again = recall(&rotated_since, &late).expect("that of the later sibling is not");
+        assert_eq!(begin(&again, &ask(1), NOW), Begun::Busy(late));
+        assert_eq!(recall(&Head { tombstone: true, ..Head::new() }, &first), None, "law L10");
+
+        let again = recall(&Head::new(), &first).expect("it is forgotten");
+        assert_eq!(begin(&again, &ask(0), NOW), Begun::Busy(first));
+
+        let mut head = rotated_since;
+        let second = leased(&mut head, ask(1));
+        let again = recall(&Head::new(), &second).expect("so is what it spends");
+        assert_eq!(begin(&again, &ask(0), NOW), Begun::Busy(second));
+        let again = accepted(&again, rotated(0, first.epoch));
+        assert_eq!((again.generation, again.intent), (Generation(1), Some(second)));
+        assert_eq!(accepted(&again, rotated(1, second.epoch)).intent, None);
     }
 
     #[test]

@@ -149,7 +149,9 @@ async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they_have() {
     let mut server = RedisServer::start_with(&["--appendonly", "no"]);
-    let store = filled(connected(&server.settings()).await, 3).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = connected(&server.settings()).await.spooling(dir.path()).expect("opens");
+    let store = filled(store, 5).await;
     let store = Arc::try_unwrap(store).ok().expect("nobody else has it").started();
     leased(&*store, scattered(1), ask(0)).await;
     assert!(server.say("SAVE").starts_with("+OK"));
@@ -157,7 +159,17 @@ async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they
     let verdict = store.commit(scattered(0), rotated(0, intent.epoch), body("r1")).await;
     assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
     let in_flight = leased(&*store, scattered(2), ask(0)).await;
+    // What the fourth spends was written by a machine that dies.
+    let dying = connected(&server.settings()).await;
+    let lost = leased(&dying, scattered(3), ask(0)).await;
+    let verdict = dying.commit(scattered(3), rotated(0, lost.epoch), body("r1")).await;
+    assert!(matches!(verdict, Ok(Verdict::Accept(_))), "{verdict:?}");
+    drop(dying);
+    let ahead = leased(&*store, scattered(3), ask(1)).await;
+    let unanswered = leased(&*store, scattered(4), ask(0)).await;
     server.kill();
+    let commit = rotated(0, unanswered.epoch);
+    store.commit(scattered(4), commit, body("r1")).await.expect_err("down");
     server.run();
     let newcomer = connected(&server.settings()).await.started();
     let others = async {
@@ -171,9 +183,15 @@ async fn l3_who_starts_while_others_have_more_to_tell_spends_nothing_before_they
     let begun = newcomer.begin(scattered(2), ask(0)).await;
     let Ok(Begun::Busy(held)) = begun else { panic!("{begun:?}") };
     assert_eq!((held.epoch, held.owner), (in_flight.epoch, in_flight.owner));
-    assert_eq!(newcomer.in_doubt(None, 9).await.map(|all| all.len()), Ok(2));
+    let begun = newcomer.begin(scattered(3), ask(0)).await;
+    assert!(matches!(begun, Ok(Begun::Busy(held)) if held.epoch == ahead.epoch), "{begun:?}");
+    let begun = newcomer.begin(scattered(4), ask(0)).await;
+    assert_eq!(begun, Ok(Begun::Moved), "what was never answered is told first");
+    assert_eq!(newcomer.in_doubt(None, 9).await.map(|all| all.len()), Ok(3));
     let commit = rotated(0, in_flight.epoch);
     let verdict = store.commit(scattered(2), commit, body("r1")).await;
+    assert!(matches!(verdict, Ok(Verdict::Accept(Head { intent: None, .. }))), "{verdict:?}");
+    let verdict = store.commit(scattered(3), rotated(1, ahead.epoch), body("r2")).await;
     assert!(matches!(verdict, Ok(Verdict::Accept(Head { intent: None, .. }))), "{verdict:?}");
 }
 

@@ -31,7 +31,9 @@ const SERVERS: &str = "servers";
 const ABREAST: usize = 64;
 
 /// How long after a new connection no lease is taken: the other machines have lost theirs at the same
-/// moment, look for another one each second at least, and tell what only they know.
+/// moment, look for another one each second at least, and tell what only they know. Where a server
+/// vanished without a word they know it when an answer is four seconds late: operators are told to
+/// let at least three pass before another one takes its place.
 const OTHERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long what we know ourselves is told at most before leases are taken again: a server that is that
@@ -174,8 +176,25 @@ impl Redis {
         }
     }
 
-    /// Tells everything that was seen lately.
+    /// Commits what is on disk because it was not answered.
+    async fn commit_spooled(&self) {
+        let Some(spool) = self.spool.clone() else { return };
+        let listed = tokio::task::spawn_blocking(move || spool.list()).await;
+        for Kept { key, commit, body } in listed.ok().and_then(Result::ok).unwrap_or_default() {
+            // Its due time was of another boot: whoever is woken by it finds out.
+            let body = Body { due: Some(self.clock.now()), ..body };
+            let decided = self.write(&key, commit, body).await.is_ok();
+            if let Some(spool) = self.spool.as_ref().filter(|_| decided) {
+                spool.forget(&key, &commit);
+                tracing::info!(session = %key.id(), "a commit that was kept is decided on");
+            }
+        }
+    }
+
+    /// Tells everything that was seen lately, and first of all what never was: its leases may be over,
+    /// and then nothing else keeps the others from spending what it replaces.
     async fn tell_all_again(&self) {
+        self.commit_spooled().await;
         let told = stream::iter(self.seen.latest())
             .map(|key| async move { self.tell_again(&key).await })
             .buffer_unordered(ABREAST);
@@ -245,18 +264,7 @@ pub(super) fn start(redis: &Arc<Redis>) {
 
 async fn commit_spooled(redis: Weak<Redis>) {
     while let Some(alive) = redis.upgrade() {
-        if let Some(spool) = alive.spool.clone() {
-            let listed = tokio::task::spawn_blocking(move || spool.list()).await;
-            for Kept { key, commit, body } in listed.ok().and_then(Result::ok).unwrap_or_default() {
-                // Its due time was of another boot: whoever is woken by it finds out.
-                let body = Body { due: Some(alive.clock.now()), ..body };
-                let decided = alive.write(&key, commit, body).await.is_ok();
-                if let Some(spool) = alive.spool.as_ref().filter(|_| decided) {
-                    spool.forget(&key, &commit);
-                    tracing::info!(session = %key.id(), "a commit that was kept is decided on");
-                }
-            }
-        }
+        alive.commit_spooled().await;
         drop(alive);
         sleep(AGAIN).await;
     }

@@ -1,9 +1,9 @@
--- Writes a lease again that the server has forgotten; where it has given another one since, or knows
--- what came of it, nothing happens.
+-- Writes a lease again that the server has forgotten; where it knows of it, or of a later one, nothing
+-- happens. The rules of core::lease::recall.
 -- ARGV 5.. the intent
-local row = redis.call('HMGET', KEYS[1], 'g', 'e', 't')
-local epoch, consumes = ARGV[5], ARGV[7]
-if row[3] or row[1] ~= consumes or tonumber(row[2]) >= tonumber(epoch) then
+local row = redis.call('HMGET', KEYS[1], 'e', 't')
+local epoch = ARGV[5]
+if row[2] or not row[1] or tonumber(row[1]) >= tonumber(epoch) then
   return {text(now), 'known'}
 end
 redis.call('HSET', KEYS[1], 'e', epoch)
