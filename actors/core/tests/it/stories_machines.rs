@@ -159,3 +159,32 @@ fn l11_whoever_writes_again_first_is_believed_without_what_its_write_follows() {
         ",
     );
 }
+
+#[test]
+fn l1_a_lease_that_the_store_forgot_keeps_others_out_even_before_what_it_spends_is_told() {
+    tell(
+        "
+        given  | machines 3, notices                |
+        0s     | c: #1 wants A                      | c: lease; c: ask A with r0; c: save r1; c: #1 gets A.1
+        0.3s   | provider: late 4s                  |
+        0.3s   | at send: store falls back 1s       |
+        0.3s   | b: #2 wants B within 30s           | b: lease; b: ask B with r1; c: save r1
+        2s     | #3 wants C within 30s              | a: !in_doubt; b: save r2; b: #2 gets B.2; a: lease; a: ask C with r2; a: save r3; a: #3 gets C.3
+        8s     |                                    |
+        ",
+    );
+}
+
+#[test]
+fn l2_a_write_whose_answer_was_on_its_way_is_told_again_before_anybody_spends_what_it_replaces() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | #1 wants A                         | a: lease; a: ask A with r0
+        0.05s  | at save: store falls back 1s       |
+        0.05s  | store tells late 9s                | a: save r1; a: save r1; a: drop; a: !superseded; a: #1 gets A.1
+        1s     | b: #2 wants B                      | b: lease; b: ask B with r1; b: save r2; b: #2 gets B.2
+        4s     |                                    |
+        ",
+    );
+}

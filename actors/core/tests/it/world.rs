@@ -338,6 +338,10 @@ impl World {
                 self.machines[machine].alarm_at = None;
                 self.input(machine, Input::Alarm);
             }
+            // What is sent on a connection that is over is sent once more on the next one.
+            Mail::Ask(flight, ask) if self.now < self.machines[machine].found_at => {
+                self.mail(machine, self.machines[machine].found_at, Mail::Ask(flight, ask));
+            }
             // Its connection is another, on which it waits for what others know.
             Mail::Ask(flight, ask @ Ask::Begin(_)) if self.now < self.store.told_until => {
                 self.mail(machine, self.store.told_until, Mail::Ask(flight, ask));
@@ -358,6 +362,7 @@ impl World {
     }
 
     fn ask_store(&mut self, machine: usize, flight: u64, ask: Ask) {
+        self.remembers(machine, &ask);
         let slow = std::mem::take(&mut self.store.slow);
         if !slow.is_zero() {
             self.oracle.log.store_takes(self.now, self.now + slow);

@@ -226,7 +226,10 @@ impl World {
             self.oracle.saves(generation, &self.store, self.now);
         }
         match (&ask, &told) {
-            (_, Told::Begun(None) | Told::Committed(None) | Told::Ended(false)) => {
+            (
+                _,
+                Told::Begun(None) | Told::Committed(None) | Told::Ended(false) | Told::Held(false),
+            ) => {
                 self.oracle.log.store_fails(self.now);
                 self.fact(machine, || "store fails".to_owned());
             }
@@ -296,6 +299,7 @@ impl World {
             (Told::Begun(begun), _) => flight.map(|flight| flight.journalled(begun)),
             (Told::Committed(verdict), _) => flight.map(|flight| flight.saved(local, verdict)),
             (Told::Loaded(reading), _) => flight.map(|flight| flight.loaded(reading)),
+            (Told::Held(_), _) => None,
         };
         self.journey(machine, number);
     }

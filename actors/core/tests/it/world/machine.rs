@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenward_core::lease::Intent;
 use tokenward_core::name::{Owner, WaiterId};
 use tokenward_core::session::exchange::{Flight, Reading};
 use tokenward_core::session::{Input, Need, Session, State, Want};
@@ -36,8 +37,12 @@ pub(crate) struct Machine {
     /// Whether what is told was told before.
     pub(super) repeated: bool,
     pub(super) alarm_at: Option<Instant>,
-    /// The writes that were answered lately, oldest first.
+    /// The writes that were asked for lately, oldest first.
     pub(super) written: Vec<(Instant, Ask)>,
+    /// The lease of which nobody knows what came.
+    pub(super) lease: Option<Intent>,
+    /// When it has a connection to the store that took the other's place.
+    pub(super) found_at: Instant,
 }
 
 /// An exchange under way.

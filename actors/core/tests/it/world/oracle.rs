@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     /// When the store last fell back, and whether something was gone for good by then.
     fell_back: Option<Instant>,
     forgot: bool,
+    /// Whose writes were forgotten then.
+    to_write_again: BTreeSet<usize>,
     /// When the reply to a flight was known to be lost.
     cut_at: BTreeMap<u64, Instant>,
     /// When each refresh token became durable.
@@ -52,6 +54,8 @@ pub(crate) struct Oracle {
     parent: Option<Generation>,
     sends: VecDeque<Instant>,
     durable: BTreeSet<u64>,
+    /// The access tokens that the store has forgotten.
+    unkept: BTreeSet<u64>,
     /// The refresh tokens that reached a living machine.
     received: BTreeSet<usize>,
     /// By access token: when it ends, counted from its receipt.
@@ -93,9 +97,6 @@ pub(crate) struct Waiter {
     at_once: bool,
 }
 
-/// How long machines may take to write again what the store has forgotten.
-const WRITTEN_AGAIN: Duration = Duration::from_secs(2);
-
 /// How late after its deadline a caller may be told: one turn of the alarm.
 const LATE_MAX: Duration = Duration::from_millis(50);
 
@@ -118,8 +119,7 @@ impl Oracle {
 
     pub(crate) fn crashed(&mut self, machine: usize, now: Instant) {
         self.any_crash = true;
-        // What the store has just forgotten is not written again by who is gone.
-        self.forgot |= self.fell_back.is_some_and(|at| now.since(at) < WRITTEN_AGAIN);
+        self.stops(machine, now);
         self.log.crashed(machine, now);
         self.forgets(machine);
         self.ended.remove(&machine);
@@ -133,6 +133,7 @@ impl Oracle {
     }
 
     pub(crate) fn sleeps(&mut self, machine: usize, from: Instant, until: Instant) {
+        self.stops(machine, from);
         self.log.sleeps(machine, from, until);
     }
 
@@ -217,7 +218,10 @@ impl Oracle {
         if ends_at <= now {
             self.broken(now, "L5 a token that has ended");
         }
-        self.served.insert((machine, told(&waiter.need)), ends_at - MARGIN_MAX);
+        // What the store has forgotten is in this machine's memory until another one's record comes.
+        if !self.unkept.contains(&number(offer)) {
+            self.served.insert((machine, told(&waiter.need)), ends_at - MARGIN_MAX);
+        }
     }
 
     pub(crate) fn published(
@@ -279,7 +283,7 @@ impl Oracle {
         now: Instant,
     ) {
         let leased_at = leased_at.unwrap_or(Instant::ZERO);
-        if self.may_be_forgotten(leased_at) {
+        if self.may_be_forgotten(leased_at, now) {
             return;
         }
         if store.moved_at < leased_at && store.record.head.intent.is_none() {
@@ -320,7 +324,9 @@ impl Oracle {
             }
         }
         for entry in &store.record.entries {
-            self.durable.insert(serial_of(entry.access_token.expose()));
+            let access_token = serial_of(entry.access_token.expose());
+            self.durable.insert(access_token);
+            self.unkept.remove(&access_token);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenward_core::event::EndReason;
-use tokenward_core::lease::{self, Begin, Begun, Commit, Head, Verdict};
+use tokenward_core::lease::{self, Begin, Begun, Commit, Head, Intent, Verdict};
 use tokenward_core::secret::RefreshToken;
 use tokenward_core::session::exchange::Reading;
 use tokenward_core::snapshot::Snapshot;
@@ -51,15 +51,6 @@ struct Past {
     intent_on: u64,
 }
 
-/// What a store has forgotten by falling back.
-#[derive(Debug, Default)]
-pub(crate) struct Forgotten {
-    /// Who wrote what is gone.
-    pub(crate) writers: Vec<(usize, u64)>,
-    /// An intent that was not resolved.
-    pub(crate) intent: bool,
-}
-
 /// The most writes that can be forgotten.
 const PAST_MAX: usize = 64;
 
@@ -68,6 +59,8 @@ const PAST_MAX: usize = 64;
 pub(crate) enum Ask {
     Begin(Begin),
     Commit(Commit, Box<Snapshot>),
+    /// To write a lease again that it may have forgotten.
+    Hold(Intent),
     Load,
     End(EndReason, Option<RefreshToken>),
 }
@@ -77,6 +70,7 @@ pub(crate) enum Ask {
 pub(crate) enum Told {
     Begun(Option<Begun>),
     Committed(Option<Verdict>),
+    Held(bool),
     Loaded(Reading),
     Ended(bool),
 }
@@ -102,22 +96,20 @@ impl Store {
     }
 
     /// Falls back to what it was at a moment, as where a replica takes over that had not heard of
-    /// the last writes.
-    pub(crate) fn fall_back(&mut self, to: Instant) -> Forgotten {
+    /// the last writes; returns who wrote what is forgotten.
+    pub(crate) fn fall_back(&mut self, to: Instant) -> Vec<(usize, u64)> {
         let kept = self.past.partition_point(|past| past.at <= to);
         let forgotten: Vec<Past> = self.past.drain(kept..).collect();
         let writers = forgotten.iter().map(|past| past.writer).collect();
-        let before = self.record.head.intent;
         let Some(oldest) = forgotten.into_iter().next() else {
-            return Forgotten::default();
+            return Vec::new();
         };
         self.record = oldest.record;
         self.record.head.tombstone = self.ended.is_some();
         (self.moved_at, self.written_on, self.intent_on) =
             (oldest.moved_at, oldest.written_on, oldest.intent_on);
         self.era += 1;
-        let intent = before.is_some() && before != self.record.head.intent;
-        Forgotten { writers, intent }
+        writers
     }
 
     /// Takes a wish at `now`, from a process on a machine that counts by `clock`.
@@ -221,6 +213,14 @@ impl Store {
                 }
                 Told::Committed(Some(verdict))
             }
+            Ask::Hold(intent) => {
+                if let Some(head) = lease::recall(&self.record.head, intent) {
+                    self.remember(writer, now);
+                    self.record.head = head;
+                    self.intent_on = clock.boot;
+                }
+                Told::Held(true)
+            }
             Ask::Load => Told::Loaded(self.read(clock, clock.at(now))),
             Ask::End(reason, _) => {
                 self.ended.get_or_insert(*reason);
@@ -236,6 +236,7 @@ pub(super) fn failed(ask: &Ask) -> Told {
     match ask {
         Ask::Begin(_) => Told::Begun(None),
         Ask::Commit(..) => Told::Committed(None),
+        Ask::Hold(_) => Told::Held(false),
         Ask::Load => Told::Loaded(Reading::Failed),
         Ask::End(..) => Told::Ended(false),
     }

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use tokenward_core::snapshot::Entry;
 use tokenward_core::time::Instant;
 
 use super::log::Because;
-use super::{Oracle, Request};
+use super::{Oracle, Request, serial_of};
 use crate::it::world::line::Twist;
 use crate::it::world::provider::{Provider, Reuse};
+use crate::it::world::sharing::TOLD_WITHIN;
 
 /// What no client can prevent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +61,43 @@ const IDLE_MAX: Duration = Duration::from_millis(10_500);
 const TRAVEL: Duration = Duration::from_millis(300);
 
 impl Oracle {
-    /// Takes that the store has fallen back to an older state; `gone` where nobody can write again
-    /// what it has forgotten.
-    pub(crate) fn store_fell_back(&mut self, gone: bool, now: Instant) {
+    /// Takes that the store has fallen back to an older state and forgotten what `writers` wrote;
+    /// `gone` where one of them cannot write it again.
+    pub(crate) fn store_fell_back(&mut self, gone: bool, writers: Vec<(usize, u64)>, now: Instant) {
         self.fell_back = Some(now);
         self.forgot |= gone;
+        self.to_write_again = writers.into_iter().map(|(machine, _)| machine).collect();
         self.served.clear();
         self.demanded.clear();
     }
 
-    /// Reports whether a lease that was given at a moment may be forgotten.
-    pub(super) fn may_be_forgotten(&self, leased_at: Instant) -> bool {
-        self.fell_back.is_some_and(|at| at >= leased_at)
+    /// Takes that a machine stops: what the store has just forgotten of it is not written again in
+    /// time.
+    pub(super) fn stops(&mut self, machine: usize, now: Instant) {
+        self.forgot |= self.is_untold(now) && self.to_write_again.contains(&machine);
+    }
+
+    /// Reports whether a lease that was given at a moment may be forgotten: until it is told again, or
+    /// for good.
+    pub(super) fn may_be_forgotten(&self, leased_at: Instant, now: Instant) -> bool {
+        let before = self.fell_back.is_some_and(|at| at >= leased_at);
+        before && (self.forgot || self.is_untold(now))
+    }
+
+    /// Takes the access tokens that the store had before it fell back, and those it has since: one
+    /// that came without a new refresh token is not told again.
+    pub(crate) fn forgets_entries(&mut self, before: &[Entry], after: &[Entry]) {
+        let number = |entry: &Entry| serial_of(entry.access_token.expose());
+        self.unkept.extend(before.iter().map(number));
+        for entry in after {
+            self.unkept.remove(&number(entry));
+        }
+    }
+
+    /// Reports whether the store has just fallen back, and not everybody may have told it again what
+    /// it has forgotten.
+    pub(super) fn is_untold(&self, now: Instant) -> bool {
+        self.fell_back.is_some_and(|at| now.since(at) < TOLD_WITHIN)
     }
 
     /// Judges the request that ended a family.

@@ -45,7 +45,7 @@ impl Oracle {
             let under_way = other.arrives_at.is_some() && other.decided_at.is_none();
             let awaited =
                 !other.closed && !self.log.was_away(other.machine, other.departed_at, now);
-            let known = !self.may_be_forgotten(other.leased_at);
+            let known = !self.may_be_forgotten(other.leased_at, now);
             (under_way || awaited) && known && !self.given_up(other, now)
         });
         if two {
@@ -126,7 +126,7 @@ impl Oracle {
                 let Request { request, trigger, .. } = &self.requests[number];
                 // What is learnt in doubt is kept in memory only, and may be asked once more.
                 let is_held = refusal.error.as_deref() == Some("mfa_required");
-                if is_held && *trigger != Trigger::Doubt {
+                if is_held && *trigger != Trigger::Doubt && !self.is_untold(now) {
                     self.demanded.insert((machine, told(&request.need)), now);
                 }
                 if matches!(refusal.fate(), Fate::Denies | Fate::Rejects) {
