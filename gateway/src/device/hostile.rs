@@ -17,7 +17,7 @@ use tokenward_fuzz::fuzz;
 
 use super::desk::Opened;
 use super::form::{Form, No};
-use super::{Pass, authorize};
+use super::{Pass, authorize, kept};
 use crate::hostile::{Answer, COOKIE, Endpoints, MARK};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -141,6 +141,18 @@ fuzz!(user_codes, |bytes| {
             let place = place.to_str().expect("plain text");
             assert!(place.strip_prefix("/d/").is_some_and(|code| UserCode::parse(code).is_ok()));
         }
+    }
+});
+
+// The input is what a note on the store's board says inside.
+fuzz!(display_notes, |bytes| {
+    let vault = Endpoints::open().front.tokenward().vault();
+    match kept::read(bytes, vault) {
+        Ok(kept) => {
+            let written = kept::write(&kept, vault).expect("what was read can be written");
+            assert_eq!(kept::read(&written, vault), Ok(kept));
+        }
+        Err(fault) => assert!(!fault.to_string().contains(MARK)),
     }
 });
 
