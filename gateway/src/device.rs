@@ -42,7 +42,7 @@ mod report;
 pub(crate) use approve::approve;
 pub(crate) use authorize::code;
 pub(crate) use door::{pages, signed_in_page};
-pub(crate) use link::{link_of, over, with_link};
+pub(crate) use link::{close_link, link_of, over, with_link};
 pub(crate) use pass::{CONFIRMED, LATER, Pass};
 pub(crate) use redeem::token;
 pub(crate) use report::{HEADER, Listed, Reports, listed, look_at_content, note};

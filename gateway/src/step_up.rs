@@ -14,11 +14,13 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use tokenward::core::name::SessionKey;
+use tokenward::core::session::Need;
 use tokenward::core::step_up::{Factor, Fields};
 use tokenward::step_up::{
     Associated, Association, Authenticator, ChallengeWish, Challenged, HoldView, MfaFault, Verified,
 };
 
+use crate::device;
 use crate::front::Front;
 use crate::pages::{Trouble, wants_page};
 use crate::sign_in::{known, moved};
@@ -26,6 +28,7 @@ use crate::sign_in::{known, moved};
 mod about;
 mod ask;
 mod fault;
+mod found;
 mod page;
 mod picture;
 mod redirect;
@@ -33,6 +36,7 @@ mod visit;
 
 use about::About;
 use ask::{Asked, Associate, Challenge, Place, Verify};
+pub(crate) use found::found;
 use page::{Code, Screen};
 pub(crate) use redirect::{complete, leave};
 use visit::Visit;
@@ -140,6 +144,11 @@ pub(crate) async fn verify(State(front): State<Arc<Front>>, request: Request) ->
     };
     match verified {
         Ok(verified) => {
+            if about.by_link {
+                let need =
+                    Need { audience: verified.audience.clone(), scopes: verified.scopes.clone() };
+                device::close_link(&front, &key, need).await;
+            }
             let ticked = about.ticked;
             let mut reply = done(&headers, about, &verified);
             if ticked {
@@ -189,9 +198,8 @@ async fn shown(
 ///
 /// A person is here and waits: a context that has ended is worth one question to the provider.
 async fn held(front: &Front, visit: &Visit, place: &Place) -> Result<Option<HoldView>, MfaFault> {
-    let holds = front.tokenward().holds(visit.key()).await?;
     let is_meant = |view: &HoldView| place.is_for(view) && visit.admits(view);
-    let Some(view) = holds.into_iter().find(is_meant) else {
+    let Some(view) = found(front, visit.key(), is_meant, place.need()).await? else {
         return Ok(None);
     };
     if view.by_api || view.by != "provider" {

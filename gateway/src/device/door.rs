@@ -104,7 +104,7 @@ async fn asked(front: &Front, head: &Parts, code: &str) -> Result<Response, Trou
     let (code, place) = known(front, head, code)?;
     match front.displays().look(place, code).await.map_err(trouble)? {
         Found::SignIn(wish, left) => ask(front, &head.headers, code, &wish, left),
-        Found::StepUp(linked) => link::open(front, &linked).await,
+        Found::StepUp(linked) => link::open(front, code, &linked).await,
     }
 }
 

@@ -4,6 +4,8 @@
 //! Whoever photographs it has the chance to show a factor of the owner's, and no more: tries count
 //! against the session's own limit, nothing of the owner is shown, and no factor can be set up.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::utf8_percent_encode;
@@ -55,14 +57,23 @@ pub(crate) async fn with_link(
 }
 
 /// Opens a link: gives the browser what opens the pages of this one hold.
-pub(super) async fn open(front: &Front, linked: &Linked) -> Result<Response, Trouble> {
-    let holds = match front.tokenward().holds(&linked.session).await {
-        Ok(holds) => holds,
-        Err(MfaFault::SignInRequired { .. }) => Vec::new(),
+pub(super) async fn open(
+    front: &Front,
+    code: UserCode,
+    linked: &Linked,
+) -> Result<Response, Trouble> {
+    let newest = front.displays().is_newest(code, linked).await.map_err(|error| {
+        tell(&error);
+        store_trouble()
+    })?;
+    let is_its = |view: &HoldView| is_of(linked, view, newest && is_shared(front));
+    let found = step_up::found(front, &linked.session, is_its, Some(linked.need.clone())).await;
+    let held = match found {
+        Ok(found) => found.and_then(|view| linked_of(&linked.session, &view)),
+        Err(MfaFault::SignInRequired { .. }) => None,
         Err(_) => return Err(store_trouble()),
     };
-    let mut held = holds.iter().filter_map(|view| linked_of(&linked.session, view));
-    let Some(held) = held.find(|held| held.is_same(linked)) else {
+    let Some(held) = held else {
         front.displays().counted().links.remove(linked);
         return Err(over());
     };
@@ -88,6 +99,30 @@ pub(crate) fn over() -> Trouble {
     )
 }
 
+/// Forgets the link of a hold that was met, so that the next demand for the same has another one. Where
+/// the store does not answer, the link is forgotten with time.
+pub(crate) async fn close_link(front: &Front, key: &SessionKey, need: Need) {
+    let linked = Linked { session: *key, need, since: front.tokenward().clock().now() };
+    if let Err(error) = front.displays().close(&linked).await {
+        tell(&error);
+    }
+}
+
+/// Reports whether a view shows the hold of a link.
+///
+/// What a policy of ours demands begins at each gateway of a fleet when that is asked. So `loosely` takes
+/// any demand of a policy for the same need: whose link is the newest, and was not closed.
+pub(super) fn is_of(linked: &Linked, view: &HoldView, loosely: bool) -> bool {
+    linked_of(&linked.session, view).is_some_and(|held| {
+        held.is_same(linked) || loosely && view.by == "policy" && held.need == linked.need
+    })
+}
+
+/// Reports whether other gateways may hold what this one does.
+pub(super) fn is_shared(front: &Front) -> bool {
+    front.tokenward().vault().is_shared()
+}
+
 /// Returns the hold that a view shows.
 pub(super) fn linked_of(key: &SessionKey, view: &HoldView) -> Option<Linked> {
     let audience = Audience::parse(&view.audience).ok()?;
@@ -97,7 +132,8 @@ pub(super) fn linked_of(key: &SessionKey, view: &HoldView) -> Option<Linked> {
 
 async fn path_of(front: &Front, key: &SessionKey, view: &HoldView) -> Result<String, Unlinked> {
     let linked = linked_of(key, view).ok_or(Unlinked)?;
-    let code = front.displays().link(&linked).await.map_err(|error| {
+    let loosely = view.by == "policy" && is_shared(front);
+    let code = front.displays().link(&linked, loosely).await.map_err(|error| {
         tell(&error);
         Unlinked
     })?;
@@ -105,8 +141,9 @@ async fn path_of(front: &Front, key: &SessionKey, view: &HoldView) -> Result<Str
 }
 
 impl Displays {
-    /// Returns the link of a hold; makes one where no gateway has made one yet.
-    async fn link(&self, linked: &Linked) -> Result<UserCode, StoreError> {
+    /// Returns the link of a hold; makes one where no gateway has made one yet. `loosely` takes the one
+    /// that is there whenever its hold began.
+    async fn link(&self, linked: &Linked, loosely: bool) -> Result<UserCode, StoreError> {
         let now = self.vault.clock().now();
         if let Some(known) = self.counted().links.of(linked, now) {
             return Ok(known);
@@ -114,8 +151,12 @@ impl Displays {
         let key = self.of_hold(linked);
         let mut seen = self.vault.note(key).await?;
         for _ in 0..CHANGES {
-            let user = match self.shown(seen.as_ref(), linked)? {
-                Some(user) if self.renews(user, linked).await? => user,
+            let shown = self.shown(seen.as_ref())?;
+            let is_its = |shown: &Shown| {
+                loosely || linked.is_same(&Linked { since: shown.since, ..linked.clone() })
+            };
+            let user = match shown.filter(is_its) {
+                Some(Shown { user, .. }) if self.renews(user, linked).await? => user,
                 Some(_) | None => self.draw(&Kept::Link(linked.clone()), LINK_KEPT).await?,
             };
             let shown = Kept::Shown(Shown { user, since: linked.since });
@@ -133,15 +174,26 @@ impl Displays {
         Err(StoreError::Busy { why: "others make the same link" })
     }
 
-    /// Returns the link that was told of this very hold.
-    fn shown(
-        &self,
-        note: Option<&OpenNote>,
-        linked: &Linked,
-    ) -> Result<Option<UserCode>, StoreError> {
+    /// Reports whether a code is the newest link for what its hold is about.
+    async fn is_newest(&self, code: UserCode, linked: &Linked) -> Result<bool, StoreError> {
+        let note = self.vault.note(self.of_hold(linked)).await?;
+        Ok(self.shown(note.as_ref())?.is_some_and(|shown| shown.user == code))
+    }
+
+    /// Forgets which link a hold has.
+    async fn close(&self, linked: &Linked) -> Result<(), StoreError> {
+        self.counted().links.remove(linked);
+        let key = self.of_hold(linked);
+        let Some(OpenNote { version, text }) = self.vault.note(key).await? else { return Ok(()) };
+        // Where somebody else has written since, a newer hold has the link.
+        self.vault.write_note(key, Some(version), &text, Duration::ZERO).await.map(drop)
+    }
+
+    /// Returns the link that was told last.
+    fn shown(&self, note: Option<&OpenNote>) -> Result<Option<Shown>, StoreError> {
         let kept = note.map(|note| kept::read(&note.text, &self.vault)).transpose()?;
-        let Some(Kept::Shown(Shown { user, since })) = kept else { return Ok(None) };
-        Ok(linked.is_same(&Linked { since, ..linked.clone() }).then_some(user))
+        let Some(Kept::Shown(shown)) = kept else { return Ok(None) };
+        Ok(Some(shown))
     }
 
     /// Has a link kept for longer, and made again where the store has lost it; false where its code means
@@ -150,7 +202,7 @@ impl Displays {
         let key = of_user(&self.vault, user);
         let seen = self.vault.note(key).await?;
         if let Some(note) = &seen
-            && !self.is_of(note, linked)?
+            && !self.is_link_of(note, linked)?
         {
             return Ok(false);
         }
@@ -158,11 +210,13 @@ impl Displays {
         let version = seen.map(|note| note.version);
         match self.vault.write_note(key, version, &text, LINK_KEPT).await? {
             WroteNote::Done(_) => Ok(true),
-            WroteNote::Moved(there) => there.map_or(Ok(false), |note| self.is_of(&note, linked)),
+            WroteNote::Moved(there) => {
+                there.map_or(Ok(false), |note| self.is_link_of(&note, linked))
+            }
         }
     }
 
-    fn is_of(&self, note: &OpenNote, linked: &Linked) -> Result<bool, StoreError> {
+    fn is_link_of(&self, note: &OpenNote, linked: &Linked) -> Result<bool, StoreError> {
         let kept = kept::read(&note.text, &self.vault)?;
         Ok(matches!(kept, Kept::Link(known)
             if known.session == linked.session && known.need == linked.need))

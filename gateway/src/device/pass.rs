@@ -17,7 +17,7 @@ use tokenward::core::session::Need;
 use tokenward::step_up::HoldView;
 use tokenward::store::seal::Purpose;
 
-use super::link::linked_of;
+use super::link::is_of;
 use crate::front::Front;
 use crate::sign_in::jar;
 use crate::sign_in::pending::cookies;
@@ -33,7 +33,11 @@ const TTL: Duration = Duration::from_secs(15 * 60);
 
 /// A hold of a display that this browser may confirm.
 #[derive(Clone, Debug)]
-pub(crate) struct Pass(Linked);
+pub(crate) struct Pass {
+    linked: Linked,
+    /// Whether another gateway may have begun the same hold.
+    is_shared: bool,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -49,17 +53,17 @@ struct Kept {
 impl Pass {
     /// Returns the session that is held.
     pub(crate) fn session(&self) -> SessionKey {
-        self.0.session
+        self.linked.session
     }
 
     /// Returns what is held.
     pub(crate) fn need(&self) -> &Need {
-        &self.0.need
+        &self.linked.need
     }
 
     /// Reports whether this is the hold that it was given for.
     pub(crate) fn is_for(&self, view: &HoldView) -> bool {
-        linked_of(&self.0.session, view).is_some_and(|held| held.is_same(&self.0))
+        is_of(&self.linked, view, self.is_shared)
     }
 
     /// Puts a pass into a browser; false where it cannot be sealed.
@@ -102,13 +106,10 @@ impl Pass {
         let (since, until) = (placed(kept.since)?, placed(kept.until)?);
         let lives = vault.clock().now() < until;
         let audience = Audience::parse(&kept.audience).ok()?;
-        lives.then(|| {
-            Self(Linked {
-                session: SessionKey(kept.session),
-                need: Need { audience, scopes: ScopeSet::parse(&kept.scopes) },
-                since,
-            })
-        })
+        let session = SessionKey(kept.session);
+        let need = Need { audience, scopes: ScopeSet::parse(&kept.scopes) };
+        let (linked, is_shared) = (Linked { session, need, since }, vault.is_shared());
+        lives.then_some(Self { linked, is_shared })
     }
 }
 

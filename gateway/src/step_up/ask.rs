@@ -182,6 +182,11 @@ impl Place {
         }
     }
 
+    /// Returns what is meant, where it is said in full.
+    pub(super) fn need(&self) -> Option<Need> {
+        need(self.audience.as_deref()?, self.scope.as_deref()?)
+    }
+
     /// Reports whether a hold is meant; one that names nothing means any.
     pub(super) fn is_for(&self, view: &HoldView) -> bool {
         let same_scopes = |scope: &String| ScopeSet::parse(scope) == ScopeSet::parse(&view.scope);

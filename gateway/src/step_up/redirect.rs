@@ -11,13 +11,14 @@ use tokenward::core::secret::AccessToken;
 use tokenward::core::session::Need;
 use tokenward::core::sign_in::Pending;
 use tokenward::provider::{AuthorizeRequest, code_challenge};
-use tokenward::step_up::{MfaFault, StepUpReturn};
+use tokenward::step_up::{HoldView, MfaFault, StepUpReturn};
 
 use super::about::About;
 use super::ask::{self, Place};
+use super::found;
 use super::page::Screen;
 use super::visit::{self, Visit};
-use crate::device::Pass;
+use crate::device::{self, Pass};
 use crate::front::Front;
 use crate::pages::Trouble;
 use crate::sign_in::pending::{self, Errand, Stepping};
@@ -69,15 +70,25 @@ pub(crate) async fn complete(
         let fault = MfaFault::SignInRequired { reason: None };
         return Err(about.trouble(front, &bound_to, fault));
     }
+    // The gateway that a person left from may be another one: what it holds is to be known here, too.
+    let is_its = |view: &HoldView| ask::need(&view.audience, &view.scope).as_ref() == Some(&need);
+    if let Err(fault) = found(front, &bound_to, is_its, Some(need.clone())).await {
+        return Err(about.trouble(front, &bound_to, fault));
+    }
     let returned = StepUpReturn {
-        need,
+        need: need.clone(),
         code,
         code_verifier: pending.code_verifier.expose().to_owned(),
         redirect_uri,
         nonce: pending.nonce.clone(),
     };
     match front.tokenward().complete_step_up(&bound_to, returned).await {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            if by_link {
+                device::close_link(front, &bound_to, need).await;
+            }
+            Ok(())
+        }
         Err(fault) => {
             tracing::warn!(session = %bound_to.id(), code = fault.code(), "a step-up failed");
             Err(about.trouble(front, &bound_to, fault))
@@ -96,8 +107,8 @@ async fn depart(
     let key = visit.key();
     let told = |fault| about.trouble(front, key, fault);
     let origin = front.origin(headers, uri)?;
-    let holds = front.tokenward().holds(key).await.map_err(told)?;
-    let held = holds.into_iter().find(|view| place.is_for(view) && visit.admits(view));
+    let is_meant = |view: &HoldView| place.is_for(view) && visit.admits(view);
+    let held = found(front, key, is_meant, place.need()).await.map_err(told)?;
     let Some(need) = held.and_then(|view| ask::need(&view.audience, &view.scope)) else {
         return Ok(None);
     };

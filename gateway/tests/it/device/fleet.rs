@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokenward_sandbox::Sandbox;
+use tokenward_sandbox::{Authenticate, Sandbox};
 
 use super::super::redis::RedisServer;
-use super::held::{hold, link, send};
+use super::held::{ACCOUNTS, hold, link, send};
 use super::*;
 
 /// How long a test waits before it calls something stuck.
@@ -41,6 +41,23 @@ async fn fleet(amend: impl Fn(String) -> String) -> Fleet {
         here.sandbox.put_user(user.unwrap());
     }
     Fleet { here, there, server }
+}
+
+/// Asks until the answer is good: what one gateway has done is told to the others by a message.
+async fn until_served(ask: impl AsyncFn() -> Reply) {
+    let served = async {
+        while ask().await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("it is served in the end");
+}
+
+/// Has a policy of the gateways demand a factor for the accounts.
+fn by_policy(text: String) -> String {
+    let accounts = format!("audience = \"{ACCOUNTS}\"\n");
+    let mfa = "mfa = { max_age = \"5m\", acr = \"urn:tokenward:sandbox:mfa\" }\n";
+    text.replace(&accounts, &format!("{accounts}{mfa}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,10 +140,59 @@ async fn l8_a_link_that_one_gateway_shows_is_opened_and_confirmed_at_another() {
     let reply = send(&mut phone, "/d/mfa/verify", right).await;
     assert_eq!(reply.json()["return_to"], "/d/confirmed", "{reply:?}");
     for desk in [&there, &here] {
-        assert_eq!(call(desk, &handle, "/api/accounts/accounts").await.status, 200);
+        until_served(async || call(desk, &handle, "/api/accounts/accounts").await).await;
         let over = desk.browser().get(&path).await;
         assert_eq!(over.problem(), (410, "nothing_held".to_owned()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_up_that_leaves_from_one_gateway_comes_back_to_another() {
+    let Fleet { here, there, server: _server } = fleet(by_policy).await;
+    let handle = hold(&there).await;
+    let (path, _) = link(&there, &handle).await;
+    // Only one gateway was asked, and holds; each page may be another one's.
+    let mut phone = here.browser();
+    let place = phone.leave(&path).await;
+    assert!(place.starts_with("/d/mfa?audience="), "{place}");
+    let mut phone = phone.led_to(&there);
+    let page = phone.get(&place).await;
+    assert!(page.body.contains("/d/mfa/redirect"), "{page:?}");
+    let mut phone = phone.led_to(&here);
+    let place = phone.leave("/d/mfa/redirect").await;
+    let wanted = json!({ "authorize_url": place, "user": "ada", "factor": "otp" });
+    let wanted: Authenticate = serde_json::from_value(wanted).unwrap();
+    let back = there.led_here(&here.sandbox.authenticate(&wanted).unwrap().unwrap());
+    let reply = phone.led_to(&there).get(&back).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/d/confirmed"), "{reply:?}");
+    for desk in [&here, &there] {
+        until_served(async || call(desk, &handle, "/api/accounts/accounts").await).await;
+        let over = desk.browser().get(&path).await;
+        assert_eq!(over.problem(), (410, "nothing_held".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_leaves_one_gateway_comes_back_to_another_for_its_session_and_its_factor() {
+    let Fleet { here, there, server: _server } = fleet(by_policy).await;
+    let mut person = here.browser();
+    let place = person.leave("/auth/login?return_to=/x").await;
+    let mut person = person.led_to(&there);
+    let reply = person.get(&there.approve(&place, "ada")).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/x"), "{reply:?}");
+
+    let accounts = "/api/accounts/accounts";
+    assert_eq!(person.get(accounts).await.problem().0, 403);
+    let mut person = person.led_to(&here);
+    let page = format!("/auth/mfa/redirect?audience={ACCOUNTS}&scope=read:accounts");
+    let place = person.leave(&page).await;
+    let wanted = json!({ "authorize_url": place, "user": "ada", "factor": "otp" });
+    let wanted: Authenticate = serde_json::from_value(wanted).unwrap();
+    let back = there.led_here(&here.sandbox.authenticate(&wanted).unwrap().unwrap());
+    let reply = person.led_to(&there).get(&back).await;
+    assert_eq!(reply.status, 303, "{reply:?}");
+    // The one that the person left from hears of it.
+    until_served(async || person.clone().get(accounts).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
