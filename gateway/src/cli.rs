@@ -67,8 +67,9 @@ enum Command {
     /// Moves all sessions from one store to another, such as from the state directory to Redis.
     ///
     /// Stop the gateways first. Records stay sealed, no token is spent, and nothing is removed from
-    /// the old store; run it again where it was cut short. Example: `tokenward migrate --from old.toml
-    /// --to new.toml`, where the files differ in their store
+    /// the old store; run it again where it was cut short, or with the files exchanged to go back.
+    /// Example: `tokenward migrate --from old.toml --to new.toml`, where the files differ in their
+    /// store
     Migrate(migrate::Options),
 }
 

@@ -10,11 +10,13 @@ mod e2e {
     mod exits;
     mod floods;
     mod gateway;
+    mod moves;
     mod nginx;
     mod page;
     mod program;
     mod provider;
     mod redirect;
+    mod redis;
     mod rotation;
     mod secrecy;
     mod signals;

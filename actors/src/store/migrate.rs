@@ -1,10 +1,11 @@
 //! Moves sessions from one store to another, sealed as they are: nothing is opened, no token is spent.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::{Loaded, PAGE_MAX, Row, StoreError, Tombstone, Vault};
-use crate::core::lease::Head;
-use crate::core::name::SessionKey;
+use crate::core::lease::{Begin, Commit, Head, Verdict};
+use crate::core::name::{Generation, SessionKey};
 use crate::core::time::Instant;
 
 /// Over how long the sessions are spread whose due time is unknown: all at once the provider would
@@ -16,6 +17,8 @@ const SPREAD: Duration = Duration::from_secs(60);
 pub struct Moved {
     /// Sessions that were copied.
     pub copied: u64,
+    /// Sessions that were there as they had been before they moved here: they are as here again.
+    pub renewed: u64,
     /// Sessions that were there already, from a move that was cut short.
     pub there: u64,
     /// Sessions that have gone on over there: what is here is older and stays here.
@@ -54,8 +57,9 @@ impl Vault {
     /// ones go first: no late write brings one back to life (law L10), not even one that was copied
     /// while it lived.
     ///
-    /// May be repeated after it was cut short: what is there already stays. The old store is not
-    /// changed, and must not be served from again: its refresh tokens will be spent by the other.
+    /// May be repeated after it was cut short, and undone by a move the other way: of each session
+    /// the state that went on for longer stays. The old store is not changed, and must not be served
+    /// from again: its refresh tokens will be spent by the other.
     ///
     /// # Errors
     /// [`MoveFault`] says what the operator must do; what was copied stays copied.
@@ -155,24 +159,52 @@ impl Vault {
         mut row: Row,
         moved: &mut Moved,
     ) -> Result<(), MoveFault> {
-        match self.store().load(key).await? {
-            Loaded::Absent => {}
-            Loaded::Living(there) => {
-                let same = |head: &Head| (head.generation, head.epoch);
-                let is_same = same(&there.head) == same(&row.head);
-                *(if is_same { &mut moved.there } else { &mut moved.newer }) += 1;
-                return Ok(());
-            }
-            Loaded::Ended(_) => {
-                moved.newer += 1;
-                return Ok(());
-            }
-        }
         // A due time of an earlier boot is unknown: whoever is woken for nothing goes to sleep again.
         let share = f64::from(key.0[4]) / f64::from(u8::MAX);
         row.body.due = row.body.due.or(Some(self.clock().now() + SPREAD.mul_f64(share)));
-        self.store().create(key, row).await?;
-        moved.copied += 1;
+        let count = match self.store().load(key).await? {
+            Loaded::Absent => {
+                self.store().create(key, row).await?;
+                &mut moved.copied
+            }
+            Loaded::Living(there) => {
+                let age = |head: &Head| (head.generation, head.epoch);
+                match age(&there.head).cmp(&age(&row.head)) {
+                    Ordering::Less if self.renew(key, row, &there.head).await? => {
+                        &mut moved.renewed
+                    }
+                    Ordering::Equal => &mut moved.there,
+                    Ordering::Less | Ordering::Greater => &mut moved.newer,
+                }
+            }
+            Loaded::Ended(_) => &mut moved.newer,
+        };
+        *count += 1;
         Ok(())
+    }
+
+    /// Replaces a session whose tokens have been spent elsewhere since; answers whether it did.
+    ///
+    /// For the store it is one more exchange, which brought all that happened elsewhere.
+    async fn renew(&self, key: SessionKey, row: Row, there: &Head) -> Result<bool, StoreError> {
+        let Row { head, body } = row;
+        // A generation can only be written over one that is before it.
+        let before = Generation(head.generation.0.saturating_sub(1));
+        let commit = Commit {
+            consumed: before.max(there.generation),
+            epoch: head.epoch.max(there.epoch),
+            rotated: true,
+        };
+        let Verdict::Accept(after) = self.store().commit(key, commit, body).await? else {
+            return Ok(false);
+        };
+        if let Some(intent) = head.intent {
+            // It is in doubt there too, and its lease is over there too.
+            let lease = Duration::ZERO;
+            let (owner, settle, consumes) = (intent.owner, intent.settle, after.generation);
+            let ask = Begin { owner, consumes, lease, settle, takes_over: None };
+            self.store().begin(key, ask).await?;
+        }
+        Ok(true)
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokenward::clock::Clock;
 use tokenward::core::event::{EndReason, LogoutKind};
-use tokenward::core::lease::{Begun, Head, Verdict};
+use tokenward::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use tokenward::core::name::{Audience, Generation};
 use tokenward::core::secret::RefreshToken;
 use tokenward::core::snapshot::Snapshot;
 use tokenward::store::redis::{Password, Place, Redis, RedisSettings};
 use tokenward::store::seal::KeyRing;
-use tokenward::store::{Loaded, MoveFault, Moved, Restored, Store};
+use tokenward::store::{Embedded, Loaded, MoveFault, Moved, Restored, Store};
 use tokenward::{SessionHandle, Vault};
 
 use crate::redis_server::{RULES, RedisServer};
@@ -24,6 +24,9 @@ use crate::world::{wish, within};
 
 /// How long it may take until what was lost is there again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a server that may have forgotten something gives no lease.
+const OTHERS_TELL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn connected(settings: &RedisSettings) -> Redis {
     Redis::connect(settings, Clock::system()).await.expect("connects")
@@ -122,6 +125,7 @@ async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
     store.end(scattered(3), EndReason::Ceiling).await.expect("ended");
     store.create(scattered(4), row("new")).await.expect("created");
     server.kill();
+    let ran_at = Clock::system().now();
     server.run();
     // Asked for at once, before anything was told again: nothing is spent until all have told.
     let mut begun = store.begin(scattered(0), ask(1)).await;
@@ -130,6 +134,8 @@ async fn l3_l10_a_server_that_forgets_is_told_again_by_whoever_has_seen_more() {
     }
     let Ok(Begun::Leased { intent, .. }) = begun else { panic!("{begun:?}") };
     assert!(given.iter().all(|epoch| intent.epoch > *epoch), "no epoch is given twice");
+    // All of it is left to send in: it does not count from where it was asked for.
+    assert!(intent.since >= Some(ran_at + OTHERS_TELL / 2), "{ran_at:?} {intent:?}");
     let newcomer = connected(&server.settings()).await;
     within_patience("nobody who comes new to it finds anything of the old", async || {
         // A gateway that listens for news looks as soon as it hears nothing any more.
@@ -268,13 +274,13 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     embedded.end(keys[0], EndReason::Ceiling).await.expect("ended");
 
     let moved = embedded.move_to(&redis, |_| {}).await.expect("moved");
-    assert_eq!(moved, Moved { copied: 39, there: 0, newer: 0, ended: 1 });
+    assert_eq!(moved, Moved { copied: 39, ended: 1, ..Moved::default() });
     assert_eq!(redis.count().await, Ok(39));
     // Law L10: what was ended here meanwhile, in an attempt that was cut short, ends over there.
     embedded.end(keys[2], EndReason::Ceiling).await.expect("ended");
     redis.begin(keys[1], lease).await.expect("leased over there");
     let again = embedded.move_to(&redis, |_| {}).await.expect("moved again");
-    assert_eq!(again, Moved { copied: 0, there: 37, newer: 1, ended: 1 });
+    assert_eq!(again, Moved { there: 37, newer: 1, ended: 1, ..Moved::default() });
     for (number, key) in keys.iter().enumerate().skip(3) {
         let Ok(Restored::Living(snapshot)) = redis.load(*key).await else { panic!("{number}") };
         let refresh_token = snapshot.refresh_token.as_ref().map(RefreshToken::seal);
@@ -287,17 +293,56 @@ async fn sessions_move_into_redis_and_back_sealed_as_they_are() {
     std::fs::copy(dir.path().join("keys.json"), back.path().join("keys.json")).expect("copied");
     let home = Vault::embedded(back.path(), clock.clone()).expect("opens");
     let moved = redis.move_to(&home, |_| {}).await.expect("moved back");
-    assert_eq!(moved, Moved { copied: 37, there: 0, newer: 0, ended: 3 });
+    assert_eq!(moved, Moved { copied: 37, ended: 3, ..Moved::default() });
     for (vault, ended) in [(&redis, 1), (&home, 0), (&home, 1), (&home, 2)] {
         let there = vault.load(keys[ended]).await;
         assert!(matches!(there, Ok(Restored::Ended(EndReason::Ceiling))), "{ended}: {there:?}");
     }
     let again = redis.move_to(&home, |_| {}).await.expect("moved again");
-    assert_eq!(again, Moved { copied: 0, there: 37, newer: 0, ended: 0 });
+    assert_eq!(again, Moved { there: 37, ..Moved::default() });
     let other = tempfile::tempdir().expect("a directory");
     KeyRing::open_or_create(&other.path().join("keys.json")).expect("a ring of its own");
     let other = Vault::embedded(other.path(), clock).expect("opens");
     assert_eq!(redis.move_to(&other, |_| {}).await, Err(MoveFault::Ring));
+}
+
+/// Who moves back into the store that the sessions came from brings everything that has gone on since:
+/// rotations, access tokens, and doubts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l11_a_move_back_replaces_what_had_stayed_behind() {
+    let server = RedisServer::start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock = Clock::system();
+    let embedded = Embedded::open(dir.path(), clock.clone()).expect("opens");
+    let redis = connected(&server.settings()).await;
+    let ring = KeyRing::open_or_create(&dir.path().join("keys.json")).expect("made");
+    let (embedded, redis, ring) = (Arc::new(embedded), Arc::new(redis), Arc::new(ring));
+    let vault = |store| Vault::new(store, Arc::clone(&ring), clock.clone());
+    let [home, away] = [vault(embedded.clone() as Arc<dyn Store>), vault(redis.clone())];
+    let keys = [0, 1, 2, 3].map(scattered);
+    for key in keys {
+        embedded.create(key, row("r0")).await.expect("created");
+    }
+    let moved = home.move_to(&away, |_| {}).await.expect("moved");
+    assert_eq!(moved, Moved { copied: 4, ..Moved::default() });
+
+    let [_, spent, doubtful, served] = keys;
+    let over = Begin { lease: Duration::ZERO, ..ask(0) };
+    for key in [spent, served] {
+        let intent = leased(&*redis, key, over).await;
+        let commit = Commit { rotated: key == spent, ..rotated(0, intent.epoch) };
+        redis.commit(key, commit, body("r1")).await.expect("written");
+    }
+    redis.begin(doubtful, over).await.expect("begun");
+    let back = away.move_to(&home, |_| {}).await.expect("moved back");
+    assert_eq!(back, Moved { renewed: 3, there: 1, ..Moved::default() });
+    for (key, kept) in keys.into_iter().zip(["r0", "r1", "r0", "r1"]) {
+        let row = living(&*embedded, key).await;
+        assert_eq!(row.body.sealed, body(kept).sealed);
+        assert_eq!(row.head.intent.is_some(), key == doubtful);
+    }
+    let forth = home.move_to(&away, |_| {}).await.expect("moved again");
+    assert_eq!(forth.copied + forth.newer, 0, "nothing is older here: {forth:?}");
 }
 
 pub(crate) async fn within_patience(what: &str, mut done: impl AsyncFnMut() -> bool) {

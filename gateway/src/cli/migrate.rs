@@ -14,6 +14,8 @@ use crate::config::Config;
 
 /// The key ring's file in a state directory.
 const RING_FILE: &str = "keys.json";
+/// The folder in a state directory with what Redis has not confirmed.
+const SPOOL: &str = "spool";
 
 /// From where to where.
 #[derive(Debug, Args)]
@@ -30,26 +32,46 @@ pub(super) struct Options {
 pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     let [from, to] = [&options.from, &options.to].map(|path| Config::load(path));
     let (from, to) = (from.map_err(Failure::configuration)?, to.map_err(Failure::configuration)?);
+    refuse_unconfirmed(&from)?;
     let clock = Clock::system();
     let old = vault(&from, &clock).await.map_err(stopped)?;
     bring_keys(&from, &to)?;
     let new = vault(&to, &clock).await.map_err(stopped)?;
     let total = old.count().await.map_err(stopped)?;
     let moved = old.move_to(&new, |moved| {
-        let Moved { copied, there, newer, ended: _ } = moved;
-        note(&format!("{} of {total} sessions looked at", copied + there + newer));
+        let Moved { copied, renewed, there, newer, ended: _ } = moved;
+        let looked_at = copied + renewed + there + newer;
+        note(&format!("{looked_at} of {total} sessions looked at"));
     });
-    let Moved { copied, there, newer, ended } = moved.await.map_err(|fault| match fault {
-        MoveFault::Leased { .. } => Failure::unavailable(fault),
-        MoveFault::Ring => Failure::configuration(fault),
-        MoveFault::Store(error) => stopped(error),
-    })?;
-    say(&format!("moved {copied} there {there} newer {newer} ended {ended}"));
+    let Moved { copied, renewed, there, newer, ended } =
+        moved.await.map_err(|fault| match fault {
+            MoveFault::Leased { .. } => Failure::unavailable(fault),
+            MoveFault::Ring => Failure::configuration(fault),
+            MoveFault::Store(error) => stopped(error),
+        })?;
+    say(&format!("moved {copied} renewed {renewed} there {there} newer {newer} ended {ended}"));
     note(
         "Serve from the new store only: the refresh tokens in the old one are spent by the first \
          refresh over there.",
     );
     Ok(())
+}
+
+/// Refuses where a gateway died before Redis had confirmed what it wrote: the only living refresh
+/// tokens of some sessions are in its state directory.
+fn refuse_unconfirmed(from: &Config) -> Result<(), Failure> {
+    let place = from.state_dir.join(SPOOL);
+    // Where there is none, nothing was ever kept.
+    let kept = fs::read_dir(&place).into_iter().flatten().flatten();
+    let kept = kept.filter(|entry| entry.path().extension().is_some_and(|it| it == "commit"));
+    match kept.count() {
+        0 => Ok(()),
+        count => Err(Failure::unavailable(format!(
+            "{} holds {count} sessions that Redis has not confirmed: start a gateway on this state \
+             directory until the folder is empty, stop it, and run this again",
+            place.display()
+        ))),
+    }
 }
 
 /// Gives the new store the keys by which everything is sealed, where it has none.

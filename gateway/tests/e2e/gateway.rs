@@ -12,7 +12,8 @@ use tokio::process::Command;
 
 use super::program::{PATIENCE, Program, eventually, free_port, http};
 
-const TOKENWARD: &str = env!("CARGO_BIN_EXE_tokenward");
+/// The program.
+pub(super) const TOKENWARD: &str = env!("CARGO_BIN_EXE_tokenward");
 /// The file with the client's secret, beside the configuration: what is in the environment can be
 /// read of the process.
 const SECRET_FILE: &str = "client-secret";

@@ -13,7 +13,8 @@ use tokio::process::Command;
 use tokio::sync::{Notify, mpsc};
 
 use super::gateway::{Gateway, Place, Registration};
-use super::program::{PATIENCE, Program, eventually, free_port, http, tool};
+use super::program::{PATIENCE, eventually, http, tool};
+use super::redis::RedisServer;
 use super::upstream::serve;
 
 /// curl's exit code for a certificate that it does not trust.
@@ -67,18 +68,10 @@ async fn a_reload_and_a_calm_end_lose_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_that_would_change_the_store_is_refused_by_its_key() {
-    let port = free_port();
-    let server = Program::start(&tool("REDIS_SERVER"), |command| {
-        let at = port.to_string();
-        command.args(["--bind", "127.0.0.1", "--port", &at, "--save", "", "--loglevel", "warning"]);
-    });
-    eventually("redis-server listens", PATIENCE, async || {
-        TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(())
-    })
-    .await;
+    let server = RedisServer::start().await;
     let [first, second] = [serve(router("first")).await, serve(router("second")).await];
     let route = |upstream| format!("[[route]]\npath = \"/\"\nupstream = \"http://{upstream}\"\n");
-    let store = format!("[store]\nredis = \"redis://127.0.0.1:{port}/\"\n");
+    let store = server.table();
     let place = Place::new(&Registration::absent());
     let gateway = Gateway::start(place, &format!("{store}{}", route(first))).await;
     let served = async || http().get(gateway.url("/")).send().await.unwrap().text().await.unwrap();
@@ -94,7 +87,6 @@ async fn a_reload_that_would_change_the_store_is_refused_by_its_key() {
     gateway.place.write(&format!("{store}{}", route(second)));
     hang_up(&gateway, "configuration reloaded").await;
     assert_eq!(served().await, "second", "the store is the same");
-    server.signal(Signal::SIGKILL);
 }
 
 /// Sends SIGHUP, and waits for what the log says to it.
