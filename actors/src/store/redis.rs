@@ -228,9 +228,12 @@ impl Redis {
         let mut reply = self.run(&script::BEGIN, key, own).await?;
         let begun = match reply.word()?.as_str() {
             "leased" => {
-                // Our own lease is over no later than the server thinks: it began after we asked.
-                let (since, until) = (Some(asked_at), Some(asked_at + ask.lease));
-                let intent = Intent { since, until, ..reply.intent()? };
+                // Our own lease is over no later than the server thinks. Where a connection was waited
+                // for, it was given long after it was asked for.
+                let intent = reply.intent()?;
+                let given = intent.since.unwrap_or(asked_at).clamp(asked_at, self.clock.now());
+                let (since, until) = (Some(given), Some(given + ask.lease));
+                let intent = Intent { since, until, ..intent };
                 self.seen.leased(key, intent);
                 Begun::Leased { intent, follows: Epoch(reply.number()?) }
             }

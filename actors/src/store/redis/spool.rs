@@ -87,6 +87,8 @@ impl Spool {
                     place = %place.display(),
                     "a commit that was kept is damaged: its session may have to sign in again"
                 ),
+                // It was decided on meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     tracing::error!(place = %place.display(), %error, "a commit cannot be read");
                 }
