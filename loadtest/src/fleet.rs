@@ -8,9 +8,8 @@ use std::process::Command;
 
 use serde_json::json;
 use tokenward_programs::child::Child;
-use tokenward_programs::clock;
 use tokenward_programs::failure::Failure;
-use tokenward_programs::gateway::{self, READY_GAP, READY_LIMIT};
+use tokenward_programs::gateway;
 use tokenward_programs::http::Caller;
 use tokenward_programs::port;
 use tokenward_programs::sandbox;
@@ -303,16 +302,8 @@ fn start_redis(folder: &Path) -> Result<(Child, u16), Failure> {
     command.args(["--appendfsync", "always", "--save", "", "--dir"]).arg(&folder);
     command.arg("--logfile").arg(&log);
     let mut child = Child::start("Redis", &command, &log)?;
-    let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-        if child.ended().is_some() {
-            return Some(false);
-        }
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true)
-    });
-    match ready {
-        Some(true) => Ok((child, port)),
-        Some(false) | None => {
-            Err(child.died("did not start; install it with `apt-get install redis-server`"))
-        }
+    match child.wait_until_it_listens(port) {
+        Ok(()) => Ok((child, port)),
+        Err(_) => Err(child.died("did not start; install it with `apt-get install redis-server`")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -20,6 +21,10 @@ use crate::failure::Failure;
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a stopping program is looked at.
 const STOP_GAP: Duration = Duration::from_millis(20);
+/// A start takes under a second; a machine that compiles on all cores beside it needs much more.
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(30);
+/// How often a starting program is asked whether it is ready.
+const READY_GAP: Duration = Duration::from_millis(20);
 /// How many lines of a dead program's log are shown.
 const SHOWN_LOG_LINES: usize = 12;
 
@@ -103,6 +108,32 @@ impl Child {
             .spawn();
         let child = child.map_err(|error| Failure::io(&doing, &error))?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned(), stopped: false })
+    }
+
+    /// Waits until a program that was started is ready, as `is_ready` sees it.
+    ///
+    /// # Errors
+    /// `Unavailable` with the end of its log.
+    pub fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<(), Failure> {
+        let ready = clock::poll(READY_LIMIT, READY_GAP, || {
+            if self.ended().is_some() {
+                return Some(false);
+            }
+            is_ready().then_some(true)
+        });
+        match ready {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.died("ended while it started")),
+            None => Err(self.died("did not become ready")),
+        }
+    }
+
+    /// Waits until a program that was started listens on a port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// As [`Child::wait_until`].
+    pub fn wait_until_it_listens(&mut self, port: u16) -> Result<(), Failure> {
+        self.wait_until(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
     }
 
     /// Returns the number of the process.

@@ -3,17 +3,10 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::child::Child;
-use crate::clock;
 use crate::failure::Failure;
 use crate::http::Caller;
-
-/// A start takes under a second; a machine that compiles on all cores beside it needs much more.
-pub const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How often a starting program is asked whether it is ready.
-pub const READY_GAP: Duration = Duration::from_millis(20);
 
 /// The state directory in a gateway's folder, which is its owner's alone, and the key ring in it.
 const STATE: &str = "state";
@@ -26,17 +19,7 @@ const KEYS: &str = "keys.json";
 /// `Unavailable` with the end of its log.
 pub fn wait_until_ready(gateway: &mut Child, address: &str) -> Result<(), Failure> {
     let caller = Caller::new();
-    let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-        if gateway.ended().is_some() {
-            return Some(false);
-        }
-        caller.fetch(address, &[]).is_ok_and(|answer| answer.status == 200).then_some(true)
-    });
-    match ready {
-        Some(true) => Ok(()),
-        Some(false) => Err(gateway.died("ended while it started")),
-        None => Err(gateway.died("did not become ready")),
-    }
+    gateway.wait_until(|| caller.fetch(address, &[]).is_ok_and(|answer| answer.status == 200))
 }
 
 /// Returns the state directory of the gateway that runs in a folder.

@@ -5,9 +5,8 @@ use std::process::Command;
 
 use serde::de::DeserializeOwned;
 
-use crate::child::Child;
+use crate::child::{Child, READY_LIMIT};
 use crate::failure::Failure;
-use crate::gateway::READY_LIMIT;
 
 /// The name of its configuration file.
 pub const FILE: &str = "sandbox.toml";

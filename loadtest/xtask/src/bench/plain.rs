@@ -1,12 +1,9 @@
 //! Proxies that do no more than pass on and add a static header, and nginx as the upstream of all.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
 
 use tokenward_programs::child::Child;
-use tokenward_programs::clock;
 use tokenward_programs::failure::Failure;
 use tokenward_programs::port;
 
@@ -19,9 +16,6 @@ use crate::world;
 pub(super) const ECHO_PATH: &str = "/hop/injected";
 /// The answer's body, in bytes.
 const BODY_BYTES: usize = 200;
-/// The slowest, Node.js, starts in a second; a busy machine takes longer.
-const READY_LIMIT: Duration = Duration::from_secs(10);
-const READY_GAP: Duration = Duration::from_millis(10);
 /// Idle connections that the proxy keeps to the upstream: the most that the load generator opens.
 const KEPT_CONNECTIONS: usize = 1024;
 
@@ -130,19 +124,8 @@ pub(super) fn haproxy(
     let mut command = world::on_core(core, program);
     command.arg("-db").arg("-f").arg(&file).env("LD_LIBRARY_PATH", libraries);
     let mut server = Child::start("HAProxy", &command, &folder.join("start.log"))?;
-    listening(&mut server, port)?;
+    server.wait_until_it_listens(port)?;
     Ok(Plain { port, server })
-}
-
-/// Waits until a server listens.
-///
-/// # Errors
-/// `Unavailable` with the end of its log.
-pub(super) fn listening(server: &mut Child, port: u16) -> Result<(), Failure> {
-    let up = clock::poll(READY_LIMIT, READY_GAP, || {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-    });
-    up.map(drop).ok_or_else(|| server.died("did not listen"))
 }
 
 /// Returns a value of the Authorization header with so many bytes.
@@ -177,6 +160,6 @@ fn start(
     let mut command = world::on_core(core, program);
     command.arg("-p").arg(folder).arg("-c").arg(&file);
     let mut server = Child::start("nginx", &command, &folder.join("start.log"))?;
-    listening(&mut server, port)?;
+    server.wait_until_it_listens(port)?;
     Ok((port, server))
 }

@@ -10,7 +10,7 @@ use tokenward_programs::port;
 
 use super::peer::{AUDIENCE, Peer, RETURN_PATH, SCOPE, Seat, origin, register};
 use super::{Ground, shown};
-use crate::bench::{contest, plain};
+use crate::bench::contest;
 use crate::world::{self, CLIENT_SECRET};
 
 const CLIENT_ID: &str = "mod-auth-openidc";
@@ -43,7 +43,7 @@ pub(super) fn start(ground: &Ground, control: &Control, seat: &Seat) -> Result<P
     // One process in the foreground: a worker would outlive a killed master.
     command.arg("-X").arg("-f").arg(&file).env("LD_LIBRARY_PATH", ground.libraries()?);
     let mut server = Child::start("Apache", &command, &folder.join("error.log"))?;
-    plain::listening(&mut server, port)?;
+    server.wait_until_it_listens(port)?;
     let back = format!("{}/", origin(port)).replace(':', "%3A").replace('/', "%2F");
     let sign_out = format!("{RETURN_PATH}?logout={back}");
     Ok(Peer { name: "mod_auth_openidc", port, server, sign_out })

@@ -8,7 +8,7 @@ use tokenward_programs::port;
 
 use super::Ground;
 use super::peer::{AUDIENCE, Peer, SCOPE, Seat, origin, register};
-use crate::bench::{contest, plain};
+use crate::bench::contest;
 use crate::world::{self, CLIENT_SECRET};
 
 const CLIENT_ID: &str = "express-openid-connect";
@@ -37,6 +37,6 @@ pub(super) fn start(ground: &Ground, control: &Control, seat: &Seat) -> Result<P
     // What else is set decides how Express logs and what it checks.
     command.env("NODE_ENV", "production").env("PEER_SETTINGS", settings.to_string());
     let mut server = Child::start("Node.js", &command, &folder.join("express.log"))?;
-    plain::listening(&mut server, port)?;
+    server.wait_until_it_listens(port)?;
     Ok(Peer { name: "express", port, server, sign_out: "/sign-out".to_owned() })
 }

@@ -2,20 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use tokenward_programs::child::Child;
-use tokenward_programs::clock;
 use tokenward_programs::failure::Failure;
 use tokenward_programs::port;
 
 use crate::command;
 use crate::setup::{self, Program};
-
-/// How long a server may take to come up; loading what it has written takes a second or two.
-const READY_LIMIT: Duration = Duration::from_secs(20);
-/// How often a starting server is asked.
-const READY_GAP: Duration = Duration::from_millis(20);
 
 /// How often a server is started on another port: a node of a cluster also listens 10,000 above its
 /// port, where the kernel gives ports to everybody.
@@ -130,23 +123,12 @@ impl Server {
     /// # Errors
     /// `Missed` with its words where it does not answer.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String, Failure> {
-        let mut command = cli(self.port);
-        command.args(words);
-        command::told(&mut command, &format!("{} {}", self.name, words.join(" ")))
+        ask(&self.name, self.port, words)
     }
 
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let ready = clock::poll(READY_LIMIT, READY_GAP, || {
-            if self.child.ended().is_some() {
-                return Some(false);
-            }
-            self.ask(&["PING"]).is_ok_and(|told| told.trim() == "PONG").then_some(true)
-        });
-        match ready {
-            Some(true) => Ok(()),
-            Some(false) => Err(self.child.died("ended while it started")),
-            None => Err(self.child.died("did not become ready")),
-        }
+        let (name, port) = (&self.name, self.port);
+        self.child.wait_until(|| ask(name, port, &["PING"]).is_ok_and(|told| told.trim() == "PONG"))
     }
 }
 
@@ -158,6 +140,12 @@ pub(super) fn cli(port: u16) -> Command {
     let mut command = Command::new("redis-cli");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
     command
+}
+
+fn ask(name: &str, port: u16, words: &[&str]) -> Result<String, Failure> {
+    let mut command = cli(port);
+    command.args(words);
+    command::told(&mut command, &format!("{name} {}", words.join(" ")))
 }
 
 fn spawn(name: &str, program: &Path, words: &[String], folder: &Path) -> Result<Child, Failure> {
