@@ -10,6 +10,8 @@ mod guest;
 mod keys;
 mod person;
 mod show;
+mod tried;
+mod voice;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,11 +59,14 @@ pub(crate) struct Options {
     headless_for: Option<u64>,
 }
 
-impl Options {
-    /// The smoke test: everything by itself, under chaos, on any port.
-    pub(crate) fn smoke(seconds: u64) -> Self {
-        Self { chaos: true, fleet: None, port: 0, headless_for: Some(seconds) }
-    }
+/// The step of the test run: so many seconds by itself, under chaos and on any port, then the keys of
+/// the fleet.
+///
+/// # Errors
+/// As [`run`]; `Missed` where a key does not do what it says.
+pub(crate) fn step(seconds: u64) -> Result<(), Failure> {
+    run(&Options { chaos: true, fleet: None, port: 0, headless_for: Some(seconds) })?;
+    tried::run()
 }
 
 /// Runs the demo until Ctrl-C, or for as long as asked.

@@ -57,7 +57,7 @@ enum Step {
     Device,
     /// Schedules of failures against the core
     Sim,
-    /// The demo under chaos
+    /// The demo under chaos, and the keys of the fleet's
     Demo,
     /// The stories that Tokenward was built for
     Stories,
@@ -101,7 +101,7 @@ impl Step {
             Self::Parts => "instructions",
             Self::Device => "the wall display's costs",
             Self::Sim => "simulation",
-            Self::Demo => "demo under chaos",
+            Self::Demo => "demos",
             Self::Stories => "stories",
             Self::Faults => "fault table",
             Self::Dashboards => "dashboards",
@@ -128,7 +128,7 @@ impl Step {
             Self::Parts => parts::run(&parts::Options::step()),
             Self::Device => device::step(),
             Self::Sim => sim::run(&sim::Schedules::step()),
-            Self::Demo => demo::run(&demo::Options::smoke(DEMO_SECONDS)),
+            Self::Demo => demo::step(DEMO_SECONDS),
             Self::Stories => stories::run(&stories::Options::step()),
             Self::Faults => faults::run(&faults::Options::step()),
             Self::Dashboards => dashboards::run(&dashboards::Options::step()),

@@ -1,8 +1,11 @@
 //! What a person reads: progress on standard error, results on standard output.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::SIGWINCH;
 
 /// How often a spinner turns: calm to look at, and visibly alive.
 const SPINNER_TICK: Duration = Duration::from_millis(120);
@@ -107,13 +110,19 @@ impl Drop for Progress {
 pub(crate) struct Board {
     multi: MultiProgress,
     rows: Vec<ProgressBar>,
+    /// True when the terminal has got another size since the picture was drawn.
+    resized: Arc<AtomicBool>,
 }
 
 impl Board {
     /// Makes room for so many lines.
     pub(crate) fn new(lines: usize) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
-        let style = ProgressStyle::with_template("{msg}");
+        // A line that is wider than the terminal is cut: wrapped, it would not be drawn over.
+        let style = ProgressStyle::with_template("{wide_msg}");
+        let resized = Arc::new(AtomicBool::new(false));
+        // Where it cannot be heard of, the picture fits again with its next change.
+        let _ = signal_hook::flag::register(SIGWINCH, Arc::clone(&resized));
         let rows = (0..lines).map(|_| {
             let row = multi.add(ProgressBar::new_spinner());
             if let Ok(style) = &style {
@@ -121,14 +130,15 @@ impl Board {
             }
             row
         });
-        Self { rows: rows.collect(), multi }
+        Self { rows: rows.collect(), multi, resized }
     }
 
     /// Shows these lines, as far as there is room; what was there before is gone.
     pub(crate) fn show(&self, lines: &[String]) {
+        let resized = self.resized.swap(false, Ordering::Relaxed);
         for (at, row) in self.rows.iter().enumerate() {
             let line = lines.get(at).cloned().unwrap_or_default();
-            if row.message() != line {
+            if resized || row.message() != line {
                 row.set_message(line);
             }
         }

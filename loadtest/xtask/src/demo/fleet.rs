@@ -10,28 +10,27 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use tokenward_programs::clock::Watch;
 use tokenward_programs::failure::Failure;
 use tokenward_programs::port;
 
 use self::balancer::Balancer;
 use self::owners::{Condition, Owners};
 use self::residents::Residents;
-use super::calm::{Calm, News};
+use super::calm::News;
 use super::guest::Guest;
 use super::keys::Keys;
-use super::{Options, TICK, routes, stop_flag};
+use super::voice::Voice;
+use super::{Options, PROGRAMS, TICK, routes, stop_flag};
 use crate::crash::crowd;
 use crate::fleet::gateways::{Gateways, Wish};
 use crate::fleet::redis::{Fsync, Layout, Redis};
 use crate::fleet::strait::Weather;
-use crate::terminal::{self, Board};
+use crate::terminal;
 use crate::tree::{Profile, Tree};
 use crate::world;
 
-/// What the keys do, under the live line.
-const LEGEND: &str =
-    "1-9 choose a gateway    k kill/start    p pause/go on    c cut off/mend    r Redis    q quit";
+/// What the keys do, under the live line, with the choice before it: both fit in 80 columns.
+const LEGEND: &str = "choose   k kill/start   p pause/go on   c cut off/mend   r Redis   q quit";
 /// Sessions that are there from the start: as many as one line has room for.
 const RESIDENTS: u32 = 9;
 /// Where nobody watches, each harm begins at this beat, and is over half a beat later.
@@ -48,7 +47,9 @@ pub(super) fn run(options: &Options, count: u8) -> Result<(), Failure> {
     let tree = Tree::find()?;
     let stop = stop_flag()?;
     terminal::note("building the gateway and the sandbox");
-    world::build(&tree, Profile::Debug)?;
+    // All that the other demo needs: of fewer packages Cargo would choose other features, and build
+    // the gateway anew for each demo.
+    world::build_all(&tree, Profile::Debug, &PROGRAMS)?;
     let starting = terminal::spinner("starting Redis, the provider and the gateways");
     let folder = tree.fresh_run("demo-fleet")?;
     let redis = Redis::start(&folder, Layout::Single, Fsync::Everysec)?;
@@ -71,7 +72,7 @@ pub(super) fn run(options: &Options, count: u8) -> Result<(), Failure> {
     let guest = alone.map(|_| Guest::arrive(&origin, true)).transpose()?;
     let mut show = Show::open(redis, gateways, alone);
     let mut ran = Ok(());
-    while !stop.load(Ordering::Relaxed) && alone.is_none_or(|limit| show.watch.elapsed() < limit) {
+    while !stop.load(Ordering::Relaxed) && alone.is_none_or(|limit| show.voice.elapsed() < limit) {
         thread::sleep(TICK);
         match show.turn() {
             Ok(ControlFlow::Continue(())) => {}
@@ -97,9 +98,7 @@ struct Show {
     owners: Owners,
     chosen: usize,
     keys: Option<Keys>,
-    board: Option<Board>,
-    calm: Calm,
-    watch: Watch,
+    voice: Voice,
     /// The harms that were done where nobody watches, each followed by its mending.
     harms: usize,
     /// How often the live line was told where nobody watches.
@@ -117,10 +116,8 @@ impl Show {
             gateways,
             chosen: 0,
             // One line more for the legend.
-            board: keys.is_some().then(|| Board::new(2)),
+            voice: Voice::raise(keys.is_some().then_some(2)),
             keys,
-            calm: Calm::default(),
-            watch: Watch::start(),
             harms: 0,
             told: 0,
             is_alone: alone.is_some(),
@@ -140,19 +137,14 @@ impl Show {
             self.harm_when_due()?;
         }
         for news in self.owners.hear() {
-            self.hear(news);
-        }
-        for line in self.calm.due(self.watch.elapsed()) {
-            self.say(&line);
+            self.voice.hear(news);
         }
         let line = self.owners.line(self.chosen, self.redis_is_down);
-        match &self.board {
-            Some(board) => board.show(&[line, LEGEND.to_owned()]),
-            None if self.watch.elapsed() >= LOGGED_EACH * self.told => {
-                self.told += 1;
-                terminal::result(&line);
-            }
-            None => {}
+        let legend = format!("1-{} {LEGEND}", self.gateways.all.len());
+        let is_watched = self.voice.turn(&[line.clone(), legend]);
+        if !is_watched && self.voice.elapsed() >= LOGGED_EACH * self.told {
+            self.told += 1;
+            terminal::result(&line);
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -163,9 +155,11 @@ impl Show {
         match (key, condition) {
             (b'1'..=b'9', _) => {
                 let wanted = usize::from(key - b'1');
-                self.chosen = wanted.min(self.gateways.all.len() - 1);
+                self.chosen = if wanted < self.gateways.all.len() { wanted } else { chosen };
             }
             (b'k', Condition::Killed) => {
+                // It may have been cut off before.
+                self.weather(Weather::Calm);
                 self.gateways.launch_again(chosen)?;
                 self.becomes(Condition::Well, "started again");
             }
@@ -189,6 +183,10 @@ impl Show {
                 self.weather(Weather::Cut);
                 self.becomes(Condition::CutOff, "cut off from Redis");
             }
+            (b'p' | b'c', _) => {
+                let (name, first) = (self.gateways.all[chosen].name, condition.hint());
+                self.voice.hear(News::plain(format!("{name}  {first}")));
+            }
             (b'r', _) => self.turn_redis()?,
             (_, _) => {}
         }
@@ -207,7 +205,7 @@ impl Show {
             "killed"
         };
         self.redis_is_down = !self.redis_is_down;
-        self.hear(News::plain(format!("Redis  {word}")));
+        self.voice.hear(News::plain(format!("Redis  {word}")));
         Ok(())
     }
 
@@ -220,14 +218,14 @@ impl Show {
     fn becomes(&mut self, condition: Condition, word: &str) {
         let name = self.gateways.all[self.chosen].name;
         self.owners.becomes(self.chosen, condition);
-        self.hear(News::plain(format!("{name}  {word}")));
+        self.voice.hear(News::plain(format!("{name}  {word}")));
     }
 
     /// Presses keys by itself: each gateway in turn is killed, paused or cut off, and mended.
     fn harm_when_due(&mut self) -> Result<(), Failure> {
         let half = BEAT / 2;
         let steps = u32::try_from(self.harms).unwrap_or(u32::MAX).saturating_add(1);
-        if self.watch.elapsed() < half * steps {
+        if self.voice.elapsed() < half * steps {
             return Ok(());
         }
         let harm = self.harms / 2;
@@ -238,22 +236,9 @@ impl Show {
         self.press([b'k', b'p', b'c'][harm % 3])
     }
 
-    fn hear(&mut self, news: News) {
-        if let Some(early) = self.calm.take(self.watch.elapsed(), news) {
-            self.say(&early);
-        }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.board {
-            Some(board) => board.say(line),
-            None => terminal::result(line),
-        }
-    }
-
     /// Mends everything, so that all can stop cleanly.
     fn close(mut self) -> Result<(), Failure> {
-        drop(self.board.take());
+        self.voice.fall_silent();
         for gateway in &self.gateways.all {
             gateway.child.thaw();
             if let Some(strait) = &gateway.strait {
@@ -275,8 +260,8 @@ anyone; whichever gateway you meet knows you:
 
     http://127.0.0.1:{port}/
 
-{RESIDENTS} more sessions call APIs with {}-second tokens. The live line shows under each gateway the
-sessions that it refreshed last. Their consoles:
+{RESIDENTS} more sessions call APIs with {}-second tokens. The live line shows with each gateway the
+sessions that it refreshed last, by the first letters of their ids. Their consoles:
 
 {}
 

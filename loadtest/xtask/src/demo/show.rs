@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use tokenward_programs::clock::Watch;
 use tokenward_programs::failure::Failure;
 
-use super::calm::{Calm, News};
+use super::calm::News;
 use super::display::{Display, LINES};
 use super::keys::Keys;
+use super::voice::Voice;
 use super::{feed, person};
-use crate::terminal::{self, Board};
 use crate::tree::Tree;
 use crate::world::World;
 
@@ -24,13 +23,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The demo as it is seen.
 #[derive(Debug)]
 pub(super) struct Show {
-    watch: Watch,
+    voice: Voice,
     news: Receiver<News>,
-    calm: Calm,
     display: Display,
     keys: Option<Keys>,
-    /// Where a person watches.
-    board: Option<Board>,
     asks: bool,
     is_alone: bool,
     looked_at: Duration,
@@ -45,12 +41,10 @@ impl Show {
     pub(super) fn open(tree: &Tree, world: &World, is_alone: bool) -> Result<Self, Failure> {
         let keys = if is_alone { None } else { Keys::take() };
         Ok(Self {
-            watch: Watch::start(),
-            news: feed::follow(world.admin("/api/events")),
-            calm: Calm::default(),
-            display: Display::start(tree, world)?,
             // One line more for the legend.
-            board: keys.is_some().then(|| Board::new(LINES + 1)),
+            voice: Voice::raise(keys.is_some().then_some(LINES + 1)),
+            news: feed::follow(world.admin("/api/events")),
+            display: Display::start(tree, world)?,
             keys,
             asks: false,
             is_alone,
@@ -60,12 +54,12 @@ impl Show {
 
     /// Returns how long the demo has run.
     pub(super) fn elapsed(&self) -> Duration {
-        self.watch.elapsed()
+        self.voice.elapsed()
     }
 
     /// Takes a line of our own.
     pub(super) fn tell(&mut self, line: String) {
-        self.hear(News::plain(line));
+        self.voice.hear(News::plain(line));
     }
 
     /// Shows what is new and does what keys say; breaks where the person has had enough.
@@ -86,16 +80,11 @@ impl Show {
             }
         }
         while let Ok(news) = self.news.try_recv() {
-            self.hear(news);
+            self.voice.hear(news);
         }
-        for line in self.calm.due(self.elapsed()) {
-            self.say(&line);
-        }
-        if let Some(board) = &self.board {
-            let mut lines = self.display.picture();
-            lines.push(LEGEND.to_owned());
-            board.show(&lines);
-        }
+        let mut lines = self.display.picture();
+        lines.push(LEGEND.to_owned());
+        self.voice.turn(&lines);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -104,10 +93,7 @@ impl Show {
     /// # Errors
     /// `Missed` where it was not signed in; `Ours` when it did not stop cleanly.
     pub(super) fn close(mut self, world: &World) -> Result<(), Failure> {
-        for line in self.calm.rest() {
-            self.say(&line);
-        }
-        drop(self.board.take());
+        self.voice.fall_silent();
         let is_signed_in = person::has_display(world);
         self.display.stop()?;
         match self.is_alone && !is_signed_in {
@@ -140,19 +126,6 @@ impl Show {
             Some(Err(why)) => self.tell(format!("phone  {why}")),
             None if self.is_alone => {}
             None => self.tell("phone  sees no code on the panel".to_owned()),
-        }
-    }
-
-    fn hear(&mut self, news: News) {
-        if let Some(early) = self.calm.take(self.watch.elapsed(), news) {
-            self.say(&early);
-        }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.board {
-            Some(board) => board.say(line),
-            None => terminal::result(line),
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::fleet::gateways::Gateways;
 
 /// Events of every minute of a session's life: they move the live line and are not told.
 const USUAL: [&str; 4] = ["exchange_started", "refreshed", "superseded", "elsewhere"];
+/// How many letters name a session in the live line: so few that three gateways with all residents,
+/// two of them harmed, fit in 80 columns.
+const BRIEF: usize = 3;
 
 /// What has befallen a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +79,16 @@ impl Owners {
     pub(super) fn line(&self, chosen: usize, redis_is_down: bool) -> String {
         let gateways = self.gateways.iter().enumerate().map(|(at, gateway)| {
             let owned = self.owner.iter().filter(|(_, owner)| **owner == at);
-            let owned: Vec<&str> = owned.map(|(id, _)| id.as_str()).collect();
+            let owned: Vec<&str> = owned.map(|(id, _)| id.get(..BRIEF).unwrap_or(id)).collect();
             let name = match at == chosen {
                 true => format!("[{}]", gateway.name),
                 false => format!(" {} ", gateway.name),
             };
             format!("{name} {} {}", gateway.condition.sign(), owned.join(" "))
         });
-        let line = gateways.collect::<Vec<_>>().join("  │ ");
-        if redis_is_down { format!("{line}  │ Redis is down") } else { line }
+        // First, where it is seen however many sessions there are.
+        let redis = redis_is_down.then(|| "Redis ✕".to_owned());
+        redis.into_iter().chain(gateways).collect::<Vec<_>>().join(" │ ")
     }
 }
 
@@ -94,7 +98,17 @@ impl Condition {
             Self::Well => "●",
             Self::Killed => "✕ killed",
             Self::Paused => "‖ paused",
-            Self::CutOff => "✂ cut off",
+            Self::CutOff => "✂ cut",
+        }
+    }
+
+    /// Says why a key does nothing, and which one would.
+    pub(super) const fn hint(self) -> &'static str {
+        match self {
+            Self::Well => "is well",
+            Self::Killed => "is killed: press k first",
+            Self::Paused => "is paused: press p first",
+            Self::CutOff => "is cut off: press c first",
         }
     }
 }
@@ -124,13 +138,13 @@ mod tests {
         tell(0, "11111111", "exchange_started");
         tell(1, "22222222", "exchange_started");
         assert_eq!(owners.hear(), []);
-        assert_eq!(owners.line(0, false), "[a] ● 111111  │  b  ● 222222");
+        assert_eq!(owners.line(0, false), "[a] ● 111 │  b  ● 222");
         tell(1, "11111111", "exchange_started");
         tell(1, "11111111", "ended");
         owners.becomes(0, Condition::Paused);
         let news = owners.hear();
         assert_eq!(news, [News::plain("b  111111  x ended".to_owned())]);
         let line = owners.line(1, true);
-        assert_eq!(line, " a  ‖ paused   │ [b] ● 111111 222222  │ Redis is down");
+        assert_eq!(line, "Redis ✕ │  a  ‖ paused  │ [b] ● 111 222");
     }
 }
