@@ -226,10 +226,7 @@ impl World {
             self.oracle.saves(generation, &self.store, self.now);
         }
         match (&ask, &told) {
-            (
-                _,
-                Told::Begun(None) | Told::Committed(None) | Told::Ended(false) | Told::Held(false),
-            ) => {
+            (_, told) if told.is_no_write() => {
                 self.oracle.log.store_fails(self.now);
                 self.fact(machine, || "store fails".to_owned());
             }

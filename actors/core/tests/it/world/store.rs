@@ -232,6 +232,16 @@ impl Store {
     }
 }
 
+impl Told {
+    /// Reports whether it says that nothing could be written, as far as is known.
+    pub(super) fn is_no_write(&self) -> bool {
+        matches!(
+            self,
+            Told::Begun(None) | Told::Committed(None) | Told::Ended(false) | Told::Held(false)
+        )
+    }
+}
+
 pub(super) fn failed(ask: &Ask) -> Told {
     match ask {
         Ask::Begin(_) => Told::Begun(None),
