@@ -117,6 +117,8 @@ pub fn begin(head: &Head, ask: &Begin, now: Instant) -> Begun {
     {
         return Begun::Busy(intent);
     }
+    // A store that fell back may have forgotten an intent whose owner remembers it.
+    let is_forgotten = ask.takes_over.is_some_and(|epoch| epoch > head.epoch);
     let intent = Intent {
         epoch: head.epoch.next().max(epoch_at(now)),
         owner: ask.owner,
@@ -124,7 +126,7 @@ pub fn begin(head: &Head, ask: &Begin, now: Instant) -> Begun {
         since: Some(now),
         until: Some(now + ask.lease),
         settle: ask.settle,
-        again: head.intent.is_some(),
+        again: head.intent.is_some() || is_forgotten,
     };
     Begun::Leased { intent, follows: head.epoch }
 }
@@ -249,6 +251,16 @@ mod tests {
         assert_eq!(begin(&head, &ask(0), NOW), Begun::Busy(first));
         let patient = Begin { takes_over: Some(first.epoch), ..ask(0) };
         assert!(leased(&mut head, patient).again);
+    }
+
+    #[test]
+    fn l3_a_doubt_that_the_store_has_forgotten_is_one_all_the_same() {
+        let mut head = Head::new();
+        let first = leased(&mut head, ask(0));
+        let patient = Begin { takes_over: Some(first.epoch), ..ask(0) };
+        assert!(leased(&mut Head::new(), patient).again);
+        let kept = Commit { rotated: false, ..rotated(0, first.epoch) };
+        assert!(!leased(&mut accepted(&head, kept), patient).again, "it was resolved");
     }
 
     #[test]

@@ -16,10 +16,12 @@ if doubt then
   end
 end
 follows = epoch
+-- A doubt that the server has forgotten and the asker remembers.
+local forgotten = given(ARGV[9]) and tonumber(ARGV[9]) > tonumber(follows)
 epoch = text(math.max(tonumber(epoch) + 1, now))
 local intent = {
   epoch, ARGV[5], ARGV[6], text(now), text(math.min(now + tonumber(ARGV[7]), 9007199254740991)),
-  ARGV[8], doubt and '1' or '0'
+  ARGV[8], (doubt or forgotten) and '1' or '0'
 }
 redis.call('HSET', KEYS[1], 'e', epoch, 'ix', ARGV[10], 'ip', follows)
 for at, field in ipairs(INTENT) do redis.call('HSET', KEYS[1], field, intent[at]) end
