@@ -363,7 +363,7 @@ impl World {
 
     fn ask_store(&mut self, machine: usize, flight: u64, ask: Ask) {
         self.remembers(machine, &ask);
-        let slow = std::mem::take(&mut self.store.slow);
+        let slow = std::mem::take(&mut self.store.slow).min(sharing::slow_max(flight, &ask));
         if !slow.is_zero() {
             self.oracle.log.store_takes(self.now, self.now + slow);
         }

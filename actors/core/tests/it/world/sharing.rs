@@ -19,8 +19,18 @@ pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// of them within the second in which each looks for a connection at least.
 const FOUND_AFTER: Duration = Duration::from_millis(450);
 
+/// How long what is told again travels at most. A server that is slower lets whoever asks for a lease
+/// wait as well; a single way that is slower is beyond what is promised of leases, and not of tokens.
+const TELLING_MAX: Duration = Duration::from_secs(1);
+
 /// Under this number goes what belongs to no flight.
 const NO_FLIGHT: u64 = 0;
+
+/// Returns how long a wish may travel.
+pub(super) fn slow_max(flight: u64, ask: &Ask) -> Duration {
+    let is_told_again = flight == NO_FLIGHT && matches!(ask, Ask::Commit(..) | Ask::Hold(_));
+    if is_told_again { TELLING_MAX } else { Duration::MAX }
+}
 
 impl World {
     /// Tells the other machines that the record was written, late and twice where notices are late.
