@@ -97,6 +97,20 @@ fn a_gateway_that_names_a_time_is_left_alone_until_then_even_by_events() {
 }
 
 #[test]
+fn a_gateway_that_cannot_say_at_the_moment_is_asked_again_about_the_same_code() {
+    let mut world = World::new(None)
+        .at(MINUTE, Change::Busy(Some(2 * SECOND)))
+        .at(3 * MINUTE, Change::WellAgain)
+        .at(3 * MINUTE + SECOND, Change::Consents);
+    world.run(2 * MINUTE);
+    assert_eq!(world.agent.trouble(), Some(&Trouble::Busy));
+    assert!(world.agent.stage().code().is_some(), "its code is still good");
+    world.run(6 * MINUTE);
+    assert_eq!((world.agent.stage(), world.counted.codes), (&Stage::Online, 1));
+    assert_eq!(world.counted.early, 0);
+}
+
+#[test]
 fn l10_an_end_that_is_told_forgets_the_credential_and_asks_for_a_person() {
     let mut world = World::signed_in(None).at(HOUR, Change::Revoked);
     world.run(HOUR);

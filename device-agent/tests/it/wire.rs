@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -135,7 +135,7 @@ async fn answers_mean_what_the_table_says() {
     const PROBLEM: &str = "application/problem+json";
     type Row = (u16, &'static str, &'static str, fn(&Return) -> bool);
     let long = "x".repeat(20_000).leak();
-    let table: [Row; 12] = [
+    let table: [Row; 13] = [
         (200, "application/json", r#"{"quote":"Q","author":"A"}"#, |meaning| {
             matches!(meaning, Return::Fetched(Fetched::Fresh { .. }))
         }),
@@ -157,6 +157,7 @@ async fn answers_mean_what_the_table_says() {
             r#"{"error":"mfa_required","audience":"urn:a","step_up_uri":"https://gw/d/ABCD-EFGH"}"#,
             |meaning| link_of(meaning) == Some(Some("https://gw/d/ABCD-EFGH")),
         ),
+        (403, PROBLEM, r#"{"error":"mfa_required"}"#, |meaning| link_of(meaning) == Some(None)),
         (403, PROBLEM, r#"{"error":"mfa_required","step_up_uri":"javascript:x"}"#, |meaning| {
             link_of(meaning) == Some(None)
         }),
@@ -185,6 +186,30 @@ async fn answers_mean_what_the_table_says() {
         let meaning = fetch(&feed(&format!("http://{gateway}/"), "/q", "")).await;
         assert!(is_right(&meaning), "{status} {body:.60}: {meaning:?}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_whose_store_is_away_is_to_be_asked_again_and_has_said_no_to_nothing() {
+    let later = || async {
+        let headers =
+            [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, "2")];
+        let told = r#"{"status":503,"error":"temporarily_unavailable"}"#;
+        (StatusCode::SERVICE_UNAVAILABLE, headers, told)
+    };
+    let code = r#"{"device_code":"dc","user_code":"WDJB-MJHT","expires_in":900,
+        "verification_uri":"https://gw.example/d"}"#;
+    let is_later = |meaning: &Return| matches!(meaning, Return::Missed(Miss::Busy(Some(wait))) if *wait == Duration::from_secs(2));
+    let at = async |router: Router| feed(&format!("http://{}/", serve(router).await), "/q", "");
+    let gateway = at(Router::new()
+        .route("/auth/device/code", post(move || async move { code }))
+        .route("/auth/device/token", post(later)))
+    .await;
+    let Return::Coded(coded) = gateway.ask_code("v=\"0\"").await.meaning else { panic!("a code") };
+    let meaning = gateway.poll(&coded.code, "v=\"0\"").await.meaning;
+    assert!(is_later(&meaning), "{meaning:?}");
+    let gateway = at(Router::new().route("/auth/device/code", post(later))).await;
+    let meaning = gateway.ask_code("v=\"0\"").await.meaning;
+    assert!(is_later(&meaning), "{meaning:?}");
 }
 
 /// Returns the link of a demand, where the meaning is one.
