@@ -14,7 +14,9 @@ use tokenward::core::secret::RefreshToken;
 use tokenward::core::snapshot::Snapshot;
 use tokenward::store::redis::{Password, Place, Redis, RedisSettings};
 use tokenward::store::seal::KeyRing;
-use tokenward::store::{Embedded, Loaded, MoveFault, Moved, Restored, Store};
+use tokenward::store::{
+    Board as _, Embedded, Loaded, MoveFault, Moved, NoteKey, Restored, Store, Wrote,
+};
 use tokenward::{SessionHandle, Vault};
 
 use crate::redis_server::{RULES, RedisServer};
@@ -52,6 +54,13 @@ async fn l11_a_cluster_serves_as_one_server_does_while_its_slots_move() {
     let store = Redis::connect(&by_hand, clock.clone()).await.expect("connects");
     assert_listed_in_order(&store, &clock).await;
     store.ping().await.expect("written");
+    for number in 0..32 {
+        let key = NoteKey(scattered(number).0);
+        let wrote = store.write(key, None, vec![7], PATIENCE).await;
+        assert!(matches!(wrote, Ok(Wrote::Done(_))), "{wrote:?}");
+        let read = store.read(key).await.expect("read");
+        assert_eq!(read.map(|note| note.text), Some(vec![7]));
+    }
 
     let store = filled(connected(&settings).await, 16).await;
     let elsewhere = connected(&settings).await;
