@@ -67,7 +67,9 @@ pub(super) async fn open(
         store_trouble()
     })?;
     let is_its = |view: &HoldView| is_of(linked, view, newest && is_shared(front));
-    let found = step_up::found(front, &linked.session, is_its, Some(linked.need.clone())).await;
+    // An old link is no reason to demand anything.
+    let need = newest.then(|| linked.need.clone());
+    let found = step_up::found(front, &linked.session, is_its, need).await;
     let held = match found {
         Ok(found) => found.and_then(|view| linked_of(&linked.session, &view)),
         Err(MfaFault::SignInRequired { .. }) => None,
