@@ -20,7 +20,8 @@ use crate::core::name::SessionKey;
 use crate::core::time::Instant;
 
 pub use self::board::{
-    Board, MemoryBoard, NOTE_BYTES_MAX, NOTE_KEEP_MAX, Note, NoteFault, NoteKey, NoteVersion, Wrote,
+    Board, MemoryBoard, NOTE_BYTES_MAX, NOTE_KEEP_MAX, Note, NoteFault, NoteKey, NoteVersion, Seen,
+    Wrote,
 };
 pub use self::due::{DuePage, Mark};
 pub use self::embedded::Embedded;

@@ -44,14 +44,11 @@ pub trait Board: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Note`] where the text is longer than [`NOTE_BYTES_MAX`]; else the store's own.
-    fn write(
-        &self,
-        key: NoteKey,
-        seen: Option<NoteVersion>,
-        text: Vec<u8>,
-        keep: Duration,
-    ) -> Answer<'_, Wrote>;
+    fn write(&self, key: NoteKey, seen: Seen, text: Vec<u8>, keep: Duration) -> Answer<'_, Wrote>;
 }
+
+/// The version of a note that somebody has seen; `None` where there was none.
+pub type Seen = Option<NoteVersion>;
 
 /// The name of a note: a hash, so that a stolen store names nothing (law L13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
