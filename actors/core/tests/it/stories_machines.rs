@@ -188,3 +188,19 @@ fn l2_a_write_whose_answer_was_on_its_way_is_told_again_before_anybody_spends_wh
         ",
     );
 }
+
+#[test]
+fn l3_a_doubt_whose_owner_died_and_which_the_store_forgot_is_remembered_by_who_waits() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | provider: lost                     |
+        0s     | b: #1 wants A                      | b: lease; b: ask A with r0
+        0.5s   | #2 wants A within 30s              | a: !in_doubt
+        1s     | b: crash                           |
+        1s     | provider: 400 invalid_scope        |
+        1s     | store falls back 2s                | a: lease; a: ask A with r0; a: !rejected; a: !in_doubt; a: #2 told rejected(invalid_scope)
+        30s    |                                    |
+        ",
+    );
+}
