@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -141,17 +142,17 @@ impl fmt::Display for UpstreamFault {
     }
 }
 
-/// Sends a request and waits for the response's head.
+/// Sends a request and waits for the response's head; the request is taken out of `outgoing`.
 ///
 /// # Cancel safety
 /// Dropping the future cancels the request at the upstream.
 pub(crate) async fn send(
     upstream: &Arc<Upstream>,
     timeouts: &Timeouts,
-    outgoing: Outgoing,
+    outgoing: &mut Outgoing,
     choice: Choice,
 ) -> Result<Response<Relayed>, Failure> {
-    let Outgoing { mut request, target } = outgoing;
+    let Outgoing { request, target } = outgoing;
     let tape = request.body().tape();
     let mut choice = choice;
     // A kept connection may be closed by its upstream at any moment. hyper gives back a request
@@ -161,9 +162,9 @@ pub(crate) async fn send(
         let mut lease = pool::take(upstream, timeouts, choice)
             .await
             .map_err(|fault| Failure { fault, stale: false })?;
-        address(&mut request, upstream, &target, lease.is_http2());
+        address(request, upstream, target, lease.is_http2());
         let stale = lease.was_kept();
-        let sending = lease.send(request);
+        let sending = lease.send(mem::take(request));
         match in_time(timeouts.response, tape.as_deref(), sending).await {
             None => {
                 return Err(Failure { fault: UpstreamFault::ResponseTimeout, stale: false });
@@ -175,7 +176,7 @@ pub(crate) async fn send(
             Some(Ok(response)) => return Ok(relay(response, lease, timeouts.idle)),
             Some(Err(mut error)) => match error.take_message() {
                 Some(unsent) if stale => {
-                    request = unsent;
+                    *request = unsent;
                     choice = Choice::Fresh;
                 }
                 Some(_) | None => {

@@ -40,6 +40,7 @@ pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forward
 /// X-Forwarded-Proto.
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+const KEEP_ALIVE: &str = "keep-alive";
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -77,15 +78,23 @@ pub fn replace(headers: &mut HeaderMap, ticket: &Ticket) {
 
 /// Removes the headers that describe one connection only, and those that `Connection` names.
 pub(crate) fn strip_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
+    let mut said = headers.get_all(header::CONNECTION).into_iter();
+    match (said.next(), said.next()) {
+        (None, _) => return,
+        // What nearly every message says.
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(KEEP_ALIVE.as_bytes()) => {
+            headers.remove(header::CONNECTION);
+            headers.remove(KEEP_ALIVE);
+            return;
+        }
+        (Some(_), _) => {}
     }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .into_iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .filter_map(option)
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
         // Our own statements are written after this, so that no caller can name them away; the
         // length of a body is not the caller's to take back.
         .filter(|name| *name != header::CONTENT_LENGTH && *name != header::HOST)
@@ -94,15 +103,6 @@ pub(crate) fn strip_connection(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-}
-
-/// Reads a connection option as the name of a header; what nearly every message says is read at once.
-fn option(option: &[u8]) -> Option<HeaderName> {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    if option.eq_ignore_ascii_case(b"keep-alive") {
-        return Some(KEEP_ALIVE);
-    }
-    HeaderName::from_bytes(option).ok()
 }
 
 /// Reports whether a header speaks about a single connection (RFC 9110 §7.6.1).

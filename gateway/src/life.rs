@@ -54,7 +54,7 @@ pub(crate) async fn serve(line: Arc<Line>, request: Request<Incoming>) -> Respon
             let reply = control::answer(flight.line(), &live, head, body).await;
             depart(flight, reply, AnsweredBy::Gateway)
         }
-        Ok(Way::Upstream(way)) => travel(flight, &live, way, head, body).await,
+        Ok(Way::Upstream(way)) => travel(flight, &live, way, &mut head, body).await,
     }
 }
 
@@ -122,24 +122,24 @@ fn find_way<'a>(line: &Line, live: &'a Live, head: &Parts) -> Result<Way<'a>, Re
 
 /// Phases 5 to 8.
 async fn travel(
-    mut flight: Flight,
+    mut flight: Box<Flight>,
     live: &Live,
     way: UpstreamWay<'_>,
-    mut head: Parts,
+    head: &mut Parts,
     body: Incoming,
 ) -> Response<ReplyBody> {
     let UpstreamWay { route, target, session, opens_socket } = way;
     let route: &Route = route;
     flight.takes(route.number);
     if route.config.max_body.is_some_and(|max| body.size_hint().lower() > max) {
-        return refuse(flight, live, session, Refusal::BodyTooLarge, &head).await;
+        return refuse(flight, live, session, Refusal::BodyTooLarge, head).await;
     }
     let ticket = match ticket(&flight, route, session).await {
         Ok(ticket) => ticket,
-        Err(refusal) => return refuse(flight, live, session, refusal, &head).await,
+        Err(refusal) => return refuse(flight, live, session, refusal, head).await,
     };
     let caller_upgrade = opens_socket.then(|| head.extensions.remove()).flatten();
-    let statement = statement(flight.line(), live, route, ticket.as_ref(), &head);
+    let statement = statement(flight.line(), live, route, ticket.as_ref(), head);
     inject::inject(&mut head.headers, &statement);
     let tape = tape(route, body);
     if let Some(tape) = &tape {
@@ -153,7 +153,6 @@ async fn travel(
             Ok(forward::Opened::Declined(response)) => trip.enter_reply(response.body()),
             Err(_) => None,
         };
-        let head = trip.head;
         flight.leashed(leash);
         return match opened {
             Ok(forward::Opened::Tunnel(response, tunnel)) => {
@@ -162,7 +161,7 @@ async fn travel(
                 response.map(|()| ReplyBody::empty())
             }
             Ok(forward::Opened::Declined(response)) => arrive(flight, live, response),
-            Err(refusal) => refuse(flight, live, session, refusal, &head).await,
+            Err(refusal) => refuse(flight, live, session, refusal, head).await,
         };
     }
     match trip.make().await {
@@ -171,15 +170,12 @@ async fn travel(
             flight.leashed(leash);
             arrive(flight, live, response)
         }
-        Err(refusal) => {
-            let head = trip.head;
-            refuse(flight, live, session, refusal, &head).await
-        }
+        Err(refusal) => refuse(flight, live, session, refusal, head).await,
     }
 }
 
 async fn refuse(
-    flight: Flight,
+    flight: Box<Flight>,
     live: &Live,
     session: Option<SessionKey>,
     refusal: Refusal,
@@ -263,7 +259,7 @@ fn statement<'a>(
 }
 
 /// Passes an upstream's response on, without what is not for the caller.
-fn arrive(flight: Flight, live: &Live, response: Response<Relayed>) -> Response<ReplyBody> {
+fn arrive(flight: Box<Flight>, live: &Live, response: Response<Relayed>) -> Response<ReplyBody> {
     let mut reply = response.map(ReplyBody::relayed);
     inject::clean_response(reply.headers_mut(), &live.config.session.cookie);
     flight.passes_on();
@@ -271,7 +267,7 @@ fn arrive(flight: Flight, live: &Live, response: Response<Relayed>) -> Response<
 }
 
 fn depart(
-    mut flight: Flight,
+    mut flight: Box<Flight>,
     mut reply: Response<ReplyBody>,
     by: AnsweredBy,
 ) -> Response<ReplyBody> {

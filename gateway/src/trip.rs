@@ -26,7 +26,7 @@ pub(crate) struct Trip<'a> {
     pub(crate) target: PathAndQuery,
     pub(crate) session: Option<SessionKey>,
     pub(crate) ticket: Option<Ticket>,
-    pub(crate) head: Parts,
+    pub(crate) head: &'a Parts,
     pub(crate) tape: Option<Arc<Tape>>,
 }
 
@@ -39,13 +39,13 @@ impl Trip<'_> {
         {
             tape.leash(leash);
         }
-        let outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
-        let response = match self.send(outgoing, Choice::Any).await {
+        let mut outgoing = self.outgoing().ok_or(Refusal::BrokenBody)?;
+        let response = match self.send(&mut outgoing, Choice::Any).await {
             Ok(response) => response,
             Err(failure) => match self.again_after(&failure) {
-                Some(outgoing) => {
+                Some(mut outgoing) => {
                     self.retried(RetryReason::Connect);
-                    let sent = Box::pin(self.send(outgoing, Choice::Fresh)).await;
+                    let sent = Box::pin(self.send(&mut outgoing, Choice::Fresh)).await;
                     sent.map_err(|failure| self.failed(&failure))?
                 }
                 None => return Err(self.failed(&failure)),
@@ -130,12 +130,12 @@ impl Trip<'_> {
         inject::replace(outgoing.request.headers_mut(), &newer);
         self.retried(RetryReason::Unauthorized);
         drop(refused);
-        self.send(outgoing, Choice::Any).await.map_err(|failure| self.failed(&failure))
+        self.send(&mut outgoing, Choice::Any).await.map_err(|failure| self.failed(&failure))
     }
 
     async fn send(
         &self,
-        mut outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         choice: Choice,
     ) -> Result<Response<Relayed>, Failure> {
         let before = self.flight.age();

@@ -49,7 +49,9 @@ impl fmt::Display for BodyFault {
 impl std::error::Error for BodyFault {}
 
 /// A request's body on its way to the upstream.
+#[derive(Default)]
 pub(crate) enum SentBody {
+    #[default]
     Empty,
     Taped {
         tape: Arc<Tape>,

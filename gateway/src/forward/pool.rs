@@ -1,8 +1,10 @@
 //! The connections that a thread keeps open to its upstreams.
 
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -214,15 +216,16 @@ impl Lease {
         self.kept
     }
 
-    pub(super) async fn send(
+    /// Sends a request at once; the answer is waited for.
+    pub(super) fn send(
         &mut self,
         request: Request<SentBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<SentBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<SentBody>>>> {
         match &mut self.sender {
-            Sender::One(sender) => sender.try_send_request(request).await,
-            Sender::Shared(sender) => sender.try_send_request(request).await,
+            Sender::One(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Shared(sender) => Either::Right(Either::Left(sender.try_send_request(request))),
             // A lease is given up only after its response has ended.
-            Sender::Gone => std::future::pending().await,
+            Sender::Gone => Either::Right(Either::Right(pending())),
         }
     }
 

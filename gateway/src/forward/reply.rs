@@ -14,7 +14,7 @@ use crate::serve::Flight;
 pub struct ReplyBody {
     source: Source,
     /// Ends the request's time in flight, when the body has ended or is dropped.
-    flight: Option<Flight>,
+    flight: Option<Box<Flight>>,
 }
 
 enum Source {
@@ -43,7 +43,7 @@ impl ReplyBody {
         Self { source: Source::Relayed(body), flight: None }
     }
 
-    pub(crate) fn in_flight(&mut self, flight: Flight) {
+    pub(crate) fn in_flight(&mut self, flight: Box<Flight>) {
         self.flight = Some(flight);
     }
 }

@@ -89,7 +89,7 @@ impl Tunnel {
     /// Carries bytes both ways until one side or the session ends, or both are silent for too long.
     ///
     /// The flight goes along: the request is over when the tunnel is.
-    pub(crate) fn carry(self, mut flight: Flight) {
+    pub(crate) fn carry(self, mut flight: Box<Flight>) {
         tokio::spawn(async move {
             let both = async { tokio::try_join!(self.caller, self.upstream) };
             let Ok(Ok((caller, upstream))) = tokio::time::timeout(UPGRADE_TIMEOUT, both).await

@@ -38,10 +38,11 @@ pub(crate) struct Flight {
 const CALLER_GONE: u16 = 499;
 
 impl Flight {
-    pub(crate) fn begin(line: Arc<Line>, method: Method) -> Self {
+    /// Begins with a request's head. Boxed, because it moves along with the request from hand to hand.
+    pub(crate) fn begin(line: Arc<Line>, method: Method) -> Box<Self> {
         line.pulse.enter();
         let began = line.house.clock.now();
-        Self {
+        Box::new(Self {
             line,
             method,
             began,
@@ -54,7 +55,7 @@ impl Flight {
             by: AnsweredBy::Gateway,
             complete: false,
             bytes_out: 0,
-        }
+        })
     }
 
     pub(crate) fn line(&self) -> &Arc<Line> {
