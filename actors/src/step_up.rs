@@ -34,6 +34,7 @@ mod fault;
 mod handle;
 mod limits;
 mod remember;
+mod tries;
 mod view;
 
 pub use self::fault::MfaFault;
@@ -107,7 +108,7 @@ impl Tokenward {
         handle: &str,
     ) -> Result<Vec<Authenticator>, MfaFault> {
         let (hold, context) = self.context_of(key, handle).await?;
-        self.admit(key, Turn::Question)?;
+        self.admit(key, Turn::Question).await?;
         let listed = self.shared.provider.authenticators(&context.mfa_token).await;
         let listed =
             listed.map_err(|error| self.refused(key, &context, error, MfaFault::Authenticators))?;
@@ -137,7 +138,7 @@ impl Tokenward {
             // Nothing is sent for it.
             return Ok(Challenged::recovery_code());
         }
-        self.admit(key, Turn::Challenge)?;
+        self.admit(key, Turn::Challenge).await?;
         let request = ChallengeRequest {
             mfa_token: &context.mfa_token,
             factor: wish.factor,
@@ -169,7 +170,7 @@ impl Tokenward {
         let phone = wish.phone_number.as_deref();
         let enrolment = enrolment(wish.factor, phone, wish.email.as_deref());
         let enrolment = enrolment.map_err(MfaFault::InvalidRequest)?;
-        self.admit(key, Turn::Challenge)?;
+        self.admit(key, Turn::Challenge).await?;
         let enrolled = self.shared.provider.associate(&context.mfa_token, &enrolment).await;
         let enrolled =
             enrolled.map_err(|error| self.refused(key, &context, error, MfaFault::Enrollment))?;
@@ -204,7 +205,7 @@ impl Tokenward {
                 .poll(id, now)
                 .map_err(|left| MfaFault::Pending { retry_after: left })?;
         } else {
-            self.admit(key, Turn::Verification)?;
+            self.admit(key, Turn::Verification).await?;
         }
         let factor = evidence.factor().filter(|factor| *factor != Factor::Push).or(known);
         let polled = evidence.is_polled();

@@ -1,6 +1,5 @@
 //! What is made of a caller's words before a session is asked.
 
-use super::limits::Turn;
 use super::{MfaFault, fault};
 use crate::access::Tokenward;
 use crate::core::name::SessionKey;
@@ -12,12 +11,6 @@ use crate::provider::step_up::MfaApiError;
 use crate::session::SessionMessage;
 
 impl Tokenward {
-    pub(super) fn admit(&self, key: &SessionKey, turn: Turn) -> Result<(), MfaFault> {
-        let now = self.shared.clock.now();
-        let admitted = self.shared.steps.admit(key, turn, now);
-        admitted.map_err(|retry_after| MfaFault::TooManyAttempts { retry_after })
-    }
-
     /// Says why the MFA API did not do what was asked, and tells the session where the provider
     /// does not know the context any more.
     pub(super) fn refused(

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::name::SessionKey;
-use crate::core::step_up::limit::{CHALLENGES_PER_SESSION, PER_PROVIDER, PER_SESSION, Spent};
+use crate::core::step_up::limit::{CHALLENGES_PER_SESSION, PER_PROVIDER, PER_SESSION, Rate, Spent};
 use crate::core::step_up::poll::{POLL_EVERY, POLL_EVERY_MAX, SLOW_DOWN_BY};
 use crate::core::step_up::{ContextId, Factor};
 use crate::core::time::Instant;
@@ -52,19 +52,31 @@ struct Asked {
     since: Instant,
 }
 
+impl Turn {
+    /// Returns what one session may have of it, where that is bounded, and the name of the notes by
+    /// which the machines on a store count it.
+    pub(super) fn per_session(self) -> Option<(Rate, &'static str)> {
+        match self {
+            Self::Question => None,
+            Self::Challenge => Some((CHALLENGES_PER_SESSION, "challenges")),
+            Self::Verification => Some((PER_SESSION, "verifications")),
+        }
+    }
+}
+
 impl StepLimits {
-    /// Lets somebody have a turn.
+    /// Lets somebody have a turn at this machine.
     ///
     /// # Errors
     /// Says how long to wait.
     pub(super) fn admit(&self, key: &SessionKey, turn: Turn, now: Instant) -> Result<(), Duration> {
         let mut kept = self.kept();
-        let own = match turn {
+        let sessions = match turn {
             Turn::Question => None,
-            Turn::Challenge => Some((CHALLENGES_PER_SESSION, &mut kept.challenges)),
-            Turn::Verification => Some((PER_SESSION, &mut kept.verifications)),
+            Turn::Challenge => Some(&mut kept.challenges),
+            Turn::Verification => Some(&mut kept.verifications),
         };
-        if let Some((rate, sessions)) = own {
+        if let (Some(sessions), Some((rate, _))) = (sessions, turn.per_session()) {
             make_room(sessions, |spent| spent.is_whole(now));
             sessions.entry(*key).or_default().take(rate, now)?;
         }

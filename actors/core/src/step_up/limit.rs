@@ -33,6 +33,16 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// Makes what is spent of a budget that is whole again at `free_at`.
+    pub const fn until(free_at: Instant) -> Self {
+        Self { free_at }
+    }
+
+    /// Returns when everything will have come back.
+    pub const fn free_at(&self) -> Instant {
+        self.free_at
+    }
+
     /// Spends one at `now`.
     ///
     /// # Errors

@@ -147,6 +147,25 @@ async fn l8_a_link_that_one_gateway_shows_is_opened_and_confirmed_at_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn l9_whoever_guesses_at_two_gateways_in_turn_has_no_more_tries_than_at_one() {
+    let Fleet { here, there, server: _server } = fleet(|text| text).await;
+    let handle = hold(&here).await;
+    let (path, told) = link(&here, &handle).await;
+    let guess = async |desk: &Desk| {
+        let mut stranger = desk.browser();
+        stranger.get(&path).await;
+        let guess = json!({ "mfa_token": told["mfa_token"], "otp": "000000" });
+        send(&mut stranger, "/d/mfa/verify", guess).await.problem().1
+    };
+    for desk in [&here, &there, &here, &there, &here] {
+        assert_eq!(guess(desk).await, "mfa_code_invalid");
+    }
+    for desk in [&there, &here, &there] {
+        assert_eq!(guess(desk).await, "too_many_attempts");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_step_up_that_leaves_from_one_gateway_comes_back_to_another() {
     let Fleet { here, there, server: _server } = fleet(by_policy).await;
     let handle = hold(&there).await;
