@@ -72,6 +72,8 @@ impl Session {
         retry_at: Instant,
         now: Instant,
     ) {
+        // Whoever else was exchanging, the doubt is our own now.
+        self.elsewhere = None;
         self.state = State::InDoubt { epoch, retry_at, look_at: None };
         self.emit(Event::InDoubt { how, since: None, wait: retry_at.left_at(now) });
     }

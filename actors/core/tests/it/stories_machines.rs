@@ -133,6 +133,23 @@ fn l1_a_late_commit_leaves_the_lease_of_another_machine_alone() {
 }
 
 #[test]
+fn l3_a_doubt_that_was_anothers_is_our_own_once_the_store_fails_its_take_over() {
+    tell(
+        "
+        given  | machines 2, notices                |
+        0s     | b: #1 wants A                      | b: lease; b: ask A with r0; b: save r1; b: #1 gets A.1
+        1s     | #2 wants B                         | a: lease; a: ask B with r1
+        1.05s  | suspend 60s                        |
+        2s     | b: #3 wants C within 1s            | b: busy; b: !reuse_prevented; b: !elsewhere; b: #3 told not now(exchanging)
+        14s    | store fails 3                      |
+        16s    | b: #4 wants C within 0.5s          | b: store fails; b: !store_failed; b: !in_doubt; b: store fails; b: !store_failed; b: !in_doubt; b: store fails; b: !store_failed; b: !in_doubt; b: #4 told not now(in_doubt)
+        17s    | b: #5 wants C                      | b: lease; b: ask C with r1; b: save r3; b: #5 gets C.3
+        40s    |                                    |
+        ",
+    );
+}
+
+#[test]
 fn l11_a_store_that_fell_back_is_told_again_what_it_forgot() {
     tell(
         "
