@@ -128,7 +128,7 @@ impl MemoryBoard {
     fn replace(
         &self,
         key: NoteKey,
-        seen: Option<NoteVersion>,
+        seen: Seen,
         text: Vec<u8>,
         keep: Duration,
     ) -> Result<Wrote, StoreError> {
@@ -169,13 +169,7 @@ impl Board for MemoryBoard {
         Box::pin(future::ready(Ok(self.pinned().at(&key, self.clock.now()))))
     }
 
-    fn write(
-        &self,
-        key: NoteKey,
-        seen: Option<NoteVersion>,
-        text: Vec<u8>,
-        keep: Duration,
-    ) -> Answer<'_, Wrote> {
+    fn write(&self, key: NoteKey, seen: Seen, text: Vec<u8>, keep: Duration) -> Answer<'_, Wrote> {
         Box::pin(future::ready(self.replace(key, seen, text, keep)))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Answer, Board, Body, DuePage, IndexKey, Loaded, Mark, News, Note, NoteKey, NoteVersion, Remedy,
-    Row, SharedTime, Store, StoreError, Tombstone, Wrote,
+    Answer, Board, Body, DuePage, IndexKey, Loaded, Mark, News, Note, NoteKey, Remedy, Row, Seen,
+    SharedTime, Store, StoreError, Tombstone, Wrote,
 };
 use crate::clock::Clock;
 use crate::core::event::EndReason;
@@ -152,13 +152,7 @@ impl Board for Metered {
         }
     }
 
-    fn write(
-        &self,
-        key: NoteKey,
-        seen: Option<NoteVersion>,
-        text: Vec<u8>,
-        keep: Duration,
-    ) -> Answer<'_, Wrote> {
+    fn write(&self, key: NoteKey, seen: Seen, text: Vec<u8>, keep: Duration) -> Answer<'_, Wrote> {
         let Some(board) = self.store.board() else {
             return Box::pin(future::ready(Err(StoreError::Closed)));
         };

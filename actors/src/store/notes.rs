@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::board::{Note, NoteFault, NoteKey, NoteVersion, Wrote};
+use super::board::{Note, NoteFault, NoteKey, NoteVersion, Seen, Wrote};
 use super::seal::Purpose;
 use super::shared_time::micros;
 use super::{StoreError, Vault};
@@ -53,7 +53,7 @@ impl Vault {
     pub async fn write_note(
         &self,
         key: NoteKey,
-        seen: Option<NoteVersion>,
+        seen: Seen,
         text: &[u8],
         keep: Duration,
     ) -> Result<WroteNote, StoreError> {

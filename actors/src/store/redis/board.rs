@@ -6,7 +6,7 @@ use super::reply::{Reply, span};
 use super::script::{READ_NOTE, WRITE_NOTE};
 use super::{Redis, random};
 use crate::store::board::kept_for;
-use crate::store::{Answer, Board, Note, NoteKey, NoteVersion, StoreError, Wrote};
+use crate::store::{Answer, Board, Note, NoteKey, NoteVersion, Seen, StoreError, Wrote};
 
 impl Board for Redis {
     fn read(&self, key: NoteKey) -> Answer<'_, Option<Note>> {
@@ -21,13 +21,7 @@ impl Board for Redis {
         })
     }
 
-    fn write(
-        &self,
-        key: NoteKey,
-        seen: Option<NoteVersion>,
-        text: Vec<u8>,
-        keep: Duration,
-    ) -> Answer<'_, Wrote> {
+    fn write(&self, key: NoteKey, seen: Seen, text: Vec<u8>, keep: Duration) -> Answer<'_, Wrote> {
         Box::pin(async move {
             let keep = kept_for(&text, keep)?;
             let version = NoteVersion(random());
