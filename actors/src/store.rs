@@ -29,7 +29,7 @@ pub use self::fault::{Remedy, StoreError};
 pub use self::memory::Memory;
 pub use self::migrate::{MoveFault, Moved};
 pub use self::news::{News, Tiding};
-pub use self::notes::{OpenNote, WroteNote};
+pub use self::notes::{CHANGES, Change, OpenNote, WroteNote};
 pub use self::shared_time::SharedTime;
 pub use self::vault::{Epitaph, Restored, Vault, Wiped};
 

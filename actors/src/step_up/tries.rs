@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::MfaFault;
 use super::limits::Turn;
 use crate::access::Tokenward;
 use crate::core::name::SessionKey;
 use crate::core::step_up::limit::{Rate, Spent};
 use crate::core::time::{Instant, Stamp};
-use crate::store::{NoteFault, NoteKey, OpenNote, StoreError, Vault, WroteNote};
+use crate::store::{NoteFault, NoteKey, StoreError, Vault};
 
-/// How often a count is made anew because another machine was first, and how long somebody waits whose
-/// count never was: nobody tries one session so often at once.
-const COUNTS: usize = 8;
+/// How long somebody waits whom others always forestalled: nobody tries one session so often at once.
 const CROWDED_FOR: Duration = Duration::from_secs(1);
 
 impl Tokenward {
@@ -38,36 +38,31 @@ impl Tokenward {
     }
 }
 
+/// Takes one from what all machines may spend; says how long to wait where there is none.
 async fn taken(
     vault: &Vault,
     key: NoteKey,
     rate: Rate,
 ) -> Result<Result<(), Duration>, StoreError> {
-    let mut seen = vault.note(key).await?;
-    for _ in 0..COUNTS {
+    let take = |text: Option<&[u8]>| {
         let now = vault.present();
-        let free_at = seen.as_ref().map(free_at).transpose()?;
+        let free_at = text.map(free_at).transpose()?;
         // Where somebody has set the common clock since, what was spent is forgiven.
         let most = now.latest + rate.every * rate.burst;
         let free_at = free_at.filter(|free_at| now.places(*free_at) && *free_at <= most);
         let mut spent = Spent::until(moment(free_at.unwrap_or_default()));
         // By the earliest that it can be, nothing comes back too soon.
-        if let Err(wait) = spent.take(rate, moment(now.earliest)) {
-            return Ok(Err(wait));
-        }
-        let text = micros(spent.free_at()).to_be_bytes();
-        let version = seen.map(|note| note.version);
-        match vault.write_note(key, version, &text, rate.every * rate.burst).await? {
-            WroteNote::Done(_) => return Ok(Ok(())),
-            WroteNote::Moved(there) => seen = there,
-        }
-    }
-    Ok(Err(CROWDED_FOR))
+        let taken = spent.take(rate, moment(now.earliest));
+        let text = micros(spent.free_at()).to_be_bytes().to_vec();
+        let change = taken.is_ok().then(|| (Zeroizing::new(text), rate.every * rate.burst));
+        Ok((taken, change))
+    };
+    Ok(vault.change_note(key, take).await?.unwrap_or(Err(CROWDED_FOR)))
 }
 
 /// Reads when everything that was spent will have come back: eight bytes, the highest first.
-fn free_at(note: &OpenNote) -> Result<Stamp, StoreError> {
-    let bytes = <[u8; 8]>::try_from(note.text.as_slice()).map_err(|_| NoteFault::Malformed)?;
+fn free_at(text: &[u8]) -> Result<Stamp, StoreError> {
+    let bytes = <[u8; 8]>::try_from(text).map_err(|_| NoteFault::Malformed)?;
     Ok(Stamp(u64::from_be_bytes(bytes)))
 }
 

@@ -11,6 +11,10 @@ use super::shared_time::micros;
 use super::{StoreError, Vault};
 use crate::core::time::{Present, Stamp};
 
+/// How often a change is decided anew because somebody else was first: few have to do with one note, and
+/// each of them changes it once or twice.
+pub const CHANGES: usize = 8;
+
 /// A note that was opened.
 pub struct OpenNote {
     /// Which write of it this is.
@@ -26,6 +30,9 @@ pub enum WroteNote {
     /// Somebody else has written since, and this is there.
     Moved(Option<OpenNote>),
 }
+
+/// What a note is to say, and for how long.
+pub type Change = (Zeroizing<Vec<u8>>, Duration);
 
 impl Vault {
     /// Names a note about something of a kind: every machine with the same key ring gives one name.
@@ -63,6 +70,32 @@ impl Vault {
             Wrote::Moved(None) => WroteNote::Moved(None),
             Wrote::Moved(Some(note)) => WroteNote::Moved(Some(self.opened(key, &note)?)),
         })
+    }
+
+    /// Changes a note as `decide` says, which is told what it says so far and is asked anew where somebody
+    /// else was first; answers what was decided last, or `None` where somebody else always was.
+    ///
+    /// # Errors
+    /// As [`Vault::write_note`], and what `decide` says.
+    ///
+    /// # Cancel safety
+    /// The note may or may not be changed when the future is dropped.
+    pub async fn change_note<T>(
+        &self,
+        key: NoteKey,
+        mut decide: impl FnMut(Option<&[u8]>) -> Result<(T, Option<Change>), StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut seen = self.note(key).await?;
+        for _ in 0..CHANGES {
+            let (decided, change) = decide(seen.as_ref().map(|note| note.text.as_slice()))?;
+            let Some((text, keep)) = change else { return Ok(Some(decided)) };
+            let version = seen.map(|note| note.version);
+            match self.write_note(key, version, &text, keep).await? {
+                WroteNote::Done(_) => return Ok(Some(decided)),
+                WroteNote::Moved(there) => seen = there,
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the present by the time that the machines on the store have in common.

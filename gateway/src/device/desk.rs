@@ -15,7 +15,7 @@ use tokenward::core::device_sign_in::links::Linked;
 use tokenward::core::device_sign_in::user_code::UserCode;
 use tokenward::core::secret::AccessToken;
 use tokenward::core::time::Present;
-use tokenward::store::{NoteKey, OpenNote, StoreError, WroteNote};
+use tokenward::store::{NoteKey, StoreError, WroteNote};
 use tokenward::{SessionHandle, Vault};
 use zeroize::Zeroizing;
 
@@ -24,10 +24,6 @@ use super::{Astray, Displays};
 
 /// How often another code is drawn where one is in use: at 10,000 open ones, once is rare.
 const DRAWS: usize = 8;
-
-/// How often a change is decided anew because somebody else was first: a device and a few people have to
-/// do with one code, and each of them changes it once or twice.
-pub(super) const CHANGES: usize = 8;
 
 /// What a device asks with: a secret of its own, and the code that people see, which names the note.
 pub(super) struct DeviceCode {
@@ -231,25 +227,22 @@ impl Displays {
         user: UserCode,
         mut decide: impl FnMut(&mut Code, Present) -> T,
     ) -> Result<Option<T>, StoreError> {
-        let key = of_user(&self.vault, user);
-        let mut seen = self.vault.note(key).await?;
-        for _ in 0..CHANGES {
-            let Some(OpenNote { version, text }) = seen else { return Ok(None) };
-            let Kept::Code(before) = kept::read(&text, &self.vault)? else { return Ok(None) };
+        let change = |text: Option<&[u8]>| {
+            let Some(text) = text else { return Ok((None, None)) };
+            let Kept::Code(before) = kept::read(text, &self.vault)? else {
+                return Ok((None, None));
+            };
             let now = self.vault.present();
             let mut code = before.clone();
-            let decided = decide(&mut code, now);
+            let decided = Some(decide(&mut code, now));
             if code == before {
-                return Ok(Some(decided));
+                return Ok((decided, None));
             }
             let keep = code.keep(now);
-            let text = kept::write(&Kept::Code(code), &self.vault)?;
-            match self.vault.write_note(key, Some(version), &text, keep).await? {
-                WroteNote::Done(_) => return Ok(Some(decided)),
-                WroteNote::Moved(there) => seen = there,
-            }
-        }
-        Err(StoreError::Busy { why: "others change the same code" })
+            Ok((decided, Some((kept::write(&Kept::Code(code), &self.vault)?, keep))))
+        };
+        let decided = self.vault.change_note(of_user(&self.vault, user), change).await?;
+        decided.ok_or(StoreError::Busy { why: "others change the same code" })
     }
 }
 

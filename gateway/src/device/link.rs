@@ -16,9 +16,9 @@ use tokenward::core::name::{Audience, SessionKey};
 use tokenward::core::scope::ScopeSet;
 use tokenward::core::session::Need;
 use tokenward::step_up::{HoldView, MfaFault};
-use tokenward::store::{NoteKey, OpenNote, StoreError, WroteNote};
+use tokenward::store::{CHANGES, NoteKey, OpenNote, StoreError, WroteNote};
 
-use super::desk::{CHANGES, of_user, tell};
+use super::desk::{of_user, tell};
 use super::kept::{self, Kept, Shown};
 use super::pass::Pass;
 use super::{Displays, ROOT};
