@@ -120,21 +120,27 @@ impl Tokenward {
         let metrics = &self.shared.metrics;
         let audience = metrics.audience(wish.audience.as_str());
         let asked_at = self.shared.clock.now();
-        let answer = self.wait(key, &wish).await;
+        let answer = self.wait(key, &wish, asked_at).await;
+        // Read once: thousands of callers may be answered one after the other.
+        let now = self.shared.clock.now();
+        let answer = answer.and_then(|answer| self.accept(key, &wish, answer, now));
         if let Ok(offer) = &answer {
-            metrics.token_remaining(audience, offer.expires_at().left_at(self.shared.clock.now()));
+            metrics.token_remaining(audience, offer.expires_at().left_at(now));
         }
-        let waited = self.shared.clock.now().since(asked_at);
-        metrics.token_request(audience, result(&answer), Some(waited));
+        metrics.token_request(audience, result(&answer), Some(now.since(asked_at)));
         answer
     }
 
-    async fn wait(&self, key: &SessionKey, wish: &Wish) -> Result<Arc<Offer>, AccessError> {
+    async fn wait(
+        &self,
+        key: &SessionKey,
+        wish: &Wish,
+        now: Instant,
+    ) -> Result<Answer, AccessError> {
         if self.shared.is_draining() {
             return Err(AccessError::NotNow { retry_after: BUSY_FOR, why: "draining" });
         }
         let Deadlines { soft, patience, .. } = self.shared.policies().deadlines;
-        let now = self.shared.clock.now();
         let (deadline, latest) = (now + soft, now + patience);
         for _ in 0..TRIES {
             // The session answers by the deadline itself; the margin covers a busy machine.
@@ -142,7 +148,7 @@ impl Tokenward {
                 tokio::time::timeout(patience + soft, self.ask(key, wish, (deadline, latest)))
                     .await;
             match answer {
-                Ok(Some(answer)) => return self.accept(key, wish, answer),
+                Ok(Some(answer)) => return Ok(answer),
                 Ok(None) if self.is_unknown(key).await? => {
                     return Err(AccessError::SignInRequired { reason: None });
                 }
@@ -314,13 +320,14 @@ impl Tokenward {
         key: &SessionKey,
         wish: &Wish,
         answer: Answer,
+        now: Instant,
     ) -> Result<Arc<Offer>, AccessError> {
         let granted = match AccessError::of(answer) {
             Ok(error) => return Err(error),
             Err(granted) => granted,
         };
         // Published before it was answered: thousands of callers share one header value.
-        let published = self.offer(key, &wish.audience, &wish.scopes);
+        let published = self.shared.directory.offer(key, &wish.audience, &wish.scopes, now);
         if let Some(offer) = published.filter(|offer| offer.serial() >= granted.entry.born_in) {
             return Ok(offer);
         }
