@@ -7,6 +7,7 @@ mod cross;
 mod dashboards;
 mod deb;
 mod demo;
+mod dist;
 mod faults;
 mod fleet;
 mod proofs;
@@ -66,6 +67,8 @@ enum Command {
     Mutants(proofs::mutants::Options),
     /// Replays the vectors of other implementations
     Vectors(proofs::vectors::Options),
+    /// Builds the gateway as it is shipped: laid out by what it does under load
+    Dist,
     /// Builds the wall display's program for the machines that it runs on
     Cross(cross::Options),
     /// Packs the wall display for Debian and Raspberry Pi OS
@@ -109,6 +112,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sim(schedules) => proofs::sim::run(&schedules),
         Command::Mutants(options) => proofs::mutants::run(&options),
         Command::Vectors(vectors) => proofs::vectors::run(&vectors),
+        Command::Dist => dist::run(),
         Command::Cross(options) => cross::run(&options),
         Command::Deb(options) => deb::run(&options),
         Command::Setup => setup::everything().map(drop),

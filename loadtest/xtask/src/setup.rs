@@ -6,6 +6,7 @@
 mod debian;
 pub(crate) mod debs;
 mod deny;
+pub(crate) mod llvm;
 pub(crate) mod npm;
 mod provider;
 

@@ -74,7 +74,12 @@ impl Tree {
         self.tools().join("provider")
     }
 
-    /// Returns a program that Cargo built.
+    /// Returns the folder where the gateway that is shipped is trained and built.
+    pub(crate) fn training(&self) -> PathBuf {
+        self.target.join("training")
+    }
+
+    /// Returns a program that was built.
     pub(crate) fn built(&self, profile: Profile, program: &str) -> PathBuf {
         self.programs.join(profile.folder()).join(program)
     }
@@ -139,18 +144,29 @@ pub(crate) enum Profile {
     Debug,
     /// Optimised; what most measurements run.
     Release,
-    /// As the gateway is shipped: takes minutes more to build, and spares each request a part.
+    /// As the gateway is shipped, by [`dist`](crate::dist): twice as long to build, and a seventh
+    /// less for each request.
     Dist,
     /// As the wall display is built: small.
     Device,
 }
 
 impl Profile {
+    /// Returns how Cargo is told.
+    pub(crate) fn cargo(self) -> &'static [&'static str] {
+        match self {
+            Self::Debug => &[],
+            Self::Release => &["--release"],
+            Self::Dist => &["--profile", "dist"],
+            Self::Device => &["--profile", "device"],
+        }
+    }
+
     fn folder(self) -> &'static str {
         match self {
             Self::Debug => "debug",
             Self::Release => "release",
-            Self::Dist => "dist",
+            Self::Dist => "shipped",
             Self::Device => "device",
         }
     }

@@ -13,6 +13,7 @@ use tokenward_programs::gateway;
 use tokenward_programs::sandbox;
 
 use crate::command;
+use crate::dist;
 use crate::tree::{Profile, Tree};
 
 /// The client that the gateway is at the sandbox's tenant.
@@ -252,7 +253,12 @@ impl World {
 /// # Errors
 /// `Missed` when they do not build.
 pub(crate) fn build(tree: &Tree, profile: Profile) -> Result<(), Failure> {
-    build_all(tree, profile, &["tokenward-gateway", "tokenward-sandbox"])
+    match profile {
+        Profile::Dist => dist::build(tree),
+        Profile::Debug | Profile::Release | Profile::Device => {
+            build_all(tree, profile, &["tokenward-gateway", "tokenward-sandbox"])
+        }
+    }
 }
 
 /// Lets Cargo build the programs of packages as [`build`] does.
@@ -265,13 +271,7 @@ pub(crate) fn build_all(tree: &Tree, profile: Profile, packages: &[&str]) -> Res
     for package in packages {
         command.args(["--package", package]);
     }
-    let profile: &[&str] = match profile {
-        Profile::Debug => &[],
-        Profile::Release => &["--release"],
-        Profile::Dist => &["--profile", "dist"],
-        Profile::Device => &["--profile", "device"],
-    };
-    command.args(profile);
+    command.args(profile.cargo());
     command::run_visibly(command.current_dir(tree.root()), "building the programs")
 }
 
