@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tokenward::core::lease::{Begin, Begun, Commit, Head, Verdict};
 use tokenward::core::name::{Generation, Owner, SessionKey};
 use tokenward::store::redis::{Redis, RedisSettings};
-use tokenward::store::{Body, Embedded, IndexKey, Row, Store};
+use tokenward::store::seal::KeyRing;
+use tokenward::store::{Body, Embedded, IndexKey, Memory, Row, Store};
 use tokenward::{Clock, Vault};
 
 /// Bytes of a sealed record in the bare store: as many as that of a session with three opaque
@@ -24,6 +25,8 @@ const LOOKS: usize = 500;
 /// What keeps sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Medium {
+    /// In this process's memory, which costs next to nothing.
+    Memory,
     Embedded,
     RedisAlways,
     RedisEverysec,
@@ -31,6 +34,7 @@ pub(crate) enum Medium {
 
 /// An empty store.
 pub(crate) struct Place {
+    medium: Medium,
     dir: TempDir,
     server: Option<Server>,
 }
@@ -41,10 +45,12 @@ struct Server {
 }
 
 impl Medium {
-    pub(crate) const ALL: [Self; 3] = [Self::Embedded, Self::RedisAlways, Self::RedisEverysec];
+    /// Those that outlive the process.
+    pub(crate) const DURABLE: [Self; 3] = [Self::Embedded, Self::RedisAlways, Self::RedisEverysec];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Memory => "memory",
             Self::Embedded => "embedded",
             Self::RedisAlways => "Redis, appendfsync always",
             Self::RedisEverysec => "Redis, appendfsync everysec",
@@ -55,11 +61,11 @@ impl Medium {
     pub(crate) async fn open(self) -> Place {
         let dir = tempfile::tempdir().expect("a directory");
         let server = match self {
-            Self::Embedded => None,
+            Self::Memory | Self::Embedded => None,
             Self::RedisAlways => Some(Server::start(&dir, "always").await),
             Self::RedisEverysec => Some(Server::start(&dir, "everysec").await),
         };
-        Place { dir, server }
+        Place { medium: self, dir, server }
     }
 }
 
@@ -68,6 +74,10 @@ impl Place {
     pub(crate) async fn vault(&self, clock: Clock) -> Vault {
         let keys = self.dir.path().join("state");
         match &self.server {
+            None if self.medium == Medium::Memory => {
+                let ring = KeyRing::ephemeral().expect("the keys are made");
+                Vault::new(Arc::new(Memory::new(clock.clone())), Arc::new(ring), clock)
+            }
             None => Vault::embedded(&keys, clock).expect("the store opens"),
             Some(server) => {
                 Vault::redis(&server.settings(), &keys, clock).await.expect("the store opens")
