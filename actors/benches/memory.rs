@@ -8,7 +8,7 @@
 //! has then brought sessions to life and put them back, wave by wave, until each was in use once.
 //! What the process needs anyway (threads, caches, bounded memories such as timelines) cancels
 //! out. A is what each of two thousand further sessions adds to five thousand that are in use at
-//! the same time, with the tokens of three audiences.
+//! the same time, with the tokens of three audiences. The allocator is the gateway's.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run says why and stops")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use mimalloc::MiMalloc;
 use tokenward::clock::{Clock, ManualHand};
 use tokenward::core::name::{Audience, Epoch, SessionKey};
 use tokenward::core::policy::{AudiencePolicy, KeepFresh, Policies};
@@ -24,6 +25,9 @@ use tokenward::core::secret::{AccessToken, IdToken, RefreshToken};
 use tokenward::core::snapshot::{Entry, Snapshot};
 use tokenward::provider::{Provider, ProviderSettings};
 use tokenward::{Tokenward, Vault, Wish};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// DESIGN §8: the most that a session may cost.
 const IDLE_BYTES_MAX: f64 = 64.0;
